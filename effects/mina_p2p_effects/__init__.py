@@ -1,0 +1,1 @@
+"""mina_p2p_effects."""

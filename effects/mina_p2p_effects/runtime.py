@@ -1,0 +1,196 @@
+"""The loop between a store and the world: one input, all its effects, the next input.
+
+It decides nothing. Transports feed events, the node software gives commands, time makes
+`CheckTimeouts`; each is dispatched alone, and what follows from it is performed before the
+next one. All of it runs on one event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import attrs
+
+from mina_p2p.errors import CallerError, InvariantViolationError
+from mina_p2p.ids import SECOND, Timestamp
+from mina_p2p.notifications import Notification
+from mina_p2p.state import P2pState
+from mina_p2p.store import Action, Store
+from mina_p2p.timeouts import CheckTimeouts, is_due, next_wake
+from mina_p2p.transport import ConnectionEffectfulDial, SocketAddress, TransportEffect, TransportListenError, TransportListening
+from mina_p2p_effects.clock import Clock
+from mina_p2p_effects.transports.port import Transport
+
+NOTIFICATIONS_MAX = 10_000
+"""Notifications that wait for a slow consumer; the oldest are given up beyond that, and counted."""
+
+
+@attrs.frozen
+class NotificationsDropped:
+    """The consumer was too slow: so many notifications before this one are gone."""
+
+    count: int
+
+
+class Runtime:
+    """Runs one store with its transports."""
+
+    def __init__(self, store: Store[P2pState], transports: Sequence[Transport], clock: Clock | None = None) -> None:
+        self.store = store
+        self._transports = tuple(transports)
+        self._clock = clock if clock is not None else Clock()
+        self._inputs: deque[Action] = deque()
+        self._is_dispatching = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake_at: Timestamp | None = None
+        self._notifications: deque[Notification] = deque()
+        self._dropped = 0
+        self._arrived = asyncio.Event()
+        self._listeners: list[Callable[[Notification], None]] = []
+        self._is_stopped = False
+        self._failure: InvariantViolationError | None = None
+        self.addresses: list[SocketAddress] = []
+        """Where peers can dial this node."""
+
+    async def start(self) -> None:
+        """Listen on every transport and begin to act.
+
+        :raises OSError: where a transport can not listen; nothing is left running.
+        """
+        try:
+            for transport in self._transports:
+                address = await transport.start(self.feed)
+                self.addresses.append(address)
+                self.feed(TransportListening(transport.kind, address))
+        except OSError as error:
+            self.feed(TransportListenError(transport.kind, str(error)[:200]))
+            await self.stop()
+            raise
+        self.feed(CheckTimeouts())
+
+    async def stop(self) -> None:
+        """End timers and transports; they say goodbye to whoever is still connected. Idempotent."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for transport in self._transports:
+            await transport.stop()
+        self._arrived.set()
+
+    @property
+    def failure(self) -> InvariantViolationError | None:
+        """The bug of ours that stopped this runtime, if one did."""
+        return self._failure
+
+    def feed(self, action: Action) -> None:
+        """Take an input: dispatched at once, or after the one that is under way."""
+        if self._is_stopped or self._failure is not None:
+            return
+        self._inputs.append(action)
+        if self._is_dispatching:
+            return
+        self._is_dispatching = True
+        try:
+            while self._inputs:
+                self._dispatch(self._inputs.popleft())
+        except InvariantViolationError as error:
+            self._fail(error)
+        finally:
+            self._is_dispatching = False
+        self._set_timer()
+
+    def command(self, action: Action) -> bool:
+        """Take a command of the node software.
+
+        :returns: whether its guard let it pass.
+        :raises CallerError: where the runtime has stopped.
+        """
+        if self._is_stopped or self._failure is not None:
+            raise CallerError("the node has stopped")
+        if self._is_dispatching:
+            raise CallerError("give commands outside of notification callbacks; they run inside a dispatch")
+        is_enabled = self.store.machine.is_enabled(self.store.state, action, self._clock.now())
+        self.feed(action)
+        return is_enabled
+
+    def _dispatch(self, action: Action) -> None:
+        now = self._clock.now()
+        for effect in self.store.dispatch(action, now):
+            if isinstance(effect, TransportEffect):
+                self._perform(effect)
+            else:
+                self._notify(effect)
+        if isinstance(action, CheckTimeouts) and is_due(self.store.state, now):
+            self._inputs.append(CheckTimeouts())
+
+    def _perform(self, effect: TransportEffect) -> None:
+        kind = self.store.state.config.transport if isinstance(effect, ConnectionEffectfulDial) else getattr(effect, "transport", None)
+        for transport in self._transports:
+            # An effect on a connection goes to all: those that do not know it ignore it.
+            if kind is None or transport.kind == kind:
+                transport.perform(effect)
+
+    # --- time -----------------------------------------------------------------------------
+
+    def _set_timer(self) -> None:
+        now = self._clock.now()
+        at = None if self._is_stopped or self._failure is not None else next_wake(self.store.state, now)
+        if at == self._wake_at and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wake_at = at
+        if at is not None:
+            delay = max(0.0, (at - now) / SECOND)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._wake_at = None
+        self.feed(CheckTimeouts())
+
+    # --- notifications --------------------------------------------------------------------
+
+    def listen(self, listener: Callable[[Notification], None]) -> Callable[[], None]:
+        """Call ``listener`` with every notification as it is made; the returned function ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _notify(self, notification: Any) -> None:
+        for listener in list(self._listeners):
+            listener(notification)
+        if len(self._notifications) >= NOTIFICATIONS_MAX:
+            self._notifications.popleft()
+            self._dropped += 1
+        self._notifications.append(notification)
+        self._arrived.set()
+
+    async def notifications(self) -> AsyncIterator[Notification | NotificationsDropped]:
+        """Every notification, in order, until the node stops. For one consumer.
+
+        :raises InvariantViolationError: where a bug of ours stopped the node.
+        """
+        while True:
+            while self._notifications:
+                if self._dropped:
+                    dropped, self._dropped = self._dropped, 0
+                    yield NotificationsDropped(dropped)
+                yield self._notifications.popleft()
+            if self._failure is not None:
+                raise self._failure
+            if self._is_stopped:
+                return
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _fail(self, error: InvariantViolationError) -> None:
+        """Our own bug: nothing goes on from here, and everybody who waits learns of it."""
+        self._failure = error
+        self._inputs.clear()
+        self._set_timer()
+        self._arrived.set()

@@ -1,0 +1,27 @@
+"""The QUIC transport: a permission is a stream, and permission is credit (design 6).
+
+===============  ==============================================================
+`config`         `QuicConfig`: every limit and time-out
+`certificate`    the certificate that proves a peer id
+`reassembly`     stream data ahead of a gap, at its true size
+`aioquic_hooks`  all that is needed of the QUIC library's inside
+`credit`         how much each answer may send us
+`streams`        one stream's bytes cut into frames
+`reasons`        close codes to `Reason` and back
+`connection`     one peer connection, without I/O
+`path_mtu`       how large a datagram the path carries
+`admission`      who may begin a handshake
+`deadlines`      the earliest of many deadlines
+`endpoint`       the UDP socket
+`transport`      `QuicTransport`, which joins them to the event loop
+===============  ==============================================================
+
+What travels is described in ``docs/explanation/quic-mapping.md``.
+"""
+
+from __future__ import annotations
+
+from mina_p2p_effects.transports.quic.config import QuicConfig
+from mina_p2p_effects.transports.quic.transport import QuicTransport
+
+__all__ = ["QuicConfig", "QuicTransport"]

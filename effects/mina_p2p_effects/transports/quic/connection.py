@@ -1,0 +1,452 @@
+"""One peer connection, without I/O: datagrams, time and effects in; datagrams and events out.
+
+A connection passes handshake → offered (listener: waits for accept or reject) → open →
+closed. Nothing that the peer sends is believed before the judge has passed its
+certificate, and nothing is an event before the connection has its id.
+
+Whoever drives it calls `receive` or `handle_timer` or one of the effects' methods, any
+number of times, then `transmit` once, and takes `events`. All times are the loop's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from aioquic.quic import events as quic_events
+
+from mina_p2p.disconnection.reasons import Reason, ReasonCode, StreamResetCode
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import CONTROL_STREAM, ChannelId, ConnectionId, StreamId, is_opened_by_dialer
+from mina_p2p.transport import (
+    ChannelsMessageReceived,
+    ChannelsSendBlocked,
+    ChannelsSendUnblocked,
+    ChannelsStreamEnded,
+    ChannelsStreamReset,
+    ConnectionClosed,
+    ConnectionEstablished,
+    ConnectionHelloReceived,
+    ConnectionIncomingReceived,
+    SocketAddress,
+    TransportEvent,
+    TransportKind,
+)
+from mina_p2p_effects.transports.quic.aioquic_hooks import (
+    ALERT_BAD_CERTIFICATE,
+    ALERT_NO_APPLICATION_PROTOCOL,
+    EndingKind,
+    PeerRefusedError,
+    PullQuicConnection,
+    QuicProfile,
+)
+from mina_p2p_effects.transports.quic.certificate import CertificateError, verify_certificates
+from mina_p2p_effects.transports.quic.credit import CreditBook
+from mina_p2p_effects.transports.quic.path_mtu import PathMtu
+from mina_p2p_effects.transports.quic.reasons import goodbye_text, reason_of, reset_code
+from mina_p2p_effects.transports.quic.streams import CONTROL_KIND, Answer, Control, Request, StreamViolationError, encode_frames, opening
+
+Address: TypeAlias = Any
+"""A socket's address tuple, opaque here; equal ones are the same peer address."""
+
+Datagrams: TypeAlias = list[tuple[bytes, Address]]
+
+
+class Phase(enum.Enum):
+    """Where a connection stands."""
+
+    HANDSHAKE = enum.auto()
+    OFFERED = enum.auto()
+    OPEN = enum.auto()
+    CLOSED = enum.auto()
+
+
+class Connection:
+    """One dialled or accepted connection; see the module."""
+
+    def __init__(
+        self,
+        profile: QuicProfile,
+        utcnow: Callable[[], dt.datetime],
+        remote: SocketAddress,
+        *,
+        dialled: tuple[ConnectionId, PeerId] | None = None,
+        handle: int = -1,
+        original_cid: bytes = b"",
+        retry_cid: bytes | None = None,
+    ) -> None:
+        self._config = profile.config
+        self._alpn = profile.alpn
+        self._utcnow = utcnow
+        self.remote = remote
+        self.is_dialer = dialled is not None
+        self.connection_id = dialled[0] if dialled else None
+        self._expected = dialled[1] if dialled else None
+        self.handle = handle
+        """The name of an arrival until it is accepted."""
+        self.is_muted = False
+        """Whether the reducer said goodbye and wants to hear no more."""
+        self.group: str | None = None
+        """The network group whose pending handshakes this counts in."""
+        self.quic: PullQuicConnection = profile.dial(self._judge) if dialled else profile.accept(self._judge, original_cid, retry_cid)
+        self.phase = Phase.HANDSHAKE
+        self.peer_id: PeerId | None = None
+        self.events: list[TransportEvent] = []
+        self.cids_issued: list[bytes] = [self.quic.host_cid]
+        self.cids_retired: list[bytes] = []
+        self._phase_deadline: float | None = None
+        self._ping_at = 0.0  # no keep-alive before this
+        self.reason: Reason | None = None
+        """Why it is closed."""
+        self._refused: Reason | None = None
+        self._hello_in: bytes | None = None  # came before the accept
+        self._hello_out: bytes | None = None  # waits for the control stream
+        self._credits = CreditBook(window=self._config.answer_window_bytes, total=self._config.connection_credit_bytes)
+        self._sending: set[int] = set()  # streams whose answer is not yet acknowledged
+        self._is_blocked = False
+        self._is_open = False  # both hellos were good
+        self._mtu = PathMtu(self._config)
+        self._path: Address = None
+
+    # --- datagrams and time
+
+    def connect(self, address: Address, now: float) -> None:
+        """Begin the handshake of a dialled connection."""
+        self._phase_deadline = now + self._config.dial_timeout_s
+        self.quic.connect(address, now)
+
+    def receive(self, data: bytes, address: Address, now: float) -> None:
+        """Take one datagram."""
+        if self.phase is Phase.CLOSED:
+            return
+        if self._phase_deadline is None and self.phase is Phase.HANDSHAKE:
+            self._phase_deadline = now + self._config.handshake_timeout_s
+        try:
+            self.quic.receive_datagram(data, address, now)
+        except Exception as error:  # noqa: BLE001 - aioquic met input that it does not handle: this peer's fault, not the node's end
+            self.close(
+                Reason(ReasonCode.TRANSPORT_ERROR, detail=f"the QUIC library failed on a datagram: {type(error).__name__}"), tell=True
+            )
+            return
+        if not self.quic.has_heard() and not self.is_dialer:
+            # A first packet with the right shape and wrong contents costs no state.
+            self._closed(Reason(ReasonCode.TRANSPORT_ERROR, detail="no genuine first packet"), by_peer=False, tell=False)
+            return
+        self._digest(now)
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due."""
+        if self.phase is Phase.CLOSED:
+            return
+        self.quic.handle_timer(now)
+        self._digest(now)
+        if self._phase_deadline is not None and now >= self._phase_deadline:
+            what = "no accept or reject" if self.phase is Phase.OFFERED else "the handshake did not finish"
+            self.close(Reason(ReasonCode.CONNECTION_TIMEOUT, detail=f"{what} in time"), tell=True)
+        elif self.phase is Phase.OPEN:
+            self._mtu.timeouts(self.quic.probe_timeouts(), now)
+            keep_alive_at = self._keep_alive_at()
+            if keep_alive_at is not None and now >= keep_alive_at:
+                self._ping_at = now + self._keep_alive_s()
+                self.quic.send_ping(0)
+
+    def deadline(self) -> float | None:
+        """When `handle_timer` is wanted, at the latest."""
+        if self.phase is Phase.CLOSED:
+            return None
+        times = (self.quic.get_timer(), self._phase_deadline, self._keep_alive_at(), self._mtu.probe_at)
+        return min((time for time in times if time is not None), default=None)
+
+    def transmit(self, now: float) -> Datagrams:
+        """What to send now. A closed connection gives its goodbye, once."""
+        if self.phase is Phase.CLOSED:
+            return self.quic.datagrams_to_send(now)
+        if self._sending:
+            self._watch_backlog()
+        if self._is_open and self.quic.get_peer_address() != self._path:
+            self._path = self.quic.get_peer_address()
+            self._mtu.begin(now)
+        self.quic.set_datagram_size(self._mtu.size)
+        datagrams: Datagrams = self.quic.datagrams_to_send(now)
+        if self.phase is Phase.OPEN and self._mtu.probe_at is not None and now >= self._mtu.probe_at:
+            ticket = self._mtu.sent(now)
+            datagrams += self.quic.path_probe(self._mtu.probe_size, now, lambda arrived: self._mtu.report(ticket, arrived=arrived))
+        self._digest(now)
+        return datagrams
+
+    # --- effects
+
+    def accept(self, connection_id: ConnectionId) -> None:
+        """Take an arrival; its hello, if it came, follows as an event."""
+        if self.phase is not Phase.OFFERED:
+            return
+        self.phase = Phase.OPEN
+        self._phase_deadline = None
+        self.connection_id = connection_id
+        if self._hello_in is not None:
+            self.events.append(ConnectionHelloReceived(connection_id, self._hello_in))
+            self._hello_in = None
+
+    def send_hello(self, frame: bytes) -> None:
+        """Send our hello; a listener's waits until the dialer has opened the control stream."""
+        if self.phase is not Phase.OPEN:
+            return
+        if self.is_dialer:
+            self.quic.send_stream_data(CONTROL_STREAM, opening(CONTROL_KIND, frame))
+            self.quic.adopt(CONTROL_STREAM, Control(self._config.hello_bytes_max, from_dialer=False))
+            self.quic.grant(CONTROL_STREAM, self._config.hello_bytes_max + 4)
+        elif self.quic.has_stream(CONTROL_STREAM):
+            self.quic.send_stream_data(CONTROL_STREAM, encode_frames((frame,)))
+        else:
+            self._hello_out = frame
+
+    def open(self, peer_streams_max: int) -> None:
+        """Let the peer open streams."""
+        if self.phase is Phase.OPEN:
+            self._is_open = True
+            self.quic.allow_streams(peer_streams_max)
+
+    def request(self, channel: ChannelId, stream: StreamId, frame: bytes, answer_bytes_max: int, frame_bytes_max: int) -> None:
+        """Open ``stream`` with a request, and give its answer credit.
+
+        :raises ValueError: for a stream number that is not the next one of this side.
+        """
+        if self.phase is not Phase.OPEN:
+            return
+        if stream != self.quic.get_next_available_stream_id() or stream == CONTROL_STREAM:
+            raise ValueError(f"stream {stream} can not be opened; the next one is {self.quic.get_next_available_stream_id()}")
+        if self._send(stream, opening(channel, frame), channel, ends=True):
+            answer = Answer(channel, answer_bytes_max, frame_bytes_max)
+            self.quic.adopt(stream, answer)
+            self._extend(answer, stream)
+
+    def answer(self, stream: StreamId, frames: tuple[bytes, ...], *, ends: bool) -> None:
+        """Send on our half of a stream that the peer opened. Of one that is over, nothing is left to send to."""
+        request: Any = self.quic.owner_of(stream) if self.phase is Phase.OPEN else None
+        if not isinstance(request, Request) or not request.is_answerable:
+            return
+        request.is_over = ends
+        self._send(stream, encode_frames(frames), request.channel, ends=ends)
+
+    def reset(self, stream: StreamId, code: StreamResetCode) -> None:
+        """Give up a stream in both directions."""
+        owner: Any = self.quic.owner_of(stream) if self.phase is Phase.OPEN else None
+        if owner is None or isinstance(owner, Control):
+            return
+        self._forget(stream, owner)
+        self.quic.stop_stream(stream, code)
+        self.quic.reset_stream(stream, code)
+        self.quic.release_unsent(stream)
+
+    def close(self, reason: Reason, *, tell: bool = False) -> None:
+        """Say goodbye and be closed.
+
+        :param tell: whether the reducer learns of it, because it did not ask for it.
+        """
+        if self.phase is Phase.CLOSED:
+            return
+        self.quic.close(error_code=int(reason.code), reason_phrase=goodbye_text(reason))
+        self._closed(reason, by_peer=False, tell=tell)
+
+    # --- authentication
+
+    def _judge(self, chain: tuple[bytes, ...], alpn: str | None) -> None:
+        """Decide inside the handshake who the peer is (see `aioquic_hooks.Judge`)."""
+        if alpn != self._alpn:
+            raise PeerRefusedError(ALERT_NO_APPLICATION_PROTOCOL, "no common protocol")
+        try:
+            peer_id = verify_certificates(chain, self._utcnow())
+        except CertificateError as error:
+            self._refused = Reason(ReasonCode.AUTHENTICATION_FAILED, detail=str(error))
+            raise PeerRefusedError(ALERT_BAD_CERTIFICATE, str(error)) from None
+        if self._expected is not None and peer_id != self._expected:
+            self._refused = Reason(
+                ReasonCode.PEER_ID_AND_PUBLIC_KEY_MISMATCH, detail=f"dialled {self._expected.libp2p}, there answers {peer_id.libp2p}"
+            )
+            raise PeerRefusedError(ALERT_BAD_CERTIFICATE, "another peer was dialled")
+        self.peer_id = peer_id
+
+    def _established(self, now: float) -> None:
+        if not self.quic.is_judged or self.peer_id is None:
+            # Can happen only where a version of aioquic no longer calls the judge: then nobody is let in.
+            self.close(Reason(ReasonCode.AUTHENTICATION_FAILED, detail="the peer was not authenticated"), tell=True)
+            return
+        self.quic.release_handshake()
+        if self.connection_id is not None:
+            self.phase = Phase.OPEN
+            self._phase_deadline = None
+            self.events.append(ConnectionEstablished(self.connection_id, self.peer_id, self.remote))
+        else:
+            self.phase = Phase.OFFERED
+            self._phase_deadline = now + self._config.handshake_timeout_s
+            self.events.append(ConnectionIncomingReceived(TransportKind.QUIC, self.handle, self.remote, self.peer_id))
+
+    # --- what aioquic reports
+
+    def _digest(self, now: float) -> None:
+        try:
+            while self.phase is not Phase.CLOSED and (event := self.quic.next_event()) is not None:
+                match event:
+                    case quic_events.StreamDataReceived(data=data, end_stream=ends, stream_id=stream):
+                        self._stream_data(StreamId(stream), data, ends=ends)
+                    case quic_events.StreamReset(error_code=code, stream_id=stream):
+                        self._stream_stopped(StreamId(stream), code)
+                    case quic_events.StopSendingReceived(error_code=code, stream_id=stream):
+                        self._stream_stopped(StreamId(stream), code)
+                    case quic_events.HandshakeCompleted():
+                        self._established(now)
+                    case quic_events.ConnectionIdIssued(connection_id=cid):
+                        self.cids_issued.append(cid)
+                    case quic_events.ConnectionIdRetired(connection_id=cid):
+                        self.cids_retired.append(cid)
+                    case _:
+                        pass
+        except StreamViolationError as violation:
+            self.close(violation.reason, tell=True)
+        if self.phase is not Phase.CLOSED:
+            self._notice_ending()
+
+    def _notice_ending(self) -> None:
+        ending = self.quic.ending()
+        if ending is None:
+            return
+        reason = self._refused or reason_of(ending, handshake_done=self.phase is not Phase.HANDSHAKE)
+        self._closed(reason, by_peer=ending.kind is EndingKind.PEER, tell=True)
+
+    def _closed(self, reason: Reason, *, by_peer: bool, tell: bool) -> None:
+        self.phase = Phase.CLOSED
+        self.reason = reason
+        if tell and self.connection_id is not None:
+            self.events.append(ConnectionClosed(self.connection_id, reason, by_peer))
+
+    def _stream_data(self, stream: StreamId, data: bytes, *, ends: bool) -> None:
+        owner: Any = self.quic.owner_of(stream)
+        if owner is None:
+            if is_opened_by_dialer(stream) == self.is_dialer:
+                return  # a request that was given up; what was on its way still comes
+            owner = self._peer_opened(stream)
+        match owner:
+            case Answer():
+                self._answer_data(owner, stream, data, ends=ends)
+            case Request(is_over=False):
+                frame = owner.feed(data, ends=ends)
+                if frame is not None and owner.channel is not None:
+                    self._event(ChannelsMessageReceived, owner.channel, stream, frame)
+            case Control():
+                frame = owner.feed(data, ends=ends)
+                if frame is not None:
+                    self._hello(frame)
+            case _:
+                pass
+
+    def _peer_opened(self, stream: StreamId) -> Control | Request:
+        owner: Control | Request
+        if stream == CONTROL_STREAM:
+            owner = Control(self._config.hello_bytes_max, from_dialer=True)
+            if self._hello_out is not None:
+                self.quic.send_stream_data(CONTROL_STREAM, encode_frames((self._hello_out,)))
+                self._hello_out = None
+        else:
+            owner = Request(self._config.request_bytes_max)
+        self.quic.adopt(stream, owner)
+        return owner
+
+    def _hello(self, frame: bytes) -> None:
+        if self.connection_id is None:
+            self._hello_in = frame
+        else:
+            self.events.append(ConnectionHelloReceived(self.connection_id, frame))
+
+    def _answer_data(self, answer: Answer, stream: StreamId, data: bytes, *, ends: bool) -> None:
+        try:
+            frames = answer.feed(data)
+        except StreamViolationError as violation:
+            for frame in violation.complete:
+                self._event(ChannelsMessageReceived, answer.channel, stream, frame)
+            raise
+        for frame in frames:
+            self._event(ChannelsMessageReceived, answer.channel, stream, frame)
+        self._credits.consume(answer.credit, len(data))
+        if ends:
+            answer.end()
+            self._forget(stream, answer)
+            self._event(ChannelsStreamEnded, answer.channel, stream)
+        else:
+            self._extend(answer, stream)
+
+    def _stream_stopped(self, stream: StreamId, code: int) -> None:
+        """The peer reset its half, or wants no more of ours: either ends the whole exchange."""
+        owner: Any = self.quic.owner_of(stream)
+        if owner is None:
+            if is_opened_by_dialer(stream) == self.is_dialer:
+                return
+            owner = self._peer_opened(stream)
+        if isinstance(owner, Control):
+            raise StreamViolationError(Reason(ReasonCode.STREAM_MISUSE, detail="the control stream was reset"))
+        is_known = isinstance(owner, Answer) or owner.is_answerable
+        self._forget(stream, owner)
+        self.quic.stop_stream(stream, code)
+        self.quic.reset_stream(stream, code)
+        self.quic.release_unsent(stream)
+        if is_known:
+            self._event(ChannelsStreamReset, owner.channel, stream, reset_code(code))
+
+    def _forget(self, stream: StreamId, owner: Answer | Request) -> None:
+        if isinstance(owner, Request):
+            owner.is_over = True
+            return
+        self.quic.adopt(stream, None)
+        self._credits.close(owner.credit)
+        self._serve_waiting()
+
+    def _event(self, kind: type[Any], *fields: object) -> None:
+        self.events.append(kind(self.connection_id, *fields))
+
+    # --- credit and back-pressure
+
+    def _extend(self, answer: Answer, stream: StreamId) -> None:
+        offset = self._credits.extend(answer.credit, stream)
+        if offset is not None:
+            self.quic.grant(stream, offset)
+        self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
+        if self._credits.is_short:
+            for stream, offset in self._credits.serve():
+                self.quic.grant(stream, offset)
+
+    def _send(self, stream: StreamId, data: bytes, channel: ChannelId | None, *, ends: bool) -> bool:
+        """Hand bytes to aioquic, unless that would exceed the hard cap; then the connection ends."""
+        if sum(map(self.quic.unacknowledged, self._sending)) + len(data) > self._config.send_bytes_max:
+            reason = Reason(ReasonCode.CHANNEL_SEND_FAILED, channel, "the peer is too slow: the send buffer is full")
+            self.close(reason, tell=True)
+            return False
+        self.quic.send_stream_data(stream, data, end_stream=ends)
+        self._sending.add(stream)
+        self._watch_backlog()
+        return True
+
+    def _watch_backlog(self) -> None:
+        waiting = 0
+        for stream in tuple(self._sending):
+            size = self.quic.unacknowledged(stream)
+            waiting += size
+            if not size:
+                self._sending.discard(stream)
+        if not self._is_blocked and waiting > self._config.send_high_bytes:
+            self._is_blocked = True
+            self._event(ChannelsSendBlocked)
+        elif self._is_blocked and waiting < self._config.send_low_bytes:
+            self._is_blocked = False
+            self._event(ChannelsSendUnblocked)
+
+    # --- keep-alive
+
+    def _keep_alive_s(self) -> float:
+        return min(self._config.keep_alive_s, self.quic.idle_timeout() / 3)
+
+    def _keep_alive_at(self) -> float | None:
+        silent_since = self.quic.silent_since() if self.phase is Phase.OPEN else None
+        return None if silent_since is None else max(self._ping_at, silent_since + self._keep_alive_s())

@@ -1,0 +1,463 @@
+"""`QuicTransport`: the effects and events of `mina_p2p.transport` over QUIC.
+
+Everything happens in `_settle`, at the end of one wake-up of the event loop, whatever
+woke it: events go to the reducer, whose effects may touch more connections, until none
+is left; then every touched connection transmits, once. So a hundred datagrams that came
+together are answered together, and an effect can never re-enter what called it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from mina_p2p.address import Domain, QuicAddress
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.errors import CallerError
+from mina_p2p.identity import ChainId, PeerId
+from mina_p2p.ids import ConnectionId
+from mina_p2p.transport import (
+    ChannelsEffectfulAnswerSend,
+    ChannelsEffectfulRequestSend,
+    ChannelsEffectfulStreamReset,
+    ConnectionClosed,
+    ConnectionEffectfulAccept,
+    ConnectionEffectfulDial,
+    ConnectionEffectfulHelloSend,
+    ConnectionEffectfulOpen,
+    ConnectionEffectfulReject,
+    ConnectionIncomingReceived,
+    DisconnectionEffectfulInit,
+    SocketAddress,
+    TransportEffect,
+    TransportEvent,
+    TransportKind,
+    TransportListening,
+)
+from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.transports.port import EventSink
+from mina_p2p_effects.transports.quic.admission import Admission, Admitted
+from mina_p2p_effects.transports.quic.aioquic_hooks import CONNECTION_ID_BYTES, QuicProfile, missing_hooks
+from mina_p2p_effects.transports.quic.certificate import make_certificate
+from mina_p2p_effects.transports.quic.config import QuicConfig
+from mina_p2p_effects.transports.quic.connection import Connection, Phase
+from mina_p2p_effects.transports.quic.deadlines import Deadlines
+from mina_p2p_effects.transports.quic.endpoint import Address, Batch, UdpEndpoint, plain_address
+
+_GOODBYE = Reason(ReasonCode.SHUTDOWN, detail="the node stops")
+
+
+class _Farewell:
+    """What is left of a connection that we closed: its goodbye, repeated while the peer still sends."""
+
+    __slots__ = ("cids", "datagrams", "heard")
+
+    def __init__(self, cids: tuple[bytes, ...], datagrams: Batch) -> None:
+        self.cids = cids
+        self.datagrams = datagrams
+        self.heard = 0
+
+
+class QuicTransport:
+    """The QUIC transport of one node; see `mina_p2p_effects.transports.port.Transport`.
+
+    :param secret_key: the node's identity.
+    :param chain_id: peers of another chain fail in the handshake.
+    :param host: the address to bind; ``::`` serves IPv4 and IPv6.
+    :param port: the UDP port to bind; 0 takes any.
+    """
+
+    def __init__(
+        self,
+        secret_key: SecretKey,
+        chain_id: ChainId,
+        host: str = "::",
+        port: int = 0,
+        config: QuicConfig | None = None,
+        *,
+        utcnow: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    ) -> None:
+        self._config = config or QuicConfig()
+        self._bind = (host, port)
+        self._utcnow = utcnow
+        self._profile = QuicProfile(self._config, chain_id.quic_alpn, make_certificate(secret_key))
+        self._admission = Admission(self._config)
+        self._deadlines: Deadlines[Connection | _Farewell] = Deadlines()
+        self._endpoint: UdpEndpoint | None = None
+        self._feed: EventSink | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._settle_handle: asyncio.Handle | None = None
+        self._is_settling = False
+        self._next_handle = 0
+        self._connections: dict[Connection, set[bytes]] = {}  # with the connection ids that lead to each
+        self._by_id: dict[ConnectionId, Connection] = {}
+        self._arrivals: dict[int, Connection] = {}
+        self._routes: dict[bytes, Connection | _Farewell] = {}
+        self._touched: dict[Connection, None] = {}
+        self._resolving: dict[ConnectionId, asyncio.Task[None]] = {}
+        self._resolver_slots = asyncio.Semaphore(self._config.names_resolving_max)
+        self.refused: Counter[ReasonCode] = Counter()
+        """Incoming connections that ended without having been accepted, by reason; no event names them."""
+
+    @property
+    def kind(self) -> TransportKind:
+        """``TransportKind.QUIC``."""
+        return TransportKind.QUIC
+
+    async def start(self, feed: EventSink) -> SocketAddress:
+        """Listen, and give events to ``feed``; the first one is `TransportListening`.
+
+        :raises OSError: where the address can not be bound.
+        :raises CallerError: where the installed aioquic does not fit.
+        """
+        missing = missing_hooks()
+        if missing:
+            raise CallerError(f"this version of aioquic does not fit: it lacks {', '.join(missing)}; install aioquic>=1.7,<2")
+        self._endpoint = await UdpEndpoint.bind(*self._bind, self._config, self._on_batch)
+        self._feed = feed
+        address = self._endpoint.address
+        self._give(TransportListening(TransportKind.QUIC, address))
+        return address
+
+    async def stop(self) -> None:
+        """Say goodbye to every peer and release everything; no event follows. Idempotent."""
+        self._feed = None
+        tasks = tuple(self._resolving.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is None:
+            return
+        for connection in tuple(self._connections):
+            connection.close(_GOODBYE)
+            for data, address in connection.transmit(asyncio.get_running_loop().time()):
+                endpoint.send(data, address)
+            connection.quic.dispose()
+        for handle in (self._timer, self._settle_handle):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._settle_handle = None
+        for table in (self._connections, self._by_id, self._arrivals, self._routes, self._touched):
+            table.clear()
+        self._deadlines = Deadlines()
+        await endpoint.flush(self._config.stop_timeout_s)
+        endpoint.close()
+
+    def perform(self, effect: TransportEffect) -> None:
+        """Carry out one effect; what it causes happens after this returns."""
+        if self._endpoint is None:
+            return
+        match effect:
+            case ConnectionEffectfulDial(connection_id=connection_id, address=address):
+                self._dial(connection_id, address)
+            case ConnectionEffectfulAccept(handle=handle, connection_id=connection_id):
+                self._accept(handle, connection_id)
+            case ConnectionEffectfulReject(handle=handle, reason=reason):
+                arrival = self._arrivals.pop(handle, None)
+                if arrival is not None:
+                    self._on(arrival, lambda: arrival.close(reason))
+            case DisconnectionEffectfulInit(connection_id=connection_id, reason=reason):
+                self._disconnect(connection_id, reason)
+            case _:
+                connection = self._by_id.get(effect.connection_id)
+                if connection is not None:
+                    self._on(connection, lambda: _apply(connection, effect))
+
+    # --- dialling and accepting
+
+    def _dial(self, connection_id: ConnectionId, address: Any) -> None:
+        endpoint = self._endpoint
+        if endpoint is None:
+            return
+        if not isinstance(address, QuicAddress):
+            self._fail_dial(connection_id, Reason(ReasonCode.UNSUPPORTED, detail="not a QUIC address"))
+        elif len(self._connections) + len(self._resolving) >= self._config.connections_max:
+            self._fail_dial(connection_id, Reason(ReasonCode.TRANSPORT_ERROR, detail="this node has as many connections as it may have"))
+        elif len(self._resolving) + sum(c.is_dialer and c.phase is Phase.HANDSHAKE for c in self._connections) >= self._config.dials_max:
+            self._fail_dial(connection_id, Reason(ReasonCode.TRANSPORT_ERROR, detail="too many dials are in progress"))
+        elif isinstance(address.host, Domain):
+            task = asyncio.get_running_loop().create_task(self._resolve_and_connect(endpoint, connection_id, address))
+            self._resolving[connection_id] = task
+        else:
+            try:
+                resolved = [endpoint.address_of(address.host.plain, address.port)]
+            except OSError:
+                detail = "this node listens on IPv4 only" if endpoint.is_ipv4_only else "not an address that can be dialled"
+                self._fail_dial(connection_id, Reason(ReasonCode.ADDRESS_UNRESOLVED, detail=detail))
+            else:
+                self._connect(endpoint, connection_id, address.peer_id, resolved)
+
+    async def _resolve_and_connect(self, endpoint: UdpEndpoint, connection_id: ConnectionId, address: QuicAddress) -> None:
+        try:
+            async with asyncio.timeout(self._config.dial_timeout_s), self._resolver_slots:
+                resolved = await endpoint.resolve(address.host.plain, address.port, self._config.dial_addresses_max)
+        except (OSError, UnicodeError) as error:  # asyncio's time-out is an OSError; the name codec refuses some names
+            if self._resolving.pop(connection_id, None) is not None:
+                detail = "the name service did not answer in time" if isinstance(error, TimeoutError) else f"{address.host} has no address"
+                self._fail_dial(connection_id, Reason(ReasonCode.ADDRESS_UNRESOLVED, detail=detail))
+        else:
+            if self._resolving.pop(connection_id, None) is not None:  # else the dial was given up meanwhile
+                self._connect(endpoint, connection_id, address.peer_id, resolved)
+
+    def _connect(self, endpoint: UdpEndpoint, connection_id: ConnectionId, peer_id: PeerId, addresses: list[Address]) -> None:
+        """Send the first flight to the first address that the operating system can send to."""
+        now = asyncio.get_running_loop().time()
+        refused: OSError | None = None
+        for address in addresses:
+            connection = Connection(self._profile, self._utcnow, plain_address(address), dialled=(connection_id, peer_id))
+            connection.connect(address, now)
+            errors = [endpoint.send(*datagram) for datagram in connection.transmit(now)]
+            refused = errors[0]
+            if refused is None:
+                self._by_id[connection_id] = connection
+                self._add(connection)
+                return
+            connection.quic.dispose()
+        detail = f"no datagram can be sent there: {refused.strerror}" if refused is not None else "the name has no address"
+        self._fail_dial(connection_id, Reason(ReasonCode.TRANSPORT_ERROR, detail=detail))
+
+    def _fail_dial(self, connection_id: ConnectionId, reason: Reason) -> None:
+        """Report later: an event never arrives inside the effect that causes it."""
+        asyncio.get_running_loop().call_soon(self._give, ConnectionClosed(connection_id, reason, by_peer=False))
+
+    def _accept(self, handle: int, connection_id: ConnectionId) -> None:
+        connection = self._arrivals.pop(handle, None)
+        if connection is None or connection.phase is not Phase.OFFERED:
+            self._fail_dial(connection_id, Reason(ReasonCode.CHANNEL_CLOSED, detail="the peer left before it was accepted"))
+            return
+        self._by_id[connection_id] = connection
+        self._on(connection, lambda: connection.accept(connection_id))
+
+    def _disconnect(self, connection_id: ConnectionId, reason: Reason) -> None:
+        task = self._resolving.pop(connection_id, None)
+        if task is not None:
+            task.cancel()
+        connection = self._by_id.pop(connection_id, None)
+        if connection is not None:
+            connection.is_muted = True
+            connection.events.clear()
+            self._on(connection, lambda: connection.close(reason))
+
+    # --- what wakes us
+
+    def _on_batch(self, batch: Batch) -> None:
+        now = asyncio.get_running_loop().time()
+        for data, address in batch:
+            # The first bytes say whose it is (RFC 8999): a short header is followed by our connection id.
+            long = data[0] & 0x80 if data else 0
+            cid = data[6 : 6 + data[5]] if long and len(data) > 6 else data[1 : 1 + CONNECTION_ID_BYTES]
+            route = self._routes.get(cid)
+            if isinstance(route, Connection):
+                self._receive(route, data, address, now)
+            elif route is None:
+                self._arrive(data, address, now)
+            else:
+                self._repeat_goodbye(route)
+        self._settle()
+
+    def _receive(self, connection: Connection, data: bytes, address: Address, now: float) -> None:
+        self._touched[connection] = None
+        try:
+            connection.receive(data, address, now)
+        except Exception as error:  # noqa: BLE001 - one connection's trouble stays its own
+            self._fault(connection, error)
+
+    def _arrive(self, data: bytes, address: Address, now: float) -> None:
+        endpoint = self._endpoint
+        if endpoint is None:
+            return
+        remote = plain_address(address)
+        verdict = self._admission.judge(data, address, remote.host, connections=len(self._connections), now=now)
+        if isinstance(verdict, bytes):
+            endpoint.send(verdict, address)
+        elif isinstance(verdict, Admitted):
+            self._next_handle += 1
+            connection = Connection(
+                self._profile,
+                self._utcnow,
+                remote,
+                handle=self._next_handle,
+                original_cid=verdict.original_cid,
+                retry_cid=verdict.retry_cid,
+            )
+            connection.group = verdict.group
+            connection.cids_issued.append(verdict.retry_cid or verdict.original_cid)
+            self._add(connection)
+            self._receive(connection, data, address, now)
+
+    def _add(self, connection: Connection) -> None:
+        self._connections[connection] = set()
+        self._update_routes(connection)
+        self._touch(connection)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        for owner in self._deadlines.due(now):
+            if isinstance(owner, _Farewell):
+                self._deadlines.forget(owner)
+                for cid in owner.cids:
+                    self._routes.pop(cid, None)
+                continue
+            try:
+                deadline = owner.deadline()
+                if deadline is not None and deadline > now:
+                    self._deadlines.set(owner, deadline)
+                else:
+                    owner.handle_timer(now)
+                    self._touched[owner] = None
+            except Exception as error:  # noqa: BLE001 - as in `_receive`
+                self._fault(owner, error)
+        self._settle()
+
+    def _on(self, connection: Connection, action: Callable[[], None]) -> None:
+        """Run an effect's part on its connection."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - as in `_receive`
+            self._fault(connection, error)
+        self._touch(connection)
+
+    def _touch(self, connection: Connection) -> None:
+        """Settle this connection: in the pass that is under way, or in one that begins soon."""
+        self._touched[connection] = None
+        if not self._is_settling and self._settle_handle is None:
+            self._settle_handle = asyncio.get_running_loop().call_soon(self._settle)
+
+    def _fault(self, connection: Connection, error: Exception) -> None:
+        """Our own bug, or aioquic's: the runtime learns of it, this connection ends, the others go on."""
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "the QUIC transport failed on one connection, which was closed", "exception": error}
+        )
+        reason = Reason(ReasonCode.TRANSPORT_ERROR, detail=f"internal error: {type(error).__name__}")
+        connection.close(reason, tell=not connection.is_muted)
+        self._touched[connection] = None
+
+    # --- settling
+
+    def _settle(self) -> None:
+        if self._is_settling:
+            return
+        self._is_settling = True
+        if self._settle_handle is not None:
+            self._settle_handle.cancel()
+            self._settle_handle = None
+        try:
+            now = asyncio.get_running_loop().time()
+            while self._touched:
+                sending: dict[Connection, None] = {}
+                while self._touched:
+                    sending |= self._touched
+                    touched, self._touched = self._touched, {}
+                    for connection in touched:
+                        self._deliver(connection)
+                for connection in sending:
+                    self._transmit(connection, now)
+            self._arm()
+        finally:
+            self._is_settling = False
+
+    def _deliver(self, connection: Connection) -> None:
+        while connection.events:
+            events, connection.events = connection.events, []
+            for event in events:
+                if connection.is_muted:
+                    return
+                if isinstance(event, ConnectionIncomingReceived):
+                    self._arrivals[event.handle] = connection
+                self._give(event)
+
+    def _give(self, event: TransportEvent) -> None:
+        if self._feed is None:
+            return
+        try:
+            self._feed(event)
+        except Exception as error:  # noqa: BLE001 - the runtime's own; it must not stop a pass half-way
+            asyncio.get_running_loop().call_exception_handler({"message": "an event could not be dispatched", "exception": error})
+
+    def _transmit(self, connection: Connection, now: float) -> None:
+        endpoint = self._endpoint
+        if endpoint is None or connection not in self._connections:
+            return
+        try:
+            datagrams = connection.transmit(now)
+            for data, address in datagrams:
+                endpoint.send(data, address)
+            self._update_routes(connection)
+            if connection.group is not None and connection.phase is not Phase.HANDSHAKE:
+                self._admission.release(connection.group)
+                connection.group = None
+            if connection.phase is Phase.CLOSED:
+                self._remove(connection, datagrams, now)
+            elif connection.events:
+                self._touched[connection] = None
+            else:
+                self._deadlines.set(connection, connection.deadline())
+        except Exception as error:  # noqa: BLE001 - as in `_receive`
+            self._fault(connection, error)
+
+    def _update_routes(self, connection: Connection) -> None:
+        cids = self._connections[connection]
+        for cid in connection.cids_issued:
+            cids.add(cid)
+            self._routes[cid] = connection
+        for cid in connection.cids_retired:
+            cids.discard(cid)
+            self._routes.pop(cid, None)
+        connection.cids_issued.clear()
+        connection.cids_retired.clear()
+
+    def _remove(self, connection: Connection, goodbye: Batch, now: float) -> None:
+        self._deliver(connection)
+        cids = tuple(self._connections.pop(connection))
+        self._deadlines.forget(connection)
+        self._touched.pop(connection, None)
+        if connection.connection_id is not None:
+            self._by_id.pop(connection.connection_id, None)
+        elif connection.reason is not None:
+            self._arrivals.pop(connection.handle, None)
+            self.refused[connection.reason.code] += 1
+        for cid in cids:
+            del self._routes[cid]
+        if goodbye and self._config.farewell_s:
+            farewell = _Farewell(cids, goodbye)
+            self._routes.update(dict.fromkeys(cids, farewell))
+            self._deadlines.set(farewell, now + self._config.farewell_s)
+        connection.quic.dispose()
+
+    def _repeat_goodbye(self, farewell: _Farewell) -> None:
+        """Answer the 1st, 2nd, 4th, 8th ... datagram after the end, so that two closed ends can not keep each other busy."""
+        farewell.heard += 1
+        if self._endpoint is not None and farewell.heard & (farewell.heard - 1) == 0:
+            for data, address in farewell.datagrams:
+                self._endpoint.send(data, address)
+
+    def _arm(self) -> None:
+        time = self._deadlines.next
+        if time is None or (self._timer is not None and self._timer.when() <= time):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(time, self._on_timer)
+
+
+def _apply(connection: Connection, effect: TransportEffect) -> None:
+    match effect:
+        case ChannelsEffectfulAnswerSend(stream=stream, frames=frames, ends=ends):
+            connection.answer(stream, frames, ends=ends)
+        case ChannelsEffectfulRequestSend(
+            channel=channel, stream=stream, frame=frame, answer_bytes_max=answer_bytes_max, frame_bytes_max=frame_bytes_max
+        ):
+            connection.request(channel, stream, frame, answer_bytes_max, frame_bytes_max)
+        case ChannelsEffectfulStreamReset(stream=stream, code=code):
+            connection.reset(stream, code)
+        case ConnectionEffectfulHelloSend(frame=frame):
+            connection.send_hello(frame)
+        case ConnectionEffectfulOpen(peer_streams_max=peer_streams_max):
+            connection.open(peer_streams_max)
+        case _:
+            raise CallerError(f"{type(effect).__name__} is no effect on a connection")

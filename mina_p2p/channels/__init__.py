@@ -1,0 +1,1 @@
+"""Channels of a ready connection: what travels by permission."""

@@ -1,0 +1,1 @@
+"""Channel 3: blocks that peers hold to be the best."""

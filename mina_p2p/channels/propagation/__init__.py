@@ -1,0 +1,33 @@
+"""One pull-permission machine for every channel that spreads items.
+
+Best tips, transactions, snark works and snark job commitments travel alike: whoever
+wants items permits a number of them, the other side uses the permission when it has
+some. `mina_p2p.channels.propagation.kinds` says what is special to each.
+
+Local half (what we asked for):
+
+| state | message or event | next | what follows |
+|---|---|---|---|
+| WaitingForRequest, Responded | `ChannelsPropagationRequestSend` | Requested | a stream with GetNext, credit for exactly that many items |
+| Requested | WillSend n, 0 < n ≤ limit | Responding n, 0 | |
+| Requested | item, on a channel without promises | Responding 1, 1 | the item's owner is told |
+| Responding, current < promised | item | Responding, current + 1 | the item's owner is told |
+| Responding, current = promised | end of stream | Responded | asks again, for as many as there is room for |
+| Requested, Responding | reset by the peer | Declined | |
+| Requested | deadline | WaitingForRequest | the stream is withdrawn, a new permission is given |
+| Responding | deadline | (disconnected) | `CHANNEL_TIMEOUT` |
+| Declined | deadline | WaitingForRequest | asks again |
+| any other | WillSend, item, end of stream | (disconnected) | the violation's reason |
+
+Remote half (what the peer asked for):
+
+| state | message or event | next | what follows |
+|---|---|---|---|
+| WaitingForRequest, RemoteResponded | GetNext n, n > 0, on a later stream | RemoteRequested | the owner sends if it has something |
+| RemoteRequested | `ChannelsPropagationResponseSend` | RemoteResponded | promise, items, end of stream |
+| RemoteRequested | reset by the peer | WaitingForRequest | |
+| RemoteResponded | reset by the peer | RemoteResponded | what it has not read is sent again later |
+| any other | GetNext | (disconnected) | the violation's reason |
+
+Mirrors o1-labs/mina-rust@6fc3f265 p2p/src/channels/{best_tip,transaction,snark,snark_job_commitment}.
+"""

@@ -1,0 +1,145 @@
+"""The permission machine: reducer."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from mina_p2p.best_tip.actions import BestTipSend, PeerBestTipReceived
+from mina_p2p.channels.propagation.actions import (
+    ChannelsPropagationAnswerEnded,
+    ChannelsPropagationAnswerReset,
+    ChannelsPropagationPromiseReceived,
+    ChannelsPropagationReceived,
+    ChannelsPropagationRequestCancelled,
+    ChannelsPropagationRequestReceived,
+    ChannelsPropagationRequestSend,
+    ChannelsPropagationResponseSend,
+    ChannelsPropagationTimeout,
+    PropagationAction,
+)
+from mina_p2p.channels.propagation.kinds import KINDS, PropagationItem
+from mina_p2p.channels.propagation.state import (
+    Declined,
+    Propagation,
+    RemoteRequested,
+    RemoteResponded,
+    Requested,
+    Responded,
+    Responding,
+    WaitingForRequest,
+)
+from mina_p2p.channels.state import Channels
+from mina_p2p.disconnection.actions import DisconnectionInit
+from mina_p2p.disconnection.reasons import Reason, ReasonCode, StreamResetCode
+from mina_p2p.errors import InvariantViolationError
+from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
+from mina_p2p.mina.raw import RawBlock
+from mina_p2p.pool.actions import PoolCandidateReceived, PoolSend
+from mina_p2p.state import P2pState
+from mina_p2p.store import FollowUps, expect
+from mina_p2p.transport import ChannelsEffectfulAnswerSend, ChannelsEffectfulRequestSend, ChannelsEffectfulStreamReset
+
+
+def reduce(state: Channels, action: PropagationAction, now: Timestamp, root: P2pState) -> tuple[Channels, FollowUps]:
+    """Reduce one action of this slice."""
+    connection_id, channel = action.connection_id, action.channel
+    machine = state.propagation(connection_id, channel)
+    if machine is None:
+        raise InvariantViolationError(f"{type(action).__qualname__}: connection {connection_id} has no channel {channel.name}")
+    timeouts = root.config.timeouts
+    match action:
+        case ChannelsPropagationRequestSend():
+            kind, limit = KINDS[channel], root.request_limit(connection_id, channel)
+            stream, channels = state.table[connection_id].next_stream()
+            asked = machine.replace(local=Requested(limit, stream, Timestamp(now + timeouts.parked_permission)))
+            effect = ChannelsEffectfulRequestSend(
+                connection_id, channel, stream, kind.encode_get_next(limit), kind.answer_bytes_max(limit), kind.item_bytes_max
+            )
+            return state.with_propagation(connection_id, channel, asked, channels), (effect,)
+
+        case ChannelsPropagationPromiseReceived(promised_count=count):
+            requested = expect(machine.local, Requested, action)
+            promised = Responding(requested.limit, count, 0, requested.stream, Timestamp(now + timeouts.answer))
+            return state.with_propagation(connection_id, channel, machine.replace(local=promised)), ()
+
+        case ChannelsPropagationReceived(item=item):
+            local = machine.local
+            if isinstance(local, Requested):
+                counted = Responding(local.limit, 1, 1, local.stream, Timestamp(now + timeouts.answer))
+            else:
+                responding = expect(local, Responding, action)
+                counted = responding.replace(current_count=responding.current_count + 1)
+            return state.with_propagation(connection_id, channel, machine.replace(local=counted)), (_deliver(connection_id, channel, item),)
+
+        case ChannelsPropagationAnswerEnded():
+            responding = expect(machine.local, Responding, action)
+            ended = machine.replace(local=Responded(responding.current_count))
+            return state.with_propagation(connection_id, channel, ended), (ChannelsPropagationRequestSend(connection_id, channel),)
+
+        case ChannelsPropagationAnswerReset():
+            declined = machine.replace(local=Declined(Timestamp(now + timeouts.reconnect)))
+            return state.with_propagation(connection_id, channel, declined), ()
+
+        case ChannelsPropagationTimeout():
+            return _time_out(state, action, machine)
+
+        case ChannelsPropagationRequestReceived(stream=stream, limit=limit):
+            permitted = machine.replace(remote=RemoteRequested(limit, stream))
+            return state.with_propagation(connection_id, channel, permitted), (offer(connection_id, channel),)
+
+        case ChannelsPropagationResponseSend(items=items, last_index=last_index):
+            permission = expect(machine.remote, RemoteRequested, action)
+            sent = machine.replace(
+                remote=RemoteResponded(len(items), permission.stream, machine.next_send_index), next_send_index=last_index + 1
+            )
+            frames = KINDS[channel].encode_answer(items)
+            effect_send = ChannelsEffectfulAnswerSend(connection_id, permission.stream, frames, True)
+            return state.with_propagation(connection_id, channel, sent), (effect_send,)
+
+        case ChannelsPropagationRequestCancelled():
+            if isinstance(machine.remote, RemoteRequested):
+                withdrawn = machine.replace(remote=WaitingForRequest())
+            else:
+                withdrawn = machine.replace(next_send_index=expect(machine.remote, RemoteResponded, action).resend_index)
+            return state.with_propagation(connection_id, channel, withdrawn), ()
+
+        case _:
+            assert_never(action)
+
+
+def _time_out(state: Channels, action: ChannelsPropagationTimeout, machine: Propagation) -> tuple[Channels, FollowUps]:
+    connection_id, channel = action.connection_id, action.channel
+    if isinstance(machine.local, Responding):
+        detail = f"{machine.local.current_count} of {machine.local.promised_count} promised items came in time"
+        return state, (DisconnectionInit(connection_id, Reason(ReasonCode.CHANNEL_TIMEOUT, channel, detail)),)
+    idle = state.with_propagation(connection_id, channel, machine.replace(local=WaitingForRequest()))
+    again = ChannelsPropagationRequestSend(connection_id, channel)
+    if isinstance(machine.local, Requested):
+        return idle, (ChannelsEffectfulStreamReset(connection_id, machine.local.stream, StreamResetCode.CANCELLED), again)
+    return idle, (again,)
+
+
+def _deliver(connection_id: ConnectionId, channel: ChannelId, item: PropagationItem) -> PoolCandidateReceived | PeerBestTipReceived:
+    """Hand a received item to its owner."""
+    if isinstance(item, RawBlock):
+        return PeerBestTipReceived(connection_id, item)
+    return PoolCandidateReceived(connection_id, channel, item)
+
+
+def offer(connection_id: ConnectionId, channel: ChannelId) -> PoolSend | BestTipSend:
+    """Ask the owner for something to send."""
+    return BestTipSend(connection_id) if channel == ChannelId.BEST_TIP else PoolSend(connection_id, channel)
+
+
+def violation(machine: Propagation | None, action: PropagationAction, stream: StreamId) -> ReasonCode:
+    """Why a message that its guard refuses breaks the protocol."""
+    local = None if machine is None else machine.local
+    match action:
+        case ChannelsPropagationPromiseReceived() if isinstance(local, Requested) and local.stream == stream:
+            return ReasonCode.CHANNEL_MSG_OVER_PERMISSION
+        case ChannelsPropagationReceived() if isinstance(local, Responding) and local.stream == stream:
+            return ReasonCode.CHANNEL_MSG_OVER_PERMISSION
+        case ChannelsPropagationAnswerEnded() if isinstance(local, Requested | Responding) and local.stream == stream:
+            return ReasonCode.ANSWER_TRUNCATED
+        case _:
+            return ReasonCode.CHANNEL_MSG_UNEXPECTED

@@ -1,0 +1,176 @@
+"""Frames and stream events, sorted to the channel that they belong to.
+
+Decoding happens here, in the reducer: bad input is replayable and fuzzable. What a message
+says is mapped to an action; if that action is refused, its ``otherwise`` ends the
+connection. This one rule is what a violation of the protocol is (spec: pull-protocol 6.1).
+"""
+
+from __future__ import annotations
+
+from mina_p2p.channels.actions import ChannelsReady
+from mina_p2p.channels.propagation.actions import (
+    ChannelsPropagationAnswerEnded,
+    ChannelsPropagationAnswerReset,
+    ChannelsPropagationPromiseReceived,
+    ChannelsPropagationReceived,
+    ChannelsPropagationRequestCancelled,
+    ChannelsPropagationRequestReceived,
+    ChannelsPropagationRequestSend,
+    PropagationAction,
+)
+from mina_p2p.channels.propagation.kinds import KINDS, GetNext, Item, WillSend
+from mina_p2p.channels.propagation.reducer import offer
+from mina_p2p.channels.propagation.reducer import violation as propagation_violation
+from mina_p2p.channels.propagation.state import Propagation
+from mina_p2p.channels.rpc.actions import (
+    ChannelsRpcAnswerEnded,
+    ChannelsRpcAnswerReset,
+    ChannelsRpcRequestCancelled,
+    ChannelsRpcRequestReceived,
+    ChannelsRpcResponseReceived,
+    RpcAction,
+)
+from mina_p2p.channels.rpc.messages import RPC_MESSAGE, RpcRequestMessage
+from mina_p2p.channels.rpc.reducer import violation as rpc_violation
+from mina_p2p.channels.rpc.state import Rpc
+from mina_p2p.channels.state import Channels, PeerChannels
+from mina_p2p.disconnection.actions import DisconnectionInit
+from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
+from mina_p2p.errors import DecodeError
+from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp, is_opened_by_dialer
+from mina_p2p.state import P2pState
+from mina_p2p.store import Action, Attempt, FollowUps
+from mina_p2p.transport import (
+    ChannelsMessageReceived,
+    ChannelsSendBlocked,
+    ChannelsSendUnblocked,
+    ChannelsStreamEnded,
+    ChannelsStreamReset,
+)
+
+FIRST_STREAM_NUMBER_OF_DIALER = 1
+"""The dialer's stream 0 is the control stream."""
+
+
+def reduce_ready(state: Channels, action: ChannelsReady, now: Timestamp, root: P2pState) -> tuple[Channels, FollowUps]:
+    """Open channels, and ask for the first items on each that spreads some."""
+    connection_id = action.connection_id
+    connection = root.connections.table[connection_id]
+    ready = root.connections.ready(connection_id)
+    agreed = () if ready is None else ready.channels
+
+    def machine(channel: ChannelId) -> Propagation | None:
+        return Propagation() if channel in agreed else None
+
+    channels = PeerChannels(
+        not connection.is_incoming,
+        0 if connection.is_incoming else FIRST_STREAM_NUMBER_OF_DIALER,
+        machine(ChannelId.BEST_TIP),
+        machine(ChannelId.TRANSACTION),
+        machine(ChannelId.SNARK),
+        machine(ChannelId.SNARK_JOB_COMMITMENT),
+        Rpc() if ChannelId.RPC in agreed else None,
+    )
+    requests = [ChannelsPropagationRequestSend(connection_id, channel) for channel in agreed if channel in KINDS]
+    return state.add(connection_id, channels), requests
+
+
+def reduce_message_received(state: P2pState, action: ChannelsMessageReceived, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """Decode a frame and map it to what it means."""
+    connection_id, channel = action.connection_id, action.channel
+    channels = state.channels.table.get(connection_id)
+    if channels is None or not (channel in KINDS or channel == ChannelId.RPC):
+        return state, (_end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, channel, "the channel is not open"),)
+    try:
+        if channel == ChannelId.RPC:
+            return state, (_rpc_message(channels, action),)
+        return state, (_propagation_message(channels, action),)
+    except DecodeError as error:
+        return state, (_end(connection_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, channel, str(error)),)
+
+
+def _propagation_message(channels: PeerChannels, action: ChannelsMessageReceived) -> Action:
+    connection_id, channel, stream = action.connection_id, action.channel, action.stream
+    mapped: PropagationAction
+    match KINDS[channel].decode(action.frame):
+        case GetNext(limit=limit):
+            if _is_ours(channels, stream):
+                return _end(connection_id, ReasonCode.STREAM_MISUSE, channel, "a request on a stream that we opened")
+            mapped = ChannelsPropagationRequestReceived(connection_id, channel, stream, limit)
+        case WillSend(count=count):
+            mapped = ChannelsPropagationPromiseReceived(connection_id, channel, stream, count)
+        case Item(item=item):
+            mapped = ChannelsPropagationReceived(connection_id, channel, stream, item)
+    return _or_end(mapped, propagation_violation(channels.propagation(channel), mapped, stream), channel)
+
+
+def _rpc_message(channels: PeerChannels, action: ChannelsMessageReceived) -> Action:
+    connection_id, stream = action.connection_id, action.stream
+    message = RPC_MESSAGE.decode(action.frame)
+    mapped: RpcAction
+    if isinstance(message, RpcRequestMessage):
+        if _is_ours(channels, stream):
+            return _end(connection_id, ReasonCode.STREAM_MISUSE, ChannelId.RPC, "a request on a stream that we opened")
+        mapped = ChannelsRpcRequestReceived(connection_id, stream, message.id, message.request)
+    else:
+        mapped = ChannelsRpcResponseReceived(connection_id, stream, message.id, message.response)
+    return _or_end(mapped, rpc_violation(channels.rpc, mapped, stream), ChannelId.RPC)
+
+
+def reduce_stream_ended(state: P2pState, action: ChannelsStreamEnded, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """The peer's half of a stream ended: the end of an answer, or just of a request."""
+    channels = state.channels.table.get(action.connection_id)
+    if channels is None or not _is_ours(channels, action.stream):
+        return state, ()
+    if action.channel == ChannelId.RPC:
+        ended: RpcAction = ChannelsRpcAnswerEnded(action.connection_id, action.stream)
+        return state, (_or_end(ended, rpc_violation(channels.rpc, ended, action.stream), action.channel),)
+    over = ChannelsPropagationAnswerEnded(action.connection_id, action.channel, action.stream)
+    return state, (_or_end(over, propagation_violation(channels.propagation(action.channel), over, action.stream), action.channel),)
+
+
+def reduce_stream_reset(state: P2pState, action: ChannelsStreamReset, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """The peer gave up a stream. One that nothing depends on any more is forgotten."""
+    channels = state.channels.table.get(action.connection_id)
+    if channels is None:
+        return state, ()
+    connection_id, channel, stream = action.connection_id, action.channel, action.stream
+    is_ours = _is_ours(channels, stream)
+    if channel == ChannelId.RPC:
+        if is_ours:
+            return state, (ChannelsRpcAnswerReset(connection_id, stream, action.code),)
+        return state, (ChannelsRpcRequestCancelled(connection_id, stream),)
+    if is_ours:
+        return state, (ChannelsPropagationAnswerReset(connection_id, channel, stream, action.code),)
+    return state, (ChannelsPropagationRequestCancelled(connection_id, channel, stream),)
+
+
+def reduce_send_blocked(state: P2pState, action: ChannelsSendBlocked, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """A slow reader: items wait in the state, where they take no memory, and not in the transport."""
+    return _blocked(state, action.connection_id, is_blocked=True), ()
+
+
+def reduce_send_unblocked(state: P2pState, action: ChannelsSendUnblocked, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """It has caught up: use the permissions that wait."""
+    offers = tuple(offer(action.connection_id, channel) for channel in KINDS)
+    return _blocked(state, action.connection_id, is_blocked=False), offers
+
+
+def _blocked(state: P2pState, connection_id: ConnectionId, *, is_blocked: bool) -> P2pState:
+    channels = state.channels.table.get(connection_id)
+    if channels is None:
+        return state
+    table = state.channels.table.set(connection_id, channels.replace(is_send_blocked=is_blocked))
+    return state.replace(channels=state.channels.replace(table=table))
+
+
+def _is_ours(channels: PeerChannels, stream: StreamId) -> bool:
+    return is_opened_by_dialer(stream) == channels.is_dialer
+
+
+def _or_end(action: PropagationAction | RpcAction, code: ReasonCode, channel: ChannelId) -> Attempt:
+    return Attempt(action, DisconnectionInit(action.connection_id, Reason(code, channel)))
+
+
+def _end(connection_id: ConnectionId, code: ReasonCode, channel: ChannelId, detail: str) -> DisconnectionInit:
+    return DisconnectionInit(connection_id, Reason(code, channel, detail[:DETAIL_CHARS_MAX]))

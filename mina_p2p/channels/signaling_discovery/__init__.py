@@ -1,0 +1,1 @@
+"""Channel 1: asking a relay for peers."""

@@ -1,0 +1,1 @@
+"""Channel 2: being handed offers by a relay."""

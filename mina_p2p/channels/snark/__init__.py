@@ -1,0 +1,1 @@
+"""Channel 5: announcements of snark works."""

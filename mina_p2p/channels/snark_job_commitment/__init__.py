@@ -1,0 +1,1 @@
+"""Channel 6: who is at work on which snark job."""

@@ -1,0 +1,189 @@
+"""Channels: the permissions of every ready connection.
+
+One record per connection holds its channels, because they share what a connection has
+once: the numbering of streams. `Channels.with_propagation` and `Channels.with_rpc` are
+the only places where a half changes, so that deadlines and waiting lists follow it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from mina_p2p.channels.propagation.state import Propagation, RemoteRequested
+from mina_p2p.channels.rpc.state import Rpc
+from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp, stream_id
+from mina_p2p.record import Record, record, setter
+from mina_p2p.table import Deadlines, Table, empty_table
+
+SERIAL_BITS: Final = 40
+"""Requests and answers of one connection are numbered; a connection does not live long enough for more."""
+
+
+class WaitKind(enum.IntEnum):
+    """What a deadline of this slice is about; part of its key."""
+
+    PROPAGATION = 0
+    """A local half; the serial is the channel."""
+    RPC_REQUEST = 1
+    """A request of ours; the serial is its id."""
+    RPC_SERVING = 2
+    """A request of the peer's; the serial is ours."""
+
+
+def wait_key(connection_id: ConnectionId, kind: WaitKind, serial: int) -> int:
+    """Key of one wait, unique among those that can be pending at one time."""
+    return (connection_id << (SERIAL_BITS + 4)) | (kind << SERIAL_BITS) | (serial & ((1 << SERIAL_BITS) - 1))
+
+
+def split_wait_key(key: int) -> tuple[ConnectionId, WaitKind, int]:
+    """What `wait_key` put together."""
+    return ConnectionId(key >> (SERIAL_BITS + 4)), WaitKind((key >> SERIAL_BITS) & 15), key & ((1 << SERIAL_BITS) - 1)
+
+
+@record
+class PeerChannels(Record):
+    """The channels of one connection; one that was not agreed upon is missing."""
+
+    is_dialer: bool
+    """Whether we dialled: decides the ids of our streams."""
+    next_stream_number: int
+    best_tip: Propagation | None
+    transaction: Propagation | None
+    snark: Propagation | None
+    snark_job_commitment: Propagation | None
+    rpc: Rpc | None
+    is_send_blocked: bool = False
+    """Whether so much waits to be sent to the peer that items are held back."""
+
+    def propagation(self, channel: ChannelId) -> Propagation | None:
+        """The permission machine of a channel."""
+        get = _GET.get(channel)
+        return None if get is None else get(self)
+
+    def next_stream(self) -> tuple[StreamId, PeerChannels]:
+        """An id for a stream that we open now."""
+        number = self.next_stream_number
+        return stream_id(number, by_dialer=self.is_dialer), self.replace(next_stream_number=number + 1)
+
+
+_GET: Final[Mapping[ChannelId, Callable[[PeerChannels], Propagation | None]]] = MappingProxyType(
+    {
+        ChannelId.BEST_TIP: lambda channels: channels.best_tip,
+        ChannelId.TRANSACTION: lambda channels: channels.transaction,
+        ChannelId.SNARK: lambda channels: channels.snark,
+        ChannelId.SNARK_JOB_COMMITMENT: lambda channels: channels.snark_job_commitment,
+    }
+)
+_PUT: Final[Mapping[ChannelId, Callable[[PeerChannels, Any], PeerChannels]]] = MappingProxyType(
+    {channel: setter(PeerChannels, channel.name.lower()) for channel in _GET}
+)
+
+
+@record
+class Channels(Record):
+    """The slice's state."""
+
+    deadlines: Deadlines
+    table: Table[ConnectionId, PeerChannels] = empty_table()
+    waiting: Table[ChannelId, Table[ConnectionId, None]] = empty_table()
+    """Connections whose peers gave us a permission that we have not used, by channel."""
+    answer_bytes_granted: int = 0
+    """Credit given for answers of requests that are under way, at all peers."""
+
+    def propagation(self, connection_id: ConnectionId, channel: ChannelId) -> Propagation | None:
+        """The permission machine of one channel of one connection, where there is one."""
+        channels = self.table.get(connection_id)
+        return None if channels is None else channels.propagation(channel)
+
+    def rpc(self, connection_id: ConnectionId) -> Rpc | None:
+        """The RPC channel of one connection, where there is one."""
+        channels = self.table.get(connection_id)
+        return None if channels is None else channels.rpc
+
+    def is_send_blocked(self, connection_id: ConnectionId) -> bool:
+        """Whether items for that peer are held back."""
+        channels = self.table.get(connection_id)
+        return channels is not None and channels.is_send_blocked
+
+    def waiting_for(self, channel: ChannelId) -> list[ConnectionId]:
+        """Connections that would be sent an item now, ascending."""
+        return self.waiting.get(channel, _NOBODY).keys()
+
+    def with_propagation(
+        self, connection_id: ConnectionId, channel: ChannelId, new: Propagation, channels: PeerChannels | None = None
+    ) -> Channels:
+        """With ``new`` as that machine's state.
+
+        :param channels: the connection's record, where more of it changed than this.
+        """
+        channels = channels if channels is not None else self.table[connection_id]
+        old = channels.propagation(channel)
+        deadlines, waiting = self.deadlines, self.waiting
+        if old is None or old.local is not new.local:
+            key = wait_key(connection_id, WaitKind.PROPAGATION, channel)
+            deadlines = _moved(deadlines, key, None if old is None else old.deadline, new.deadline)
+        if old is None or old.remote is not new.remote:
+            waiting = _marked(waiting, channel, connection_id, is_waiting=isinstance(new.remote, RemoteRequested))
+        return self.replace(table=self.table.set(connection_id, _PUT[channel](channels, new)), deadlines=deadlines, waiting=waiting)
+
+    def with_rpc(self, connection_id: ConnectionId, new: Rpc, channels: PeerChannels | None = None) -> Channels:
+        """With ``new`` as the RPC channel's state; ``channels`` as above."""
+        channels = channels if channels is not None else self.table[connection_id]
+        deadlines, granted = self.deadlines, self.answer_bytes_granted
+        if channels.rpc is not None:
+            granted -= channels.rpc.answer_bytes_granted
+            for at, key in _rpc_waits(connection_id, channels.rpc):
+                deadlines = deadlines.cancel(at, key)
+        for at, key in _rpc_waits(connection_id, new):
+            deadlines = deadlines.add(at, key)
+        table = self.table.set(connection_id, channels.replace(rpc=new))
+        return self.replace(table=table, deadlines=deadlines, answer_bytes_granted=granted + new.answer_bytes_granted)
+
+    def add(self, connection_id: ConnectionId, channels: PeerChannels) -> Channels:
+        """With the channels of a connection that became ready."""
+        return self.replace(table=self.table.set(connection_id, channels))
+
+    def forget(self, connection_id: ConnectionId) -> Channels:
+        """Without the channels of a connection; the same where it had none."""
+        channels = self.table.get(connection_id)
+        if channels is None:
+            return self
+        deadlines, waiting, granted = self.deadlines, self.waiting, self.answer_bytes_granted
+        for channel in _GET:
+            machine = channels.propagation(channel)
+            if machine is not None:
+                deadlines = _moved(deadlines, wait_key(connection_id, WaitKind.PROPAGATION, channel), machine.deadline, None)
+                waiting = _marked(waiting, channel, connection_id, is_waiting=False)
+        if channels.rpc is not None:
+            granted -= channels.rpc.answer_bytes_granted
+            for at, key in _rpc_waits(connection_id, channels.rpc):
+                deadlines = deadlines.cancel(at, key)
+        return self.replace(table=self.table.delete(connection_id), deadlines=deadlines, waiting=waiting, answer_bytes_granted=granted)
+
+
+_NOBODY: Final[Table[ConnectionId, None]] = empty_table()
+
+
+def _rpc_waits(connection_id: ConnectionId, rpc: Rpc) -> Iterator[tuple[Timestamp, int]]:
+    for request in rpc.requests:
+        yield request.deadline, wait_key(connection_id, WaitKind.RPC_REQUEST, request.id)
+    for serving in rpc.serving:
+        yield serving.deadline, wait_key(connection_id, WaitKind.RPC_SERVING, serving.serial)
+
+
+def _moved(deadlines: Deadlines, key: int, old: Timestamp | None, new: Timestamp | None) -> Deadlines:
+    if old is not None:
+        deadlines = deadlines.cancel(old, key)
+    return deadlines if new is None else deadlines.add(new, key)
+
+
+def _marked(
+    waiting: Table[ChannelId, Table[ConnectionId, None]], channel: ChannelId, connection_id: ConnectionId, *, is_waiting: bool
+) -> Table[ChannelId, Table[ConnectionId, None]]:
+    there = waiting.get(channel, _NOBODY)
+    if (connection_id in there) == is_waiting:
+        return waiting
+    return waiting.set(channel, there.set(connection_id, None) if is_waiting else there.delete(connection_id))

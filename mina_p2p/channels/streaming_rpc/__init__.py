@@ -1,0 +1,1 @@
+"""Channel 8: answers too large for one message."""

@@ -1,0 +1,1 @@
+"""Channel 4: announcements of transactions."""

@@ -1,0 +1,46 @@
+"""Messages of channel 4 (spec: pull-protocol 5.4)."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from mina_p2p.mina.basics import CompressedPublicKey
+from mina_p2p.record import Record, record
+from mina_p2p.wire import Bytes32, Codec, IntU8, IntU32, Nat0, codec
+
+
+@record
+class TransactionInfo(Record):
+    """What is announced of a transaction; the transaction itself is asked for on the RPC channel."""
+
+    hash: Bytes32
+    fee_payer: CompressedPublicKey
+    fee: Nat0
+    """Nanomina."""
+    nonce: IntU32
+
+
+@record
+class TransactionGetNext(Record):
+    """Permits the peer to announce up to ``limit`` transactions."""
+
+    limit: IntU8
+
+
+@record
+class TransactionWillSend(Record):
+    """Promises ``count`` announcements."""
+
+    count: IntU8
+
+
+@record
+class TransactionItem(Record):
+    """One announcement."""
+
+    transaction: TransactionInfo
+
+
+TransactionMessage: TypeAlias = TransactionGetNext | TransactionWillSend | TransactionItem
+
+TRANSACTION_MESSAGE: Final[Codec[TransactionMessage]] = codec(TransactionMessage)

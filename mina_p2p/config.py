@@ -1,0 +1,147 @@
+"""Every limit, time-out and choice of a node, in one record that is part of its state.
+
+Durations are nanoseconds, sizes are bytes. Defaults are the reference's where it has one
+(spec: pull-protocol 7.2); what has no counterpart there says why it is what it is.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from mina_p2p.address import DialAddress
+from mina_p2p.identity import ChainId, PeerId
+from mina_p2p.ids import MILLISECOND, SECOND, ChannelId
+from mina_p2p.record import Record, record
+from mina_p2p.transport import TransportKind
+
+PROTOCOL_VERSION = 1
+"""The version of hello and stream mapping that this library speaks."""
+
+_positive = attrs.validators.gt(0)
+
+
+@record
+class Limits(Record):
+    """Bounds of every container and of every message."""
+
+    peers_max: int = attrs.field(default=100, validator=_positive)
+    """Connections in all; an attempt counts from its first moment (defect N7)."""
+    peers_min: int = attrs.field(default=50, validator=attrs.validators.ge(0))
+    """Below this many connections the node dials peers it knows."""
+    dials_per_tick_max: int = attrs.field(default=8, validator=_positive)
+    known_peers_max: int = attrs.field(default=2_000, validator=_positive)
+    """Records of peers, connected or not."""
+    discovered_per_source_max: int = attrs.field(default=100, validator=_positive)
+    """Peers taken from one peer's answer: one liar can not fill the table."""
+    shared_peers_max: int = attrs.field(default=100, validator=_positive)
+    """Addresses in our own answer."""
+    propagation_request_max: int = attrs.field(default=32, validator=attrs.validators.and_(_positive, attrs.validators.le(255)))
+    """Items one permission asks for (reference: 32; its u8 allows 255)."""
+    candidates_per_peer_max: int = attrs.field(default=32, validator=_positive)
+    """Announced items of one kind that may wait for fetch or verdict, by peer (reference: 32)."""
+    candidate_announcers_max: int = attrs.field(default=8, validator=_positive)
+    """Peers remembered as alternative sources of one announced item."""
+    pool_items_max: int = attrs.field(default=3_000, validator=_positive)
+    """Items of one kind (reference: transaction pool size 3000); a full pool takes no more until one is removed."""
+    rpc_requests_max: int = attrs.field(default=5, validator=_positive)
+    """Requests of ours outstanding at one peer; what the reference accepts (C10)."""
+    rpc_pending_max: int = attrs.field(default=5, validator=_positive)
+    """Requests of one peer that wait for our answer."""
+    peer_streams_max: int = attrs.field(default=16, validator=_positive)
+    """Streams a peer may have open towards us: one per propagation and signaling channel, RPCs, one streaming RPC."""
+    answer_bytes_granted_max: int = attrs.field(default=1 << 30, validator=_positive)
+    """Answer bytes that all peers together may be permitted by RPC at one time."""
+    hello_bytes_max: int = attrs.field(default=4_096, validator=_positive)
+    deadlines_per_turn_max: int = attrs.field(default=256, validator=_positive)
+    """Due deadlines one `CheckTimeouts` takes; it is dispatched again while more are due."""
+
+
+@record
+class Timeouts(Record):
+    """Every wait ends; these say when."""
+
+    outgoing_connection: int = 15 * SECOND
+    """One state of an outgoing attempt."""
+    incoming_connection: int = 30 * SECOND
+    """One state of an incoming attempt."""
+    hello: int = 5 * SECOND
+    """From the handshake's end to the peer's hello."""
+    attempt: int = 40 * SECOND
+    """A whole attempt, whatever its states (defect N8)."""
+    crossing_dials: int = 5 * SECOND
+    """Two dials of each other within this time are one meeting: the dial of the greater id stays."""
+    replace_connection: int = 30 * SECOND
+    """A ready connection younger than this is not replaced by a new arrival of the same peer."""
+    reconnect: int = 10 * SECOND
+    """First back-off after a failure; doubles with each further one."""
+    reconnect_max: int = 3_600 * SECOND
+    """Longest back-off, and the one after a wrong chain or version."""
+    reconnect_duplicate: int = 5 * SECOND
+    """After losing a simultaneous dial: nobody failed."""
+    reconnect_jitter_percent: int = 20
+    ban: int = 600 * SECOND
+    """After a violation of the protocol."""
+    parked_permission: int = 600 * SECOND
+    """A permission that nobody used is withdrawn and given anew, so that no stream waits for ever."""
+    answer: int = 30 * SECOND
+    """From the first word of an answer to its end (defect C7)."""
+    verdict: int = 60 * SECOND
+    """The node software's verdict on an item."""
+    serve: int = 30 * SECOND
+    """The node software's answer to a peer's request; then the peer gets ``None`` (defect C5)."""
+    rediscover: int = 60 * SECOND
+    """Between two questions for peers while there are too few (reference: 60 s)."""
+    rpc_best_tip_with_proof: int = 15 * SECOND
+    rpc_ledger_query: int = 4 * SECOND
+    rpc_staged_ledger: int = 180 * SECOND
+    rpc_block: int = 8 * SECOND
+    rpc_snark: int = 8 * SECOND
+    rpc_transaction: int = 8 * SECOND
+    rpc_initial_peers: int = 5 * SECOND
+    granularity: int = 100 * MILLISECOND
+    """Resolution of all of the above: never early, at most this late."""
+
+
+ALL_CHANNELS = (
+    ChannelId.BEST_TIP,
+    ChannelId.TRANSACTION,
+    ChannelId.SNARK,
+    ChannelId.SNARK_JOB_COMMITMENT,
+    ChannelId.RPC,
+)
+"""The channels this version serves."""
+
+
+@record
+class P2pConfig(Record):
+    """Who a node is and how it behaves."""
+
+    peer_id: PeerId
+    chain_id: ChainId
+    seed: int = 0
+    """64 bits that decide the dice of this node; not a secret."""
+    agent: str = attrs.field(default="mina_p2p", validator=attrs.validators.max_len(64))
+    channels: tuple[ChannelId, ...] = ALL_CHANNELS
+    capabilities: tuple[str, ...] = ("quic-address",)
+    """Short words that the hello announces; ``quic-address``: understands dial options of tag 2."""
+    transport: TransportKind = TransportKind.QUIC
+    """What carries the connections this node dials."""
+    initial_peers: tuple[DialAddress, ...] = ()
+    is_discovery_enabled: bool = True
+    """Whether to ask peers for more peers while below ``limits.peers_min``."""
+    are_private_addresses_allowed: bool = False
+    """Whether addresses of private ranges are taken from global peers and dialled; peers of the same range always may."""
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what could not work, before any state exists.
+
+        :raises ValueError: with what to change.
+        """
+        if self.limits.peers_min > self.limits.peers_max:
+            raise ValueError(f"peers_min {self.limits.peers_min} is over peers_max {self.limits.peers_max}; lower the former")
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError("a channel is listed twice")
+        if not 0 <= self.seed < 1 << 64:
+            raise ValueError("seed must be 64 bits, not negative")

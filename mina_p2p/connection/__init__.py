@@ -1,0 +1,1 @@
+"""Connections: attempts of both directions, the hello, and what becomes of them."""

@@ -1,0 +1,56 @@
+"""Ending a connection: reducers over the root, because nothing of it may stay anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mina_p2p.channels.rpc.reducer import failed
+from mina_p2p.channels.rpc.state import Requested
+from mina_p2p.connection.state import Ready
+from mina_p2p.connection.transitions import give_up
+from mina_p2p.disconnection.actions import DisconnectionFinish, DisconnectionInit, Shutdown
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.ids import Timestamp
+from mina_p2p.notifications import PeerDisconnected
+from mina_p2p.peer.actions import PeerDetached
+from mina_p2p.pool.actions import PoolForget
+from mina_p2p.state import P2pState
+from mina_p2p.store import FollowUps
+from mina_p2p.transport import DisconnectionEffectfulInit
+
+
+def reduce_init(state: P2pState, action: DisconnectionInit, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """Say goodbye, then forget."""
+    connection_id, reason = action.connection_id, action.reason
+    if not isinstance(state.connections.table[connection_id].status, Ready):
+        connections, follow_ups = give_up(state.connections, connection_id, reason, by_peer=False, is_transport_gone=False)
+        return state.replace(connections=connections), follow_ups
+    return state, (DisconnectionEffectfulInit(connection_id, reason), DisconnectionFinish(connection_id, reason, False))
+
+
+def reduce_finish(state: P2pState, action: DisconnectionFinish, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """Forget a connection in every slice, and tell whoever waited for something from it."""
+    connection_id, reason = action.connection_id, action.reason
+    peer_id = state.connections.table[connection_id].peer_id
+    rpc = state.channels.rpc(connection_id)
+    waiting: list[Any] = []
+    for request in () if rpc is None else rpc.requests:
+        if isinstance(request, Requested):
+            waiting += failed(connection_id, request.purpose, reason)
+    forgotten = state.replace(
+        connections=state.connections.remove(connection_id),
+        channels=state.channels.forget(connection_id),
+        best_tips=state.best_tips.replace(of_peers=state.best_tips.of_peers.discard(connection_id)),
+    )
+    return forgotten, (
+        PeerDetached(connection_id, peer_id, reason, action.by_peer, True),
+        PeerDisconnected(connection_id, peer_id, reason, action.by_peer),
+        PoolForget(connection_id),
+        *waiting,
+    )
+
+
+def reduce_shutdown(state: P2pState, action: Shutdown, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """Goodbye to all."""
+    goodbyes = tuple(DisconnectionInit(connection_id, Reason(ReasonCode.SHUTDOWN)) for connection_id in state.connections.table)
+    return state.replace(is_stopping=True), goodbyes

@@ -1,0 +1,1 @@
+"""Mina's types, hashes and chain selection."""

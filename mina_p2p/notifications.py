@@ -1,0 +1,135 @@
+"""What the node software is told: effects that the runtime hands over, as data.
+
+A notification that asks for something carries an id; the command that answers repeats it.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from mina_p2p.address import DialAddress
+from mina_p2p.channels.propagation.kinds import PropagationItem
+from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse
+from mina_p2p.disconnection.reasons import Reason
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import ChannelId, ConnectionId, RequestId
+from mina_p2p.mina.raw import RawBlock
+from mina_p2p.record import Record, record
+from mina_p2p.transport import SocketAddress
+
+
+@record
+class PeerConnected(Record):
+    """A connection is ready."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    is_incoming: bool
+    remote: SocketAddress | None
+    agent: str
+    channels: tuple[ChannelId, ...]
+    request_id: RequestId | None
+    """Of the command that asked for it, if one did."""
+
+
+@record
+class PeerDisconnected(Record):
+    """A ready connection is over."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    reason: Reason
+    by_peer: bool
+
+
+@record
+class ConnectionFailed(Record):
+    """An attempt did not become a connection."""
+
+    connection_id: ConnectionId | None
+    """Nothing where it was refused before it began."""
+    peer_id: PeerId
+    address: DialAddress | None
+    is_incoming: bool
+    reason: Reason
+    by_peer: bool
+    request_id: RequestId | None
+
+
+@record
+class BestTipReceived(Record):
+    """A peer has a new best tip; whether it is better is the node software's decision (`BestTipSet`)."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    block: RawBlock
+    state_hash: bytes
+
+
+@record
+class ItemReceived(Record):
+    """A new item for a pool; its validity is the node software's verdict (`PoolVerdict`)."""
+
+    verdict_id: RequestId
+    channel: ChannelId
+    key: bytes
+    info: PropagationItem
+    body: bytes
+    """The thing itself; empty where ``info`` is all there is."""
+    connection_id: ConnectionId
+    peer_id: PeerId
+
+
+@record
+class RpcRequested(Record):
+    """A peer asks what the library can not answer; `ChannelsRpcResponseSend` with this connection and serial answers."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    serial: int
+    request: RpcRequest
+
+
+@record
+class RpcResponded(Record):
+    """The answer to a question of the node software; ``None``: the peer does not have it."""
+
+    request_id: RequestId
+    connection_id: ConnectionId
+    response: RpcResponse | None
+
+
+@record
+class RpcFailed(Record):
+    """No answer will come to a question of the node software."""
+
+    request_id: RequestId
+    reason: Reason
+
+
+@record
+class ListenerReady(Record):
+    """Peers can dial this address."""
+
+    address: SocketAddress
+
+
+@record
+class ListenerFailed(Record):
+    """A transport can not listen."""
+
+    detail: str
+
+
+Notification: TypeAlias = (
+    PeerConnected
+    | PeerDisconnected
+    | ConnectionFailed
+    | BestTipReceived
+    | ItemReceived
+    | RpcRequested
+    | RpcResponded
+    | RpcFailed
+    | ListenerReady
+    | ListenerFailed
+)

@@ -1,0 +1,172 @@
+"""What happens to records of peers."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from mina_p2p.address import DialAddress
+from mina_p2p.disconnection.reasons import Reason
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import ConnectionId, PeerNumber, Timestamp
+from mina_p2p.peer.state import Attached, BackingOff, Banned, PeerSource
+from mina_p2p.record import Record, record
+from mina_p2p.state import P2pState
+
+
+@record
+class PeerDiscovered(Record):
+    """Somebody named a peer and where to dial it."""
+
+    address: DialAddress
+    source: PeerSource
+    learned_from: PeerNumber | None
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        if self.address.peer_id == state.config.peer_id:
+            return False
+        if not state.accepts_address(self.address, self.learned_from):
+            return False
+        if (known := state.peers.find(self.address.peer_id)) is not None:
+            return known[1].address is None
+        if self.learned_from is None:
+            return True
+        learned = state.peers.learned_counts.get(self.learned_from, 0)
+        return learned < state.config.limits.discovered_per_source_max
+
+
+@record
+class PeerAttached(Record):
+    """A connection attempt with this peer began, ours or its own."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    address: DialAddress | None
+    source: PeerSource
+
+
+@record
+class PeerReady(Record):
+    """The peer's connection carries channels."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    address: DialAddress | None
+    """Where it was reached, or where its packets come from, in the form to dial."""
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        found = state.peers.find(self.peer_id)
+        return found is not None and found[1].status == Attached(self.connection_id)
+
+
+@record
+class PeerDetached(Record):
+    """The peer's connection or attempt is over."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    reason: Reason
+    by_peer: bool
+    """Whether the reason is what the peer told us; its accusations ban nobody."""
+    was_ready: bool
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        found = state.peers.find(self.peer_id)
+        return found is not None and found[1].status == Attached(self.connection_id)
+
+
+@record
+class PeerUndialable(Record):
+    """A known peer can not be dialled after all: it waits as after a failure."""
+
+    number: PeerNumber
+    reason: Reason
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return self.number in state.peers.dialable
+
+
+@record
+class PeerWoken(Record):
+    """A back-off or a ban is over."""
+
+    number: PeerNumber
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        peer = state.peers.table.get(self.number)
+        return peer is not None and peer.wakes_at is not None and peer.wakes_at <= now
+
+
+@record
+class PeerBan(Record):
+    """The node software bans a peer until a time; a connection with it ends."""
+
+    peer_id: PeerId
+    until: Timestamp
+    reason: Reason
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return self.until > now and self.peer_id != state.config.peer_id
+
+
+@record
+class PeerUnban(Record):
+    """The node software lifts a ban."""
+
+    peer_id: PeerId
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        found = state.peers.find(self.peer_id)
+        return found is not None and isinstance(found[1].status, Banned | BackingOff)
+
+
+@record
+class PeersDiscover(Record):
+    """Ask one ready peer for the peers it knows."""
+
+    connection_id: ConnectionId
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return (
+            state.config.is_discovery_enabled
+            and len(state.connections) < state.config.limits.peers_min
+            and state.connections.ready(self.connection_id) is not None
+        )
+
+
+@record
+class PeersDiscoverRandom(Record):
+    """Too few connections for a while: ask some ready peer again."""
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return (
+            state.config.is_discovery_enabled
+            and state.connections.ready_count > 0
+            and len(state.connections) < state.config.limits.peers_min
+            and state.peers.next_discovery_at <= now
+        )
+
+
+@record
+class ConnectionOutgoingRandomInit(Record):
+    """Below the wished number of connections: dial some peer that waits for it."""
+
+    more: int
+    """How many further ones may follow in this turn."""
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return not state.is_stopping and bool(state.peers.dialable) and len(state.connections) < state.config.limits.peers_min
+
+
+PeerAction: TypeAlias = (
+    PeerDiscovered
+    | PeerAttached
+    | PeerReady
+    | PeerDetached
+    | PeerUndialable
+    | PeerWoken
+    | PeerBan
+    | PeerUnban
+    | PeersDiscover
+    | PeersDiscoverRandom
+    | ConnectionOutgoingRandomInit
+)

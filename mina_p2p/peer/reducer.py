@@ -1,0 +1,156 @@
+"""Peers: reducer."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from mina_p2p.channels.rpc.actions import ChannelsRpcRequestSend
+from mina_p2p.channels.rpc.messages import InitialPeersRequest
+from mina_p2p.channels.rpc.state import ForDiscovery
+from mina_p2p.config import Timeouts
+from mina_p2p.connection.outgoing.actions import ConnectionOutgoingInit
+from mina_p2p.disconnection.actions import DisconnectionInit
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.errors import InvariantViolationError
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import PeerNumber, Timestamp
+from mina_p2p.peer.actions import (
+    ConnectionOutgoingRandomInit,
+    PeerAction,
+    PeerAttached,
+    PeerBan,
+    PeerDetached,
+    PeerDiscovered,
+    PeerReady,
+    PeersDiscover,
+    PeersDiscoverRandom,
+    PeerUnban,
+    PeerUndialable,
+    PeerWoken,
+)
+from mina_p2p.peer.state import Attached, BackingOff, Banned, Disconnected, Peer, Peers, PeerSource
+from mina_p2p.state import P2pState
+from mina_p2p.store import Attempt, FollowUps
+
+BACK_OFF_DOUBLINGS_MAX = 16
+
+_LONG_BACK_OFF = frozenset(
+    {
+        ReasonCode.CHAIN_ID_MISMATCH,
+        ReasonCode.PROTOCOL_VERSION_MISMATCH,
+        ReasonCode.NO_COMMON_PROTOCOL,
+        ReasonCode.CONNECTING_TO_SELF,
+        ReasonCode.PEER_BANNED,
+    }
+)
+"""What will not be different in a minute."""
+
+_NOBODY_FAILED = frozenset({ReasonCode.ALREADY_CONNECTED, ReasonCode.DUPLICATE_CONNECTION})
+
+
+def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> tuple[Peers, FollowUps]:
+    """Reduce one action of this slice."""
+    limits, timeouts = root.config.limits, root.config.timeouts
+    match action:
+        case PeerDiscovered(address=address, source=source, learned_from=learned_from):
+            if (known := state.find(address.peer_id)) is not None:
+                number, peer = known
+                return state.put(number, peer.replace(address=address)), ()
+            room = state.make_room(limits.known_peers_max)
+            if room is None:
+                return state, ()
+            return room.add(Peer(address.peer_id, address, source, learned_from, Disconnected(now))), ()
+
+        case PeerAttached(connection_id=connection_id, peer_id=peer_id, address=address, source=source):
+            if (known := state.find(peer_id)) is not None:
+                number, peer = known
+                return state.put(number, peer.replace(status=Attached(connection_id), address=address or peer.address)), ()
+            # Connections are fewer than records, so that something can always make room.
+            room = state.make_room(limits.known_peers_max) or state
+            return room.add(Peer(peer_id, address, source, None, Attached(connection_id))), ()
+
+        case PeerReady(peer_id=peer_id, address=address):
+            number, peer = _known(state, peer_id)
+            peer = peer.replace(failures=0, last_success=now)
+            if address is not None and (peer.address is None or peer.address == address or not peer.is_address_proven):
+                peer = peer.replace(address=address, is_address_proven=True)
+            return state.put(number, peer), ()
+
+        case PeerDetached(peer_id=peer_id, reason=reason, by_peer=by_peer, was_ready=was_ready):
+            number, peer = _known(state, peer_id)
+            if reason.code.is_violation and not by_peer:
+                return state.put(number, peer.replace(status=Banned(Timestamp(now + timeouts.ban), reason))), ()
+            return _backed_off(state, number, peer, reason, was_ready, now, timeouts), ()
+
+        case PeerUndialable(number=number, reason=reason):
+            peer = state.table[number]
+            return _backed_off(state, number, peer, reason, False, now, timeouts), ()
+
+        case PeerWoken(number=number):
+            peer = state.table[number]
+            return state.put(number, peer.replace(status=Disconnected(now))), ()
+
+        case PeerBan(peer_id=peer_id, until=until, reason=reason):
+            known = state.find(peer_id)
+            if known is None:
+                room = state.make_room(limits.known_peers_max)
+                return (state if room is None else room.add(Peer(peer_id, None, PeerSource.USER, None, Banned(until, reason)))), ()
+            number, peer = known
+            status = peer.status
+            end = (DisconnectionInit(status.connection_id, Reason(ReasonCode.PEER_BANNED)),) if isinstance(status, Attached) else ()
+            return state.put(number, peer.replace(status=Banned(until, reason))), end
+
+        case PeerUnban(peer_id=peer_id):
+            number, peer = _known(state, peer_id)
+            return state.put(number, peer.replace(status=Disconnected(now), failures=0)), ()
+
+        case PeersDiscover(connection_id=connection_id):
+            asked = state.replace(next_discovery_at=Timestamp(now + timeouts.rediscover))
+            return asked, (ChannelsRpcRequestSend(connection_id, InitialPeersRequest(), ForDiscovery()),)
+
+        case PeersDiscoverRandom():
+            ready = [number for number in root.connections.table if root.connections.ready(number) is not None]
+            connection_id, random = state.random.choice(ready)
+            asked = state.replace(random=random, next_discovery_at=Timestamp(now + timeouts.rediscover))
+            return asked, (PeersDiscover(connection_id),)
+
+        case ConnectionOutgoingRandomInit(more=more):
+            return _dial_some(state, more, root)
+
+        case _:
+            assert_never(action)
+
+
+def _dial_some(state: Peers, more: int, root: P2pState) -> tuple[Peers, FollowUps]:
+    number, random = state.random.choice(state.dialable.keys())
+    address = state.table[number].address
+    if address is None:
+        raise InvariantViolationError(f"peer {number} is dialable and has no address")
+    # A refusal must not leave the peer dialable, or the next turn would choose it again.
+    refused = PeerUndialable(number, Reason(ReasonCode.UNSUPPORTED, detail="its address can not be dialled"))
+    follow_ups: list[Any] = [Attempt(ConnectionOutgoingInit(address, None), refused)]
+    if more > 0:
+        follow_ups.append(ConnectionOutgoingRandomInit(more - 1))
+    return state.replace(random=random), follow_ups
+
+
+def _known(state: Peers, peer_id: PeerId) -> tuple[PeerNumber, Peer]:
+    found = state.find(peer_id)
+    if found is None:
+        raise InvariantViolationError(f"no record of peer {peer_id}")
+    return found
+
+
+def _backed_off(state: Peers, number: PeerNumber, peer: Peer, reason: Reason, was_ready: bool, now: Timestamp, timeouts: Timeouts) -> Peers:
+    """After a connection or an attempt: how long until the next one."""
+    if reason.code in _NOBODY_FAILED:
+        duration, failures = timeouts.reconnect_duplicate, peer.failures
+    elif reason.code in _LONG_BACK_OFF:
+        duration, failures = timeouts.reconnect_max, peer.failures + 1
+    else:
+        failures = 0 if was_ready else peer.failures + 1
+        doublings = min(max(failures - 1, 0), BACK_OFF_DOUBLINGS_MAX)
+        duration = min(timeouts.reconnect << doublings, timeouts.reconnect_max)
+    duration, random = state.random.jitter(duration, timeouts.reconnect_jitter_percent)
+    status = BackingOff(Timestamp(now + duration), reason)
+    return state.replace(random=random).put(number, peer.replace(status=status, failures=failures))

@@ -1,0 +1,170 @@
+"""Peers: what is known of other nodes, connected or not.
+
+Every record is in exactly one status. The table is bounded; `Peers.put` is the one place
+where a record changes, so that index, dialable set and deadlines can not disagree with it.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+from mina_p2p.address import DialAddress
+from mina_p2p.disconnection.reasons import Reason
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import ConnectionId, PeerNumber, Timestamp
+from mina_p2p.prng import Random
+from mina_p2p.record import Record, record
+from mina_p2p.table import Deadlines, Index, Table, empty_table
+
+
+class PeerSource(enum.IntEnum):
+    """How this node learned of a peer first."""
+
+    CONFIG = 0
+    USER = 1
+    INCOMING = 2
+    INITIAL_PEERS = 3
+    """Another peer's answer to the initial-peers RPC."""
+
+
+@record
+class Disconnected(Record):
+    """Not connected; may be dialled if its address is known."""
+
+    since: Timestamp
+
+
+@record
+class BackingOff(Record):
+    """Not dialled before ``until``."""
+
+    until: Timestamp
+    reason: Reason
+
+
+@record
+class Banned(Record):
+    """Neither dialled nor accepted before ``until``."""
+
+    until: Timestamp
+    reason: Reason
+
+
+@record
+class Attached(Record):
+    """Connecting or connected, by one connection."""
+
+    connection_id: ConnectionId
+
+
+PeerStatus: TypeAlias = Disconnected | BackingOff | Banned | Attached
+
+
+@record
+class Peer(Record):
+    """One known node."""
+
+    peer_id: PeerId
+    address: DialAddress | None
+    source: PeerSource
+    learned_from: PeerNumber | None
+    """Who told us, where a peer did."""
+    status: PeerStatus
+    is_address_proven: bool = False
+    """Whether the peer was reached at this address, or its packets came from there after a handshake."""
+    failures: int = 0
+    """Failed attempts since the last success."""
+    last_success: Timestamp | None = None
+
+    @property
+    def wakes_at(self) -> Timestamp | None:
+        """When the status ends by itself."""
+        return self.status.until if isinstance(self.status, BackingOff | Banned) else None
+
+    @property
+    def is_dialable(self) -> bool:
+        """Whether it waits to be dialled."""
+        return self.address is not None and isinstance(self.status, Disconnected)
+
+    @property
+    def is_disposable(self) -> bool:
+        """Whether the record may make room for another: not connected, not banned, never reached, not given by a person."""
+        return (
+            isinstance(self.status, Disconnected | BackingOff)
+            and not self.is_address_proven
+            and self.source not in {PeerSource.CONFIG, PeerSource.USER}
+        )
+
+
+@record
+class Peers(Record):
+    """The slice's state."""
+
+    index: Index[PeerNumber]
+    deadlines: Deadlines
+    """Ends of back-offs and bans, by peer number."""
+    random: Random
+    table: Table[PeerNumber, Peer] = empty_table()
+    dialable: Table[PeerNumber, None] = empty_table()
+    learned_counts: Table[PeerNumber, int] = empty_table()
+    """Records that each peer is the source of."""
+    last_number: PeerNumber = PeerNumber(0)
+    next_discovery_at: Timestamp = Timestamp(0)
+    """Not before this time is anybody asked for more peers again."""
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def find(self, peer_id: PeerId) -> tuple[PeerNumber, Peer] | None:
+        """The record of an id, with its number."""
+        number = self.index.get(peer_id)
+        return None if number is None else (number, self.table[number])
+
+    def put(self, number: PeerNumber, peer: Peer) -> Peers:
+        """With ``peer`` at ``number``, new or in the place of its former record."""
+        old = self.table.get(number)
+        deadlines = self.deadlines
+        if old is not None and (at := old.wakes_at) is not None:
+            deadlines = deadlines.cancel(at, number)
+        if (at := peer.wakes_at) is not None:
+            deadlines = deadlines.add(at, number)
+        return self.replace(
+            table=self.table.set(number, peer),
+            dialable=self.dialable.set(number, None) if peer.is_dialable else self.dialable.discard(number),
+            deadlines=deadlines,
+        )
+
+    def add(self, peer: Peer) -> Peers:
+        """With a record for an id that has none."""
+        number = PeerNumber(self.last_number + 1)
+        counts = self.learned_counts
+        if peer.learned_from is not None:
+            counts = counts.set(peer.learned_from, counts.get(peer.learned_from, 0) + 1)
+        grown = self.replace(last_number=number, index=self.index.set(peer.peer_id, number), learned_counts=counts)
+        return grown.put(number, peer)
+
+    def remove(self, number: PeerNumber) -> Peers:
+        """Without that record, which must be there and not be attached."""
+        peer = self.table[number]
+        counts = self.learned_counts
+        if peer.learned_from is not None:
+            left = counts[peer.learned_from] - 1
+            counts = counts.set(peer.learned_from, left) if left else counts.delete(peer.learned_from)
+        at = peer.wakes_at
+        return self.replace(
+            table=self.table.delete(number),
+            index=self.index.delete(peer.peer_id),
+            dialable=self.dialable.discard(number),
+            deadlines=self.deadlines if at is None else self.deadlines.cancel(at, number),
+            learned_counts=counts,
+        )
+
+    def make_room(self, known_peers_max: int) -> Peers | None:
+        """With room for one more record, if need be by giving up the oldest disposable one; ``None`` where none is."""
+        if len(self.table) < known_peers_max:
+            return self
+        for number, peer in self.table.items():
+            if peer.is_disposable:
+                return self.remove(number)
+        return None

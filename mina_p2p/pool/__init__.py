@@ -1,0 +1,20 @@
+"""Pools: what the node has of each kind, and what it could fetch.
+
+A candidate is an item that peers announced and that is not in the pool:
+
+| state | event | next | what follows |
+|---|---|---|---|
+| (none) | announced by a peer that has room, and wanted | Announced | fetched when an announcer has a free question |
+| (none) | the same, of a kind that is announced whole | VerifyPending | the node software is asked |
+| Announced, Fetching | announced by another | (same) | that peer is another source |
+| Announced | `PoolFetchNext` at an announcer | Fetching | asked by RPC, highest fee first |
+| Fetching | the item | VerifyPending | the node software is asked |
+| Fetching | ``None``, or the peer is gone | Announced, (none) | the next announcer, if there is one |
+| Fetching | something else than was asked | (same, by another) | the liar is disconnected, `RESPONSE_HASH_MISMATCH` |
+| VerifyPending | `PoolVerdict` valid | (none) | in the pool, and offered to every peer that waits |
+| VerifyPending | `PoolVerdict` invalid | (none) | the sender is disconnected, `INVALID_MESSAGE` |
+| VerifyPending | deadline | (none) | |
+
+After o1-labs/mina-rust@6fc3f265 node/src/{transaction_pool,snark_pool}/candidate, with the
+fixes P1, P2, P5 and P7 of spec: pull-protocol 10.3.
+"""

@@ -1,0 +1,202 @@
+"""Pools: reducer."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from mina_p2p.channels.propagation.actions import ChannelsPropagationRequestSend, ChannelsPropagationResponseSend
+from mina_p2p.channels.propagation.kinds import PropagationItem
+from mina_p2p.channels.propagation.state import RemoteRequested
+from mina_p2p.channels.rpc.actions import ChannelsRpcRequestSend
+from mina_p2p.channels.rpc.state import ForPool
+from mina_p2p.disconnection.actions import DisconnectionInit
+from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
+from mina_p2p.errors import DecodeError, InvariantViolationError
+from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
+from mina_p2p.notifications import ItemReceived
+from mina_p2p.pool.actions import (
+    PoolAction,
+    PoolCandidateReceived,
+    PoolFetched,
+    PoolFetchNext,
+    PoolForget,
+    PoolInsert,
+    PoolRemove,
+    PoolSend,
+    PoolVerdict,
+    PoolVerdictTimeout,
+)
+from mina_p2p.pool.kinds import KINDS
+from mina_p2p.pool.state import POOL_CHANNELS, Announced, Candidate, Fetching, PoolItem, Pools, VerifyPending, split_candidate_key
+from mina_p2p.state import P2pState
+from mina_p2p.store import FollowUps, expect
+
+
+def reduce(state: Pools, action: PoolAction, now: Timestamp, root: P2pState) -> tuple[Pools, FollowUps]:
+    """Reduce one action of this slice."""
+    match action:
+        case PoolCandidateReceived():
+            return _announced(state, action, now, root)
+
+        case PoolFetchNext(connection_id=connection_id):
+            return _fetch_next(state, connection_id, root)
+
+        case PoolFetched():
+            return _fetched(state, action, now, root)
+
+        case PoolVerdict(verdict_id=verdict_id, is_valid=is_valid):
+            channel, number = split_candidate_key(state.verdicts[verdict_id])
+            candidate = state.of(channel).candidates[number]
+            status = expect(candidate.status, VerifyPending, action)
+            room = _room_for(candidate.announcers, channel)
+            dropped = state.drop(channel, number)
+            if is_valid:
+                return dropped, (PoolInsert(channel, candidate.key, candidate.info, status.body), *room)
+            reason = Reason(ReasonCode.INVALID_MESSAGE, channel, "the node software found an item invalid")
+            return dropped, (DisconnectionInit(status.connection_id, reason), *room)
+
+        case PoolVerdictTimeout(channel=channel, candidate=number):
+            room = _room_for(state.of(channel).candidates[number].announcers, channel)
+            return state.drop(channel, number), room
+
+        case PoolInsert(channel=channel, key=key, info=info, body=body):
+            pool = state.of(channel)
+            inserted = state.with_pool(channel, pool.replace(items=pool.items.insert(key, PoolItem(key, info, body))))
+            return inserted, tuple(PoolSend(connection_id, channel) for connection_id in root.channels.waiting_for(channel))
+
+        case PoolRemove(channel=channel, key=key):
+            pool = state.of(channel)
+            return state.with_pool(channel, pool.replace(items=pool.items.remove(key))), ()
+
+        case PoolSend(connection_id=connection_id, channel=channel):
+            return state, _send(state, connection_id, channel, root)
+
+        case PoolForget(connection_id=connection_id):
+            return _forget(state, connection_id)
+
+        case _:
+            assert_never(action)
+
+
+def _announced(state: Pools, action: PoolCandidateReceived, now: Timestamp, root: P2pState) -> tuple[Pools, FollowUps]:
+    channel, connection_id, info = action.channel, action.connection_id, action.info
+    kind, pool = KINDS[channel], state.of(channel)
+    key = kind.key(info)
+    if not root.wants(channel, key, info):
+        return state, ()
+    if (found := pool.find(key)) is not None:
+        number, known = found
+        is_replaced = known.info != info and kind.is_better(info, known.info) and isinstance(known.status, Announced)
+        if not is_replaced:
+            if (
+                connection_id in known.announcers
+                or known.info != info
+                or len(known.announcers) >= root.config.limits.candidate_announcers_max
+            ):
+                return state, ()
+            return state.put(channel, number, known.replace(announcers=(*known.announcers, connection_id))), (PoolFetchNext(connection_id),)
+        state = state.drop(channel, number)
+        pool = state.of(channel)
+    if pool.held_from(connection_id) >= root.config.limits.candidates_per_peer_max:
+        # It was permitted no more than it had room for; what else came meanwhile is let go.
+        return state, ()
+    number = pool.last_number + 1
+    state = state.with_pool(channel, pool.replace(last_number=number))
+    candidate = Candidate(key, info, (connection_id,), Announced())
+    if kind.request is None:
+        return _ask_for_verdict(state, channel, number, candidate, connection_id, b"", now, root)
+    return state.put(channel, number, candidate), (PoolFetchNext(connection_id),)
+
+
+def _fetch_next(state: Pools, connection_id: ConnectionId, root: P2pState) -> tuple[Pools, FollowUps]:
+    for channel in (ChannelId.TRANSACTION, ChannelId.SNARK):
+        kind, pool = KINDS[channel], state.of(channel)
+        numbers = pool.by_connection.get(connection_id, ())
+        waiting = [number for number in numbers if isinstance(pool.candidates[number].status, Announced)]
+        if not waiting or kind.request is None:
+            continue
+        number = max(waiting, key=lambda n: (kind.priority(pool.candidates[n].info), -n))
+        candidate = pool.candidates[number]
+        ask = ChannelsRpcRequestSend(connection_id, kind.request(candidate.info), ForPool(channel, number))
+        if not ask.is_enabled(root, root.clock.now):
+            return state, ()
+        fetching = state.put(channel, number, candidate.replace(status=Fetching(connection_id)))
+        return fetching, (ask, PoolFetchNext(connection_id))
+    return state, ()
+
+
+def _fetched(state: Pools, action: PoolFetched, now: Timestamp, root: P2pState) -> tuple[Pools, FollowUps]:
+    channel, number, connection_id = action.channel, action.candidate, action.connection_id
+    candidate = state.of(channel).candidates[number]
+    try:
+        body = None if action.response is None else KINDS[channel].check(candidate.info, action.response)
+    except DecodeError as error:
+        reason = Reason(ReasonCode.RESPONSE_HASH_MISMATCH, channel, str(error)[:DETAIL_CHARS_MAX])
+        return state, (DisconnectionInit(connection_id, reason),)
+    if body is None:
+        return _lose_source(state, channel, number, connection_id)
+    return _ask_for_verdict(state, channel, number, candidate, connection_id, body, now, root)
+
+
+def _ask_for_verdict(
+    state: Pools,
+    channel: ChannelId,
+    number: int,
+    candidate: Candidate,
+    connection_id: ConnectionId,
+    body: bytes,
+    now: Timestamp,
+    root: P2pState,
+) -> tuple[Pools, FollowUps]:
+    verdict_id = RequestId(state.last_verdict_id + 1)
+    pending = VerifyPending(verdict_id, connection_id, body, Timestamp(now + root.config.timeouts.verdict))
+    peer_id = root.connections.table[connection_id].peer_id
+    question = ItemReceived(verdict_id, channel, candidate.key, candidate.info, body, connection_id, peer_id)
+    asked = state.replace(last_verdict_id=verdict_id).put(channel, number, candidate.replace(status=pending))
+    return asked, (question,)
+
+
+def _lose_source(state: Pools, channel: ChannelId, number: int, connection_id: ConnectionId) -> tuple[Pools, FollowUps]:
+    """A candidate can not be had from one of its announcers: the others are next."""
+    candidate = state.of(channel).candidates[number]
+    others = tuple(other for other in candidate.announcers if other != connection_id)
+    room = _room_for((connection_id,), channel)
+    if not others:
+        return state.drop(channel, number), room
+    status = Announced() if candidate.status == Fetching(connection_id) else candidate.status
+    left = state.put(channel, number, candidate.replace(announcers=others, status=status))
+    return left, (*(PoolFetchNext(other) for other in others), *room)
+
+
+def _send(state: Pools, connection_id: ConnectionId, channel: ChannelId, root: P2pState) -> FollowUps:
+    machine = root.channels.propagation(connection_id, channel)
+    if machine is None or not isinstance(machine.remote, RemoteRequested):
+        raise InvariantViolationError("PoolSend was not refused without a permission")
+    log = state.of(channel).items
+    served: tuple[tuple[PropagationItem, ...], int, int] = log.next_to_send(machine.next_send_index, machine.remote.limit, _announcement)
+    items, first, last = served
+    return (ChannelsPropagationResponseSend(connection_id, channel, items, first, last),) if items else ()
+
+
+def _announcement(item: PoolItem) -> PropagationItem | None:
+    return item.info
+
+
+def _forget(state: Pools, connection_id: ConnectionId) -> tuple[Pools, FollowUps]:
+    follow_ups: list[Any] = []
+    for channel in POOL_CHANNELS:
+        for number in state.of(channel).by_connection.get(connection_id, ()):
+            candidate = state.of(channel).candidates[number]
+            if isinstance(candidate.status, VerifyPending):
+                # What has been received is judged all the same; it only has one source less.
+                others = tuple(other for other in candidate.announcers if other != connection_id)
+                state = state.put(channel, number, candidate.replace(announcers=others))
+                continue
+            state, more = _lose_source(state, channel, number, connection_id)
+            follow_ups += [action for action in more if action.connection_id != connection_id]
+    return state, follow_ups
+
+
+def _room_for(announcers: tuple[ConnectionId, ...], channel: ChannelId) -> FollowUps:
+    """Peers that may announce more, now that a candidate of theirs is gone."""
+    return tuple(ChannelsPropagationRequestSend(connection_id, channel) for connection_id in announcers)

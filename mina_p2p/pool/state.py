@@ -1,0 +1,183 @@
+"""Pools: state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from mina_p2p.channels.propagation.kinds import PropagationItem
+from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
+from mina_p2p.pool.distributed import DistributedPool
+from mina_p2p.record import Record, record, setter
+from mina_p2p.table import Deadlines, Index, Table, empty_table
+
+
+@record
+class PoolItem(Record):
+    """One item that the node software declared valid."""
+
+    key: bytes
+    info: PropagationItem
+    """What is announced of it."""
+    body: bytes
+    """The item itself, in its exact wire bytes; empty where ``info`` is all."""
+
+
+@record
+class Announced(Record):
+    """Known, not asked for."""
+
+
+@record
+class Fetching(Record):
+    """Asked for at one of its announcers."""
+
+    connection_id: ConnectionId
+
+
+@record
+class VerifyPending(Record):
+    """The node software decides."""
+
+    verdict_id: RequestId
+    connection_id: ConnectionId
+    """Who sent it, and pays if it is invalid."""
+    body: bytes
+    deadline: Timestamp
+
+
+CandidateStatus: TypeAlias = Announced | Fetching | VerifyPending
+
+
+@record
+class Candidate(Record):
+    """An item that peers announced."""
+
+    key: bytes
+    info: PropagationItem
+    announcers: tuple[ConnectionId, ...]
+    """Sources that have not failed, in the order of their announcements; bounded."""
+    status: CandidateStatus
+
+    @property
+    def wakes_at(self) -> Timestamp | None:
+        """When the status ends by itself."""
+        return self.status.deadline if isinstance(self.status, VerifyPending) else None
+
+
+@record
+class Pool(Record):
+    """Items and candidates of one kind."""
+
+    items: DistributedPool[PoolItem]
+    index: Index[int]
+    """Candidate numbers by key."""
+    candidates: Table[int, Candidate] = empty_table()
+    by_connection: Table[ConnectionId, Table[int, None]] = empty_table()
+    """Candidates that each peer announced; what it may announce is bounded by their number."""
+    last_number: int = 0
+
+    def held_from(self, connection_id: ConnectionId) -> int:
+        """How many candidates that peer has announced."""
+        return len(self.by_connection.get(connection_id, _NONE))
+
+    def find(self, key: bytes) -> tuple[int, Candidate] | None:
+        """The candidate with that key."""
+        number = self.index.get(key)
+        return None if number is None else (number, self.candidates[number])
+
+    def put(self, number: int, candidate: Candidate) -> Pool:
+        """With ``candidate`` at ``number``, new or in the place of what it was."""
+        old = self.candidates.get(number)
+        by_connection = self.by_connection
+        before = () if old is None else old.announcers
+        if before != candidate.announcers:
+            for connection_id in before:
+                if connection_id not in candidate.announcers:
+                    by_connection = _dropped(by_connection, connection_id, number)
+            for connection_id in candidate.announcers:
+                by_connection = by_connection.set(connection_id, by_connection.get(connection_id, _NONE).set(number, None))
+        index = self.index if old is not None else self.index.set(candidate.key, number)
+        return self.replace(candidates=self.candidates.set(number, candidate), by_connection=by_connection, index=index)
+
+    def drop(self, number: int) -> Pool:
+        """Without that candidate."""
+        candidate = self.candidates[number]
+        by_connection = self.by_connection
+        for connection_id in candidate.announcers:
+            by_connection = _dropped(by_connection, connection_id, number)
+        return self.replace(candidates=self.candidates.delete(number), by_connection=by_connection, index=self.index.delete(candidate.key))
+
+
+@record
+class Pools(Record):
+    """The slice's state."""
+
+    deadlines: Deadlines
+    """Waits for verdicts, by `verdict_key`."""
+    transaction: Pool
+    snark: Pool
+    snark_job_commitment: Pool
+    last_verdict_id: RequestId = RequestId(0)
+    verdicts: Table[RequestId, int] = empty_table()
+    """What each open question to the node software is about, by `candidate_key`."""
+
+    def of(self, channel: ChannelId) -> Pool:
+        """The pool of a channel."""
+        match channel:
+            case ChannelId.TRANSACTION:
+                return self.transaction
+            case ChannelId.SNARK:
+                return self.snark
+            case _:
+                return self.snark_job_commitment
+
+    def with_pool(self, channel: ChannelId, pool: Pool) -> Pools:
+        """With ``pool`` as that of a channel."""
+        return _PUT[channel](self, pool)
+
+    def put(self, channel: ChannelId, number: int, candidate: Candidate) -> Pools:
+        """With ``candidate`` in its pool, and its deadline in place of its former one."""
+        return self._timed(channel, number, candidate).with_pool(channel, self.of(channel).put(number, candidate))
+
+    def drop(self, channel: ChannelId, number: int) -> Pools:
+        """Without that candidate and its deadline."""
+        return self._timed(channel, number, None).with_pool(channel, self.of(channel).drop(number))
+
+    def _timed(self, channel: ChannelId, number: int, new: Candidate | None) -> Pools:
+        old = self.of(channel).candidates.get(number)
+        key = candidate_key(channel, number)
+        deadlines, verdicts = self.deadlines, self.verdicts
+        if old is not None and isinstance(old.status, VerifyPending):
+            deadlines = deadlines.cancel(old.status.deadline, key)
+            verdicts = verdicts.delete(old.status.verdict_id)
+        if new is not None and isinstance(new.status, VerifyPending):
+            deadlines = deadlines.add(new.status.deadline, key)
+            verdicts = verdicts.set(new.status.verdict_id, key)
+        return self if deadlines is self.deadlines else self.replace(deadlines=deadlines, verdicts=verdicts)
+
+
+POOL_CHANNELS: Final = (ChannelId.TRANSACTION, ChannelId.SNARK, ChannelId.SNARK_JOB_COMMITMENT)
+
+_PUT: Final[Mapping[ChannelId, Callable[[Pools, Pool], Pools]]] = MappingProxyType(
+    {channel: setter(Pools, channel.name.lower()) for channel in POOL_CHANNELS}
+)
+_NONE: Final[Table[int, None]] = empty_table()
+
+
+def candidate_key(channel: ChannelId, number: int) -> int:
+    """One int for a candidate of any pool."""
+    return number * 16 + channel
+
+
+def split_candidate_key(key: int) -> tuple[ChannelId, int]:
+    """What `candidate_key` put together."""
+    return ChannelId(key % 16), key // 16
+
+
+def _dropped(
+    by_connection: Table[ConnectionId, Table[int, None]], connection_id: ConnectionId, number: int
+) -> Table[ConnectionId, Table[int, None]]:
+    left = by_connection[connection_id].delete(number)
+    return by_connection.set(connection_id, left) if left else by_connection.delete(connection_id)

@@ -1,0 +1,111 @@
+"""The machine of a node: every action with its one reducer, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, get_args
+
+from mina_p2p import notifications, transport
+from mina_p2p.best_tip import reducer as best_tip
+from mina_p2p.best_tip.actions import BestTipAction
+from mina_p2p.channels import reducer as channels
+from mina_p2p.channels.actions import ChannelsReady
+from mina_p2p.channels.propagation import reducer as propagation
+from mina_p2p.channels.propagation.actions import PropagationAction
+from mina_p2p.channels.rpc import reducer as rpc
+from mina_p2p.channels.rpc.actions import RpcAction
+from mina_p2p.connection import reducer as connection
+from mina_p2p.connection.incoming import reducer as incoming
+from mina_p2p.connection.incoming.actions import ConnectionIncomingAction
+from mina_p2p.connection.outgoing import reducer as outgoing
+from mina_p2p.connection.outgoing.actions import ConnectionOutgoingAction
+from mina_p2p.disconnection import reducer as disconnection
+from mina_p2p.disconnection.actions import DisconnectionFinish, DisconnectionInit, Shutdown
+from mina_p2p.ids import Timestamp
+from mina_p2p.peer import reducer as peer
+from mina_p2p.peer.actions import PeerAction
+from mina_p2p.pool import reducer as pool
+from mina_p2p.pool.actions import PoolAction
+from mina_p2p.state import P2pState
+from mina_p2p.store import Action, FollowUps, Machine, Slice, Steps
+from mina_p2p.timeouts import CheckTimeouts, reduce_check_timeouts
+from mina_p2p.transport import (
+    ChannelsMessageReceived,
+    ChannelsSendBlocked,
+    ChannelsSendUnblocked,
+    ChannelsStreamEnded,
+    ChannelsStreamReset,
+    ConnectionClosed,
+    ConnectionEstablished,
+    ConnectionHelloReceived,
+    ConnectionIncomingReceived,
+    TransportListenError,
+    TransportListening,
+)
+
+STEPS_MAX_BASE = 20_000
+STEPS_MAX_PER_BYTE = 4
+"""A byte of input can make so many steps at most: the smallest listed address takes more bytes than steps."""
+
+
+def steps_max(action: Action) -> int:
+    """Bound of the steps of one dispatch."""
+    frame: bytes = getattr(action, "frame", b"")
+    return STEPS_MAX_BASE + STEPS_MAX_PER_BYTE * len(frame)
+
+
+def reduce_listening(state: P2pState, action: TransportListening, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """Tell the node software where it can be reached."""
+    return state, (notifications.ListenerReady(action.address),)
+
+
+def reduce_listen_error(state: P2pState, action: TransportListenError, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """Tell the node software that it can not be reached."""
+    return state, (notifications.ListenerFailed(action.detail),)
+
+
+@cache
+def p2p_machine() -> Machine[P2pState]:
+    """The machine of a node."""
+    return Machine(
+        P2pState,
+        slices=(
+            Slice("peers", _members(PeerAction), peer.reduce),
+            Slice("connections", _members(ConnectionOutgoingAction), outgoing.reduce),
+            Slice("connections", _members(ConnectionIncomingAction), incoming.reduce),
+            Slice("channels", (ChannelsReady,), channels.reduce_ready),
+            Slice("channels", _members(PropagationAction), propagation.reduce),
+            Slice("channels", _members(RpcAction), rpc.reduce),
+            Slice("best_tips", _members(BestTipAction), best_tip.reduce),
+            Slice("pools", _members(PoolAction), pool.reduce),
+        ),
+        reducers=(
+            (CheckTimeouts, reduce_check_timeouts),
+            (ConnectionIncomingReceived, connection.reduce_incoming_received),
+            (ConnectionEstablished, connection.reduce_established),
+            (ConnectionHelloReceived, connection.reduce_hello_received),
+            (ConnectionClosed, connection.reduce_closed),
+            (ChannelsMessageReceived, channels.reduce_message_received),
+            (ChannelsStreamEnded, channels.reduce_stream_ended),
+            (ChannelsStreamReset, channels.reduce_stream_reset),
+            (ChannelsSendBlocked, channels.reduce_send_blocked),
+            (ChannelsSendUnblocked, channels.reduce_send_unblocked),
+            (DisconnectionInit, disconnection.reduce_init),
+            (DisconnectionFinish, disconnection.reduce_finish),
+            (Shutdown, disconnection.reduce_shutdown),
+            (TransportListening, reduce_listening),
+            (TransportListenError, reduce_listen_error),
+        ),
+        effects=(*_members(transport.TransportEffect), *_members(notifications.Notification)),
+        steps_max=steps_max,
+    )
+
+
+def _members(union: Any) -> Iterable[type[Any]]:
+    return get_args(union)
+
+
+def dispatch(state: P2pState, action: Action, now: Timestamp) -> tuple[P2pState, list[Action], Steps]:
+    """Dispatch one input; see `mina_p2p.store.Machine.dispatch`."""
+    return p2p_machine().dispatch(state, action, now)

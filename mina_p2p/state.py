@@ -1,0 +1,202 @@
+"""The root of the state. Everything starts here.
+
+Questions that need more than one slice are methods here, so that guards and reducers
+ask them in the same words.
+"""
+
+from __future__ import annotations
+
+from mina_p2p.address import DialAddress, HostScope, QuicAddress, host_scope, parse_ip
+from mina_p2p.best_tip.state import BestTips
+from mina_p2p.channels.propagation.kinds import PropagationItem
+from mina_p2p.channels.state import Channels
+from mina_p2p.config import P2pConfig
+from mina_p2p.connection.state import Connections, Ready
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
+from mina_p2p.peer.state import Attached, Banned, Disconnected, Peer, Peers, PeerSource
+from mina_p2p.pool.distributed import DistributedPool
+from mina_p2p.pool.kinds import KINDS as POOL_KINDS
+from mina_p2p.pool.state import Pool, Pools
+from mina_p2p.prng import Random
+from mina_p2p.record import Record, record
+from mina_p2p.store import Clock
+from mina_p2p.table import Deadlines, Index
+
+CAPABILITY_QUIC_ADDRESS = "quic-address"
+"""The peer understands dial options of the variant with tag 2 (design 8)."""
+
+
+@record
+class ReplaceExisting(Record):
+    """An arrival is accepted instead of this connection."""
+
+    connection_id: ConnectionId
+
+
+@record
+class P2pState(Record):
+    """All that a node knows."""
+
+    clock: Clock
+    config: P2pConfig
+    peers: Peers
+    connections: Connections
+    channels: Channels
+    best_tips: BestTips
+    pools: Pools
+    is_stopping: bool = False
+
+    def connection_of(self, peer_id: PeerId) -> ConnectionId | None:
+        """The one connection, or attempt, with that peer."""
+        found = self.peers.find(peer_id)
+        if found is None or not isinstance(found[1].status, Attached):
+            return None
+        return found[1].status.connection_id
+
+    def outgoing_refusal(self, address: DialAddress, *, is_user_request: bool) -> Reason | None:
+        """Why ``address`` shall not be dialled now; ``None`` if it may be.
+
+        A person's wish overrides back-off and the wished number of connections, not the limits (defect N9).
+        """
+        limits = self.config.limits
+        if self.is_stopping:
+            return Reason(ReasonCode.SHUTDOWN)
+        if address.peer_id == self.config.peer_id:
+            return Reason(ReasonCode.CONNECTING_TO_SELF)
+        if not isinstance(address, QuicAddress):
+            return Reason(ReasonCode.UNSUPPORTED, detail="this node dials QUIC addresses only")
+        if len(self.connections) >= limits.peers_max:
+            return Reason(ReasonCode.PEER_CAPACITY_FULL, detail=f"{limits.peers_max} connections already")
+        found = self.peers.find(address.peer_id)
+        if found is not None:
+            status = found[1].status
+            if isinstance(status, Attached):
+                return Reason(ReasonCode.ALREADY_CONNECTED)
+            if isinstance(status, Banned):
+                return Reason(ReasonCode.PEER_BANNED, detail=str(status.reason))
+        if is_user_request:
+            return None
+        if found is None or not found[1].is_dialable:
+            return Reason(ReasonCode.UNSUPPORTED, detail="the peer is not waiting to be dialled")
+        if len(self.connections) >= limits.peers_min:
+            return Reason(ReasonCode.PEER_CAPACITY_FULL, detail=f"{limits.peers_min} connections are enough")
+        return None
+
+    def incoming_decision(self, peer_id: PeerId, now: Timestamp) -> Reason | ReplaceExisting | None:
+        """What to do with an authenticated arrival: ``None`` accepts it (spec: pull-protocol 7.5, design 4)."""
+        if self.is_stopping:
+            return Reason(ReasonCode.SHUTDOWN)
+        if peer_id == self.config.peer_id:
+            return Reason(ReasonCode.CONNECTING_TO_SELF)
+        found = self.peers.find(peer_id)
+        if found is not None and isinstance(found[1].status, Banned):
+            return Reason(ReasonCode.PEER_BANNED)
+        existing = self.connection_of(peer_id)
+        if existing is not None:
+            return self._between_two(existing, peer_id, now)
+        if len(self.connections) >= self.config.limits.peers_max:
+            return Reason(ReasonCode.PEER_CAPACITY_FULL)
+        return None
+
+    def _between_two(self, existing_id: ConnectionId, peer_id: PeerId, now: Timestamp) -> Reason | ReplaceExisting:
+        """Which of two connections with one peer stays: the one that is there, or the arrival.
+
+        Both sides must come to the same answer without talking. Where we dialled each other
+        within ``crossing_dials``, the dial of the greater id stays. A later arrival means that the
+        peer no longer knows the old connection: the newest wins, but not more often than
+        ``replace_connection`` allows.
+        """
+        timeouts = self.config.timeouts
+        existing = self.connections.table[existing_id]
+        age = now - existing.started_at
+        if not existing.is_incoming and age <= timeouts.crossing_dials:
+            peers_dial_stays = peer_id > self.config.peer_id
+            return ReplaceExisting(existing_id) if peers_dial_stays else Reason(ReasonCode.ALREADY_CONNECTED)
+        is_attempt_of_ours = not existing.is_incoming and not isinstance(existing.status, Ready)
+        if is_attempt_of_ours or age >= timeouts.replace_connection:
+            return ReplaceExisting(existing_id)
+        return Reason(ReasonCode.ALREADY_CONNECTED)
+
+    def accepts_address(self, address: DialAddress, learned_from: PeerNumber | None) -> bool:
+        """Whether an address that somebody named may enter the peer table.
+
+        Addresses of private ranges are believed from peers of the same range only: elsewhere
+        they mean somebody else's machine.
+        """
+        if not isinstance(address, QuicAddress):
+            return False
+        scope = host_scope(address.host)
+        if scope in {HostScope.GLOBAL, HostScope.NAME}:
+            return True
+        if scope is HostScope.RESERVED:
+            return False
+        if learned_from is None or self.config.are_private_addresses_allowed:
+            return True
+        return self._scope_of_peer(learned_from) == scope
+
+    def _scope_of_peer(self, number: PeerNumber) -> HostScope | None:
+        peer = self.peers.table.get(number)
+        if peer is None or not isinstance(peer.status, Attached):
+            return None
+        remote = self.connections.table[peer.status.connection_id].remote
+        host = None if remote is None else parse_ip(remote.host)
+        return None if host is None else host_scope(host)
+
+    def peers_to_share(self, connection_id: ConnectionId) -> tuple[DialAddress, ...]:
+        """Addresses for the peer of a connection: proven ones, of a range that it can reach (defect S8)."""
+        ready = self.connections.ready(connection_id)
+        asker_id = self.connections.table[connection_id].peer_id
+        found = self.peers.find(asker_id)
+        if ready is None or found is None or CAPABILITY_QUIC_ADDRESS not in ready.capabilities:
+            return ()
+        scope = self._scope_of_peer(found[0])
+        shared: list[DialAddress] = []
+        for number, peer in self.peers.table.items():
+            if number == found[0] or not peer.is_address_proven or not isinstance(peer.address, QuicAddress):
+                continue
+            if isinstance(peer.status, Banned) or host_scope(peer.address.host) not in {HostScope.GLOBAL, HostScope.NAME, scope}:
+                continue
+            shared.append(peer.address)
+            if len(shared) == self.config.limits.shared_peers_max:
+                break
+        return tuple(shared)
+
+    def request_limit(self, connection_id: ConnectionId, channel: ChannelId) -> int:
+        """How many items to permit a peer now."""
+        if channel == ChannelId.BEST_TIP:
+            return 1
+        limits = self.config.limits
+        held = self.pools.of(channel).held_from(connection_id)
+        return max(0, min(limits.propagation_request_max, limits.candidates_per_peer_max - held))
+
+    def wants(self, channel: ChannelId, key: bytes, info: PropagationItem) -> bool:
+        """Whether an item would enter its pool: it is new and there is room, or it is better than what has its key."""
+        items = self.pools.of(channel).items
+        known = items.get(key)
+        if known is None:
+            return len(items) < self.config.limits.pool_items_max
+        return POOL_KINDS[channel].is_better(info, known.info)
+
+
+def initial_state(config: P2pConfig, now: Timestamp) -> P2pState:
+    """The state of a node that starts."""
+    random = Random(config.seed)
+    granularity = config.timeouts.granularity
+    waits = Deadlines(granularity)
+    salt = config.seed.to_bytes(8, "big")
+    peers: Peers = Peers(Index(salt), waits, random.stream(0))
+    for address in config.initial_peers:
+        if address.peer_id != config.peer_id and address.peer_id not in peers.index:
+            peers = peers.add(Peer(address.peer_id, address, PeerSource.CONFIG, None, Disconnected(now)))
+    pool = Pool(DistributedPool(Index(salt)), Index(salt))
+    return P2pState(
+        Clock(0, now),
+        config,
+        peers,
+        Connections(waits),
+        Channels(waits),
+        BestTips(),
+        Pools(waits, pool, pool, pool),
+    )

@@ -1,0 +1,483 @@
+"""The dispatch loop: one pure function, and a thin holder around it.
+
+``machine.dispatch(state, action, now)`` returns the new state, the effects to perform and
+the steps it took. Everything it needs is in its arguments, so it can be called without a
+`Store`, forked, replayed and searched.
+
+* An *action* is a record. Its class may offer ``is_enabled(state, now) -> bool``, the guard,
+  and ``why_refused(state, now) -> str`` for people.
+* A *reducer* is ``(state, action, now) -> (state, follow-ups)``. Follow-ups are actions.
+* An *effectful* action is reduced by nobody; it is handed to the runtime, in order.
+
+Order is depth first, as in redux-rs: an action's follow-ups run, each with all of its own,
+before whatever was waiting. A guard is evaluated when its action's turn comes, not when it
+was queued. The stack is explicit; nothing recurses. All actions of one dispatch see the
+same ``now``, which never goes back from one dispatch to the next.
+
+A machine is generic in the root state: `Machine.lift` gives the machine of a larger root
+that holds this one's, for node software with slices of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast, overload, runtime_checkable
+
+from mina_p2p.codegen import compile_function
+from mina_p2p.errors import CallerError, InvariantViolationError, MinaP2pError
+from mina_p2p.ids import Timestamp
+from mina_p2p.record import Record, builder, field_names, record, setter
+
+S = TypeVar("S")
+Outer = TypeVar("Outer")
+T = TypeVar("T")
+
+Action: TypeAlias = Any
+"""Any record that a machine's table knows; the slices' unions say which."""
+
+FollowUps: TypeAlias = Sequence[Any]
+Reducer: TypeAlias = Callable[[S, Any, Timestamp], tuple[S, FollowUps]]
+Guard: TypeAlias = Callable[[Any, S, Timestamp], bool]
+
+_REDUCED, _EFFECT, _ATTEMPT = 0, 1, 2
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """An action class with a guard."""
+
+    def is_enabled(self, state: Any, now: Timestamp, /) -> bool:
+        """Whether the action may be executed in ``state``; cheap, and without effect."""
+        ...
+
+
+@record
+class Clock(Record):
+    """What the loop remembers between two dispatches; part of the root state."""
+
+    last_action_id: int = 0
+    now: Timestamp = Timestamp(0)
+
+
+@record
+class Attempt(Record):
+    """A follow-up with a way out: ``otherwise`` is dispatched if ``action`` is refused.
+
+    Either may be an attempt itself: the first that is not refused is executed.
+    How a peer's message that its guard refuses becomes that peer's disconnection, and how a
+    choice between two actions is written.
+    """
+
+    action: Action
+    otherwise: Action
+
+
+@record
+class Step(Record):
+    """One action that was executed."""
+
+    action_id: int
+    """Strictly increasing over the life of the state."""
+    cause_id: int
+    """Id of the action whose follow-up this was; 0 for the input."""
+    depth: int
+    """0 for the input."""
+    action: Action
+
+
+@record
+class Refusal(Record):
+    """One action that its guard refused; it changed nothing."""
+
+    cause_id: int
+    depth: int
+    action: Action
+
+
+@record
+class Steps(Sequence[Step], Record):
+    """The steps of one dispatch, in order; built into `Step` records only when read."""
+
+    first_id: int
+    """Id of the first step; the others follow without gaps."""
+    raw: list[tuple[Action, int, int]]
+    """``(action, cause id, depth)`` per step, for observers in a hurry. Read only."""
+    refused: list[tuple[Action, int, int, Any]]
+    """``(action, cause id, depth, state)`` per refusal, with the state in which the guard said no. Read only."""
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Step]: ...
+    def __getitem__(self, index: int | slice) -> Step | list[Step]:
+        count = len(self.raw)
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(count))]
+        action, cause, depth = self.raw[index]
+        return Step(self.first_id + index % count, cause, depth, action)
+
+    @property
+    def refused_count(self) -> int:
+        """How many actions their guards refused."""
+        return len(self.refused)
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """What was refused, in order."""
+        return [Refusal(cause, depth, action) for action, cause, depth, _ in self.refused]
+
+
+_build_clock = builder(Clock)
+_build_steps = builder(Steps)
+
+
+class Slice(Generic[T]):
+    """One part of a root state with the actions that change it.
+
+    :param field: name of the root's field that holds the slice's state.
+    :param actions: the classes that ``reduce`` handles.
+    :param reduce: ``(slice state, action, now, root) -> (slice state, follow-ups)``; ``root`` is for reading.
+    """
+
+    __slots__ = ("actions", "field", "reduce")
+
+    def __init__(
+        self,
+        field: str,
+        actions: Iterable[type[Any]],
+        reduce: Callable[[T, Any, Timestamp, Any], tuple[T, FollowUps]],
+    ) -> None:
+        self.field = field
+        self.actions = tuple(actions)
+        self.reduce = reduce
+
+
+class Machine(Generic[S]):
+    """A table from action type to guard and reducer, for one type of root state."""
+
+    def __init__(
+        self,
+        root: type[S],
+        *,
+        slices: Iterable[Slice[Any]] = (),
+        reducers: Iterable[tuple[type[Any], Reducer[S]]] = (),
+        effects: Iterable[type[Any]] = (),
+        clock: str = "clock",
+        steps_max: Callable[[Action], int] = lambda _action: 10_000,
+    ) -> None:
+        """Build the table.
+
+        :param slices: parts of the root, each with its actions.
+        :param reducers: actions that are reduced over the whole root.
+        :param effects: actions that the runtime performs.
+        :param clock: dotted path of the root's `Clock`.
+        :param steps_max: bound of the steps of one dispatch, from its input.
+        :raises CallerError: where an action is given twice.
+        """
+        self._table: dict[type[Any], tuple[int, Any, Any]] = {Attempt: (_ATTEMPT, None, None)}
+        self._steps_max = steps_max
+        self.root = root
+        self.clock_path = clock
+        self._get_clock, self._set_clock = _lens(root, clock)
+        for part in slices:
+            reducer = _routed(root, part)
+            for action in part.actions:
+                self._add(action, _REDUCED, reducer)
+        for action, over_root in reducers:
+            self._add(action, _REDUCED, over_root)
+        for action in effects:
+            self._add(action, _EFFECT, None)
+
+    def _add(self, action: type[Any], kind: int, reducer: Any, guard: Any = None) -> None:
+        if action in self._table:
+            raise CallerError(f"{action.__qualname__} is in the table already; an action has exactly one reducer")
+        self._table[action] = kind, guard or getattr(action, "is_enabled", None), reducer
+
+    @property
+    def actions(self) -> tuple[type[Any], ...]:
+        """Every action class of the table, by name."""
+        return tuple(sorted((a for a in self._table if a is not Attempt), key=lambda a: a.__qualname__))
+
+    def is_effect(self, action: type[Any]) -> bool:
+        """Whether the runtime performs actions of this class."""
+        return self._table[action][0] == _EFFECT
+
+    def lift(self, root: type[Outer], path: str) -> Machine[Outer]:
+        """This machine for a larger root, whose field at the dotted ``path`` holds ours.
+
+        The clock stays ours. Give the outer root's own actions with `extend`.
+        """
+        outer: Machine[Outer] = Machine(root, clock=f"{path}.{self.clock_path}", steps_max=self._steps_max)
+        get, put = _lens(root, path)
+        for action, (kind, guard, reducer) in self._table.items():
+            if action is Attempt:
+                continue
+            outer._add(action, kind, _lifted_reducer(get, put, reducer), _lifted_guard(get, guard))
+        return outer
+
+    def extend(
+        self,
+        *,
+        slices: Iterable[Slice[Any]] = (),
+        reducers: Iterable[tuple[type[Any], Reducer[S]]] = (),
+        effects: Iterable[type[Any]] = (),
+    ) -> Machine[S]:
+        """A machine with more actions; this one stays as it is."""
+        more = Machine(self.root, slices=slices, reducers=reducers, effects=effects, clock=self.clock_path, steps_max=self._steps_max)
+        for action, (kind, guard, reducer) in self._table.items():
+            if action is not Attempt:
+                more._add(action, kind, reducer, guard)
+        return more
+
+    def is_enabled(self, state: S, action: Action, now: Timestamp) -> bool:
+        """Whether dispatching ``action`` now would execute it.
+
+        :raises CallerError: where the table has no such action.
+        """
+        guard = self._entry(action)[1]
+        if isinstance(action, Attempt):
+            return self.is_enabled(state, action.action, now) or self.is_enabled(state, action.otherwise, now)
+        return guard is None or bool(guard(action, state, now))
+
+    def _entry(self, action: Action) -> tuple[int, Any, Any]:
+        kind = type(action)
+        if kind not in self._table:
+            raise CallerError(f"{kind.__qualname__} is no action of this machine; its table is Machine.actions")
+        return self._table[kind]
+
+    def dispatch(self, state: S, action: Action, now: Timestamp) -> tuple[S, list[Action], Steps]:
+        """Execute ``action`` and all that follows from it.
+
+        :param now: time of the input in nanoseconds, not before the last dispatch's.
+        :returns: the new state (the same object if everything was refused), the effects in
+            order, and the steps.
+        :raises CallerError: for an unknown action, or a ``now`` that goes back.
+        :raises InvariantViolationError: where a reducer is wrong; the state given stays valid.
+        """
+        clock = self._get_clock(state)
+        if now < clock.now:
+            raise CallerError(f"the time goes back by {clock.now - now} ns; feed a clock that never does")
+        table = self._table
+        last_id = clock.last_action_id
+        steps_max = self._steps_max(action)
+        item: tuple[Action, int, int] = (action, 0, 0)
+        stack: list[tuple[Action, int, int]] = [item]
+        steps: list[tuple[Action, int, int]] = []
+        refused: list[tuple[Action, int, int, S]] = []
+        effects: list[Action] = []
+        try:
+            while stack:
+                item = stack.pop()
+                action, cause, depth = item
+                kind, guard, reducer = table[type(action)]
+                if guard is not None and not guard(action, state, now):
+                    refused.append((action, cause, depth, state))
+                    continue
+                if kind:
+                    if kind == _EFFECT:
+                        steps.append(item)
+                        effects.append(action)
+                    else:
+                        self._choose(state, item, now, stack, refused)
+                    continue
+                state, follow_ups = reducer(state, action, now)
+                steps.append(item)
+                if follow_ups:
+                    if len(steps) > steps_max:
+                        break
+                    cause = last_id + len(steps)
+                    depth += 1
+                    for follow_up in reversed(follow_ups):
+                        stack.append((follow_up, cause, depth))  # noqa: PERF401 - a comprehension costs a frame on 3.11
+        except (CallerError, InvariantViolationError):
+            raise
+        except Exception as error:
+            raise self._blame(item, error) from error
+        if len(steps) > steps_max:
+            raise InvariantViolationError(f"more than {steps_max} steps followed from one {type(steps[0][0]).__qualname__}")
+        if steps:
+            state = self._set_clock(state, _build_clock(last_id + len(steps), now))
+        return state, effects, _build_steps(last_id + 1, steps, refused)
+
+    def _choose(
+        self,
+        state: S,
+        item: tuple[Attempt, int, int],
+        now: Timestamp,
+        stack: list[tuple[Action, int, int]],
+        refused: list[tuple[Action, int, int, S]],
+    ) -> None:
+        attempt, cause, depth = item
+        action = attempt.action
+        if isinstance(action, Attempt):
+            # The same choice, nested the other way round.
+            stack.append((Attempt(action.action, Attempt(action.otherwise, attempt.otherwise)), cause, depth))
+            return
+        _, guard, _ = self._table[type(action)]
+        if guard is None or guard(action, state, now):
+            stack.append((action, cause, depth))
+        else:
+            refused.append((action, cause, depth, state))
+            stack.append((attempt.otherwise, cause, depth))
+
+    def _blame(self, item: tuple[Action, int, int], error: Exception) -> MinaP2pError:
+        """Whose fault it is that ``item`` could not be executed."""
+        action, cause, _ = item
+        if isinstance(action, Attempt):
+            action = action.action
+        if isinstance(error, KeyError) and type(action) not in self._table:
+            if cause:
+                return InvariantViolationError(f"a reducer returned {type(action).__qualname__}, which is no action of this machine")
+            return CallerError(f"{type(action).__qualname__} is no action of this machine; its table is Machine.actions")
+        return InvariantViolationError(f"{type(action).__qualname__} was not reduced: {error!r}")
+
+
+def _routed(root: Any, part: Slice[Any]) -> Reducer[Any]:
+    """Compile the reducer over the root that calls the slice's and puts its state back."""
+    _require_field(root, part.field)
+    source = (
+        "def route(state, action, now):\n"
+        f"    before = state.{part.field}\n"
+        "    after, follow_ups = reduce(before, action, now, state)\n"
+        "    if after is before:\n"
+        "        return state, follow_ups\n"
+        "    return put(state, after), follow_ups\n"
+    )
+    names = {"reduce": part.reduce, "put": setter(root, part.field)}
+    return cast("Reducer[Any]", compile_function("route", source, names, f"route {root.__qualname__}.{part.field}"))
+
+
+def _require_field(root: Any, name: str) -> None:
+    if name not in field_names(root):
+        raise CallerError(f"{root.__qualname__} has no field {name!r}")
+
+
+def _lens(root: Any, path: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
+    """Compiled reader and writer of a dotted path of record fields."""
+    *parents, last = path.split(".")
+    _require_field(root, parents[0] if parents else last)
+    get = compile_function("get", f"def get(state):\n    return state.{path}\n", {}, f"get {path}")
+    if parents:
+        inner = ".".join(parents)
+        put_source = f"def put(state, value):\n    return _outer(state, state.{inner}.replace({last}=value))\n"
+        put = compile_function("put", put_source, {"_outer": _lens(root, inner)[1]}, f"put {path}")
+    else:
+        put = setter(root, last)
+    return get, put
+
+
+def _lifted_reducer(get: Any, put: Any, reducer: Any) -> Any:
+    if reducer is None:
+        return None
+
+    def reduce(state: Any, action: Any, now: Timestamp) -> tuple[Any, FollowUps]:
+        before = get(state)
+        after, follow_ups = reducer(before, action, now)
+        return (state if after is before else put(state, after)), follow_ups
+
+    return reduce
+
+
+def _lifted_guard(get: Any, guard: Any) -> Any:
+    if guard is None:
+        return None
+
+    def is_enabled(action: Any, state: Any, now: Timestamp) -> bool:
+        return bool(guard(action, get(state), now))
+
+    return is_enabled
+
+
+Observer: TypeAlias = Callable[[Any, Timestamp, Steps, Any], None]
+"""``(input, now, steps, state after)``, called after every dispatch that executed or refused something."""
+
+
+class Store(Generic[S]):
+    """Holds the current state of one machine, its observers and its counters."""
+
+    WHY_REFUSED_KINDS_MAX: ClassVar[int] = 1_000
+
+    def __init__(self, machine: Machine[S], state: S) -> None:
+        self.machine = machine
+        self.state = state
+        self.refused_by_kind: Counter[str] = Counter()
+        """How often a guard refused, by action class."""
+        self.refused_by_reason: Counter[tuple[str, str]] = Counter()
+        """The same by class and reason, for classes that offer ``why_refused``; bounded."""
+        self._observers: tuple[Observer, ...] = ()
+        self._failed: InvariantViolationError | None = None
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Call ``observer`` after every dispatch; the returned function ends that.
+
+        The state has changed by then, so an observer handles its own errors: one that it
+        lets go reaches the caller of `dispatch` in place of the effects.
+        """
+        self._observers = (*self._observers, observer)
+
+        def end() -> None:
+            others = list(self._observers)
+            others.remove(observer)
+            self._observers = tuple(others)
+
+        return end
+
+    @property
+    def failure(self) -> InvariantViolationError | None:
+        """The violation that stopped this store, if one did."""
+        return self._failed
+
+    def dispatch(self, action: Action, now: Timestamp) -> list[Action]:
+        """Dispatch one input.
+
+        :returns: the effects to perform, in order.
+        :raises InvariantViolationError: from now on, once a reducer was found wrong: the
+            state is the last good one, and nothing may go on from it.
+        :raises CallerError: for an unknown action or a time that goes back; the store goes on.
+        """
+        if self._failed is not None:
+            raise InvariantViolationError("the store has stopped after an earlier violation") from self._failed
+        try:
+            state, effects, steps = self.machine.dispatch(self.state, action, now)
+            if steps.refused:
+                self._count(steps, now)
+        except InvariantViolationError as violation:
+            self._failed = violation
+            raise
+        self.state = state
+        for observer in self._observers:
+            observer(action, now, steps, state)
+        return effects
+
+    def _count(self, steps: Steps, now: Timestamp) -> None:
+        for action, _, _, state in steps.refused:
+            kind = type(action).__qualname__
+            self.refused_by_kind[kind] += 1
+            why: Any = getattr(action, "why_refused", None)
+            if why is None:
+                continue
+            try:
+                reason = kind, str(why(state, now))
+            except Exception as error:
+                raise InvariantViolationError(f"{kind}.why_refused failed: {error!r}") from error
+            if reason in self.refused_by_reason or len(self.refused_by_reason) < self.WHY_REFUSED_KINDS_MAX:
+                self.refused_by_reason[reason] += 1
+
+
+def expect(value: object, kind: type[T], action: Action) -> T:
+    """``value`` as a ``kind``, which the guard of ``action`` has made sure of.
+
+    :raises InvariantViolationError: where it is something else: guard and reducer disagree.
+    """
+    if isinstance(value, kind):
+        return value
+    raise InvariantViolationError(f"{type(action).__qualname__} needs {kind.__qualname__}, found {type(value).__qualname__}")
+
+
+def walk(steps: Sequence[Step]) -> Iterator[str]:
+    """The steps as an indented tree of names, for people and goldens."""
+    return (f"{'  ' * step.depth}{type(step.action).__qualname__}" for step in steps)

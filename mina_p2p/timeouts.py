@@ -1,0 +1,95 @@
+"""`CheckTimeouts`: the one input that time makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mina_p2p.channels.propagation.actions import ChannelsPropagationTimeout
+from mina_p2p.channels.rpc.actions import ChannelsRpcServeTimeout, ChannelsRpcTimeout
+from mina_p2p.channels.state import WaitKind, split_wait_key
+from mina_p2p.connection.incoming.actions import ConnectionIncomingTimeout
+from mina_p2p.connection.outgoing.actions import ConnectionOutgoingTimeout
+from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
+from mina_p2p.peer.actions import ConnectionOutgoingRandomInit, PeersDiscoverRandom, PeerWoken
+from mina_p2p.pool.actions import verdict_timeout
+from mina_p2p.record import Record, record
+from mina_p2p.state import P2pState
+from mina_p2p.store import Action, FollowUps
+from mina_p2p.table import Deadlines
+
+
+@record
+class CheckTimeouts(Record):
+    """Time has passed: end the waits that are due, then do what a node does from time to time."""
+
+
+def deadlines_of(state: P2pState) -> tuple[Deadlines, ...]:
+    """The timer wheels of all slices."""
+    return state.connections.deadlines, state.peers.deadlines, state.channels.deadlines, state.pools.deadlines
+
+
+def next_deadline(state: P2pState) -> Timestamp | None:
+    """When `CheckTimeouts` has something to end; ``None`` while nothing waits."""
+    return min((at for deadlines in deadlines_of(state) if (at := deadlines.next_at()) is not None), default=None)
+
+
+def next_wake(state: P2pState, now: Timestamp) -> Timestamp | None:
+    """When to dispatch `CheckTimeouts` next; ``None``: not before something else happens.
+
+    Besides the ends of waits, a node that has too few connections looks for more from time to time.
+    """
+    times = [] if (at := next_deadline(state)) is None else [at]
+    if not state.is_stopping and len(state.connections) < state.config.limits.peers_min:
+        if state.peers.dialable:
+            times.append(Timestamp(now + state.config.timeouts.granularity))
+        if state.config.is_discovery_enabled and state.connections.ready_count:
+            times.append(max(state.peers.next_discovery_at, Timestamp(now + state.config.timeouts.granularity)))
+    return min(times, default=None)
+
+
+def is_due(state: P2pState, now: Timestamp) -> bool:
+    """Whether waits are due; after a `CheckTimeouts`, whether it left some for the next."""
+    at = next_deadline(state)
+    return at is not None and at <= now
+
+
+def reduce_check_timeouts(state: P2pState, action: CheckTimeouts, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """At most ``limits.deadlines_per_turn_max`` ends of waits, then dials and discovery."""
+    limits = state.config.limits
+    ends = list(_due(state, now, limits.deadlines_per_turn_max))
+    return state, (*ends, ConnectionOutgoingRandomInit(limits.dials_per_tick_max - 1), PeersDiscoverRandom())
+
+
+def _due(state: P2pState, now: Timestamp, count_max: int) -> Iterator[Action]:
+    left = count_max
+    for deadlines, to_action in zip(
+        deadlines_of(state),
+        (_connection_timeout(state), lambda key: PeerWoken(PeerNumber(key)), _channel_timeout, verdict_timeout),
+        strict=True,
+    ):
+        keys = deadlines.due(now, left)
+        left -= len(keys)
+        for key in keys:
+            yield to_action(key)
+
+
+def _connection_timeout(state: P2pState) -> Any:
+    def to_action(key: int) -> Action:
+        connection_id = ConnectionId(key)
+        if state.connections.table[connection_id].is_incoming:
+            return ConnectionIncomingTimeout(connection_id)
+        return ConnectionOutgoingTimeout(connection_id)
+
+    return to_action
+
+
+def _channel_timeout(key: int) -> Action:
+    connection_id, kind, serial = split_wait_key(key)
+    match kind:
+        case WaitKind.PROPAGATION:
+            return ChannelsPropagationTimeout(connection_id, ChannelId(serial))
+        case WaitKind.RPC_REQUEST:
+            return ChannelsRpcTimeout(connection_id, serial)
+        case WaitKind.RPC_SERVING:
+            return ChannelsRpcServeTimeout(connection_id, serial)

@@ -1,0 +1,270 @@
+"""What is inside the chunks: columns of records, states, gaps, the header and the footer.
+
+Records are kept in columns, which costs least to write and compresses best: all times, all
+inputs, how many actions each input led to, and for these one column of kinds and one of
+depths. The loop runs depth first, so the cause of an action is the last one before it that
+is one level up; depths say all that causes would.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from mina_p2p.record import Record, record
+from mina_p2p.trace.chunks import HEAD_LENGTH, ChunkKind, Head, OpenChunk
+from mina_p2p.trace.errors import Gap, LogError, LogFault
+from mina_p2p.trace.schema import STATE_HASH_LENGTH, Layout, Schema, any_of
+
+
+@record
+class Header(Record):
+    """The first chunk of a log."""
+
+    machine: str
+    """Name of the machine, as it was registered."""
+    machine_version: int
+    """Version of its classes, as it was registered."""
+    metadata: dict[str, str]
+    """What the program that recorded wants to tell; ``peer_id`` names the node."""
+    schema: dict[str, Any]
+    """`Schema.header`."""
+    schema_digest: bytes
+
+
+@record
+class Records(Record):
+    """A chunk of records, by columns."""
+
+    first_id: int
+    times: tuple[int, ...]
+    """Per input: nanoseconds."""
+    inputs: tuple[Any, ...]
+    """Per input: the action."""
+    counts: tuple[int, ...]
+    """Per input: how many actions were executed, itself among them."""
+    kinds: tuple[int, ...]
+    """Per action: tag of its class."""
+    depths: tuple[int, ...]
+    """Per action: 0 for an input."""
+    refusals: dict[int, tuple[int, ...]]
+    """By place of the input: tags of the classes that guards refused."""
+    state_hash: bytes | None
+    """Of the state after the last input, at intervals."""
+    failure: str | None
+    """What stopped the store at the last input, if something did."""
+
+    @property
+    def last_id(self) -> int:
+        """Id of the last action."""
+        return self.first_id + len(self.kinds) - 1
+
+    def causes(self) -> list[int]:
+        """Id of the cause of every action; 0 for an input."""
+        return causes(self.first_id, self.depths)
+
+
+def causes(first_id: int, depths: tuple[int, ...]) -> list[int]:
+    """Ids of the causes of a run of actions, from their depths."""
+    latest: dict[int, int] = {}
+    found: list[int] = []
+    for action_id, depth in enumerate(depths, first_id):
+        found.append(latest.get(depth - 1, 0))
+        latest[depth] = action_id
+    return found
+
+
+class _Body(NamedTuple):
+    """The payload of a records chunk, as msgpack's array."""
+
+    times: tuple[int, ...]
+    inputs: tuple[Any, ...]
+    counts: tuple[int, ...]
+    kinds: tuple[int, ...]
+    depths: tuple[int, ...]
+    refusals: dict[int, tuple[int, ...]]
+    state_hash: bytes | None
+    failure: str | None
+
+
+_encode: Final[Callable[[Any], bytes]] = msgspec.msgpack.Encoder().encode
+
+
+def records_chunk(
+    first_id: int,
+    times: list[int],
+    inputs: list[bytes],
+    counts: list[int],
+    kinds: list[int],
+    depths: list[int],
+    refusals: dict[int, list[int]],
+    state_hash: bytes | None,
+    failure: str | None,
+) -> OpenChunk:
+    """Put columns together; ``inputs`` are encoded already, ``times`` are absolute."""
+    deltas = [after - before for before, after in zip([times[0], *times], times, strict=False)]
+    columns = (counts, kinds, depths, refusals, state_hash, failure)
+    parts = (b"\x98", _encode(deltas), _array_head(len(inputs)), *inputs, *map(_encode, columns))
+    return OpenChunk(ChunkKind.RECORDS, first_id, times[0], parts, len(inputs), len(kinds), tags=tuple(sorted(set(kinds))))
+
+
+def _array_head(length: int) -> bytes:
+    return b"\xdd" + length.to_bytes(4, "big")
+
+
+def _body_hint(schema: Schema, structs: list[Any]) -> Any:
+    ints = tuple[int, ...]
+    inputs = cast("Any", tuple)[any_of(structs[tag] for tag in schema.inputs), ...]
+    return tuple[ints, inputs, ints, ints, ints, dict[int, ints], bytes | None, str | None]
+
+
+def _build_body(raw: Any, read: dict[type[Any], Callable[[Any], Any]]) -> _Body:
+    body = _Body(*raw)
+    return body._replace(inputs=tuple([read[type(struct)](struct) for struct in body.inputs]))
+
+
+_BODY: Final[Layout[_Body]] = Layout(_body_hint, _build_body)
+
+
+def read_records(schema: Schema, head: Head, payload: bytes) -> Records:
+    """Read the payload of a records chunk.
+
+    :raises LogError: ``CONTENT`` for anything that is none.
+    """
+    body = schema.unpack(_BODY, payload)
+    count = len(body.inputs)
+    is_whole = (
+        0 < count == len(body.times) == len(body.counts)
+        and sum(body.counts) == len(body.kinds) == len(body.depths)
+        and min(body.counts) >= 0
+        and min(body.times) >= 0
+        and all(0 <= place < count for place in body.refusals)
+        and (body.state_hash is None or len(body.state_hash) == STATE_HASH_LENGTH)
+    )
+    if not is_whole:
+        raise LogError(LogFault.CONTENT, f"the columns of the chunk at byte {head.offset} do not fit together")
+    times = tuple(accumulate(body.times, initial=head.first_time))[1:]
+    return Records(head.first_id, times, *body[1:])
+
+
+def state_chunk(encoded: bytes, last_id: int, now: int) -> OpenChunk:
+    """A checkpoint: the state after ``last_id``, encoded by the schema."""
+    return OpenChunk(ChunkKind.STATE, last_id, now, (encoded,))
+
+
+def gap_chunk(gap: Gap, now: int) -> OpenChunk:
+    """What the recorder missed."""
+    return OpenChunk(ChunkKind.GAP, gap.after_id, now, (_encode((gap.inputs, gap.detail)),), missed=gap.inputs)
+
+
+def read_gap(head: Head, payload: bytes) -> Gap:
+    """Read the payload of a gap chunk.
+
+    :raises LogError: ``CONTENT``.
+    """
+    inputs, detail = _decode(payload, tuple[int, str])
+    return Gap(head.first_id, inputs, detail)
+
+
+def header_chunk(header: Header, now: int) -> OpenChunk:
+    """The first chunk."""
+    payload = _encode((header.machine, header.machine_version, sorted(header.metadata.items()), header.schema))
+    return OpenChunk(ChunkKind.HEADER, 0, now, (payload,))
+
+
+def read_header(head: Head, payload: bytes) -> Header:
+    """Read the payload of the first chunk.
+
+    :raises LogError: ``CONTENT``.
+    """
+    pair = tuple[str, str]
+    machine, version, metadata, schema = _decode(payload, tuple[str, int, tuple[pair, ...], dict[str, Any]])
+    return Header(machine, version, dict(metadata), schema, head.schema)
+
+
+@record
+class Footer(Record):
+    """What a log that was closed says of itself."""
+
+    index_offset: int
+    """Where the index chunk begins, in bytes from the start of the log."""
+    inputs: int
+    actions: int
+    missed: int
+    """Inputs lost in gaps."""
+    last_id: int
+    last_time: int
+    state_hash: bytes
+    """Of the last state."""
+
+
+_FOOTER: Final = struct.Struct(f">QQQQQQ{STATE_HASH_LENGTH}s")
+
+FOOTER_CHUNK_LENGTH: Final = HEAD_LENGTH + _FOOTER.size
+"""A footer has a fixed length and is not compressed, so a reader finds it from the end of a log."""
+
+
+def footer_chunk(footer: Footer) -> OpenChunk:
+    """The last chunk."""
+    payload = _FOOTER.pack(
+        footer.index_offset, footer.inputs, footer.actions, footer.missed, footer.last_id, footer.last_time, footer.state_hash
+    )
+    return OpenChunk(ChunkKind.FOOTER, footer.last_id, footer.last_time, (payload,))
+
+
+def read_footer(payload: bytes) -> Footer:
+    """Read the payload of the last chunk.
+
+    :raises LogError: ``CONTENT``.
+    """
+    if len(payload) != _FOOTER.size:
+        raise LogError(LogFault.CONTENT, f"a footer of {len(payload)} bytes")
+    return Footer(*_FOOTER.unpack(payload))
+
+
+class Index(msgspec.Struct, frozen=True):
+    """Where the chunks of a log are, by columns. A map, so that later versions can add columns."""
+
+    kinds: list[int]
+    offsets: list[int]
+    first_ids: list[int]
+    first_times: list[int]
+    tags: list[bytes]
+    """Which kinds of actions are in each chunk of records: bit ``tag % 8`` of byte ``tag // 8``."""
+
+    def add(self, chunk: OpenChunk, offset: int) -> None:
+        """Note a chunk and where it begins."""
+        self.kinds.append(chunk.kind)
+        self.offsets.append(offset)
+        self.first_ids.append(chunk.first_id)
+        self.first_times.append(chunk.first_time)
+        bits = sum(1 << tag for tag in chunk.tags)
+        self.tags.append(bits.to_bytes((bits.bit_length() + 7) // 8, "little"))
+
+
+def index_chunk(index: Index, now: int) -> OpenChunk:
+    """The last chunk but one."""
+    return OpenChunk(ChunkKind.INDEX, 0, now, (_encode(index),))
+
+
+def read_index(payload: bytes) -> Index:
+    """Read the payload of an index chunk.
+
+    :raises LogError: ``CONTENT``.
+    """
+    index: Index = _decode(payload, Index)
+    if len({len(index.kinds), len(index.offsets), len(index.first_ids), len(index.first_times), len(index.tags)}) != 1:
+        raise LogError(LogFault.CONTENT, "the columns of the index differ in length")
+    return index
+
+
+def _decode(payload: bytes, hint: Any) -> Any:
+    try:
+        return msgspec.msgpack.decode(payload, type=hint)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise LogError(LogFault.CONTENT, str(error)) from error
+

@@ -1,0 +1,269 @@
+"""`Writer` and `Tape`: from what a store did to the bytes of a log.
+
+``writer.add`` is an observer of a `Store` and the hot path of recording: it encodes the
+input and notes which actions followed. Everything that costs more happens where a chunk
+ends, in two stages that need not be on the same thread: the writer hands out finished but
+uncompressed chunks (`Writer.take`), and a tape turns these into bytes (`Tape.append`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+
+from mina_p2p.ids import SECOND, Timestamp
+from mina_p2p.record import Record, record
+from mina_p2p.store import Clock, Machine, Steps
+from mina_p2p.trace.chunks import ChunkKind, OpenChunk, seal
+from mina_p2p.trace.compile import plain
+from mina_p2p.trace.errors import Gap
+from mina_p2p.trace.records import Footer, Header, Index, footer_chunk, gap_chunk, header_chunk, index_chunk, records_chunk, state_chunk
+from mina_p2p.trace.schema import Schema, hash_of_encoded
+
+_NOT_PACKED: Final = (OverflowError, UnicodeEncodeError, KeyError, TypeError, AttributeError, ValueError, RecursionError)
+
+
+@record
+class WriterOptions(Record):
+    """How a log is cut; a chunk of records ends at whichever limit comes first."""
+
+    chunk_bytes: int = 256 * 1024
+    """Bytes of encoded inputs."""
+    chunk_inputs: int = 4_096
+    chunk_duration: int = SECOND
+    """Nanoseconds from a chunk's first input; so much is lost where a process is killed."""
+    hash_inputs: int = 2_000
+    """A chunk ends with a hash of the state where so many inputs came since the last ..."""
+    hash_duration: int = 10 * SECOND
+    """... or so many nanoseconds passed."""
+    checkpoint_inputs: int = 100_000
+    """The whole state follows after so many inputs."""
+    bytes_per_input: int = 16
+    """Bounds what hashes and checkpoints cost: between two hashes lie at least as many inputs as the
+    encoded state has bytes divided by this, between two checkpoints ten times as many."""
+
+
+class Writer:
+    """Collects what a store does into chunks; holds no more than one unfinished chunk."""
+
+    def __init__(
+        self,
+        machine: Machine[Any],
+        name: str,
+        state: Any,
+        *,
+        version: int = 1,
+        metadata: Mapping[str, str] | None = None,
+        schema: Schema | None = None,
+        options: WriterOptions | None = None,
+    ) -> None:
+        """Begin a log at ``state``.
+
+        :param name: under which the machine is registered for replaying.
+        :param version: of the machine's classes, as registered.
+        :param metadata: texts for the header; ``peer_id`` names the node.
+        :param schema: of the machine, where it is at hand already.
+        :raises LogError: ``UNWRITABLE`` where the log can not hold the machine's actions or the
+            state, ``SECRET`` where one of their fields is marked as secret.
+        """
+        self.schema: Final = schema or Schema.of(machine)
+        self._options = options or WriterOptions()
+        self._clock: attrgetter[Clock] = attrgetter(machine.clock_path)
+        self._pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
+        self._write = self.schema.writers
+        self._tags = self.schema.tags
+        self._chunks: list[OpenChunk] = []
+        self._state = state
+        self._hashed_at: int = self._clock(state).now
+        self._inputs_since_hash = 0
+        self._inputs_since_checkpoint = 0
+        self._state_bytes = 0
+        header = Header(name, version, dict(metadata or {}), self.schema.header(), self.schema.digest)
+        self._chunks.append(header_chunk(header, self._hashed_at))
+        self._checkpoint(self.schema.encode(state))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._inputs: list[bytes] = []
+        self._times: list[int] = []
+        self._counts: list[int] = []
+        self._kinds: list[int] = []
+        self._depths: list[int] = []
+        self._refusals: dict[int, list[int]] = {}
+        self._size = 0
+        inputs_to_hash = max(self._options.hash_inputs, self._inputs_min()) - self._inputs_since_hash
+        self._inputs_left = max(1, min(self._options.chunk_inputs, inputs_to_hash))
+        self._ends_at: int | None = None
+
+    def _inputs_min(self) -> int:
+        return self._state_bytes // self._options.bytes_per_input
+
+    @property
+    def pending_inputs(self) -> int:
+        """How many inputs the unfinished chunk holds."""
+        return len(self._inputs)
+
+    def add(self, action: Any, now: Timestamp, steps: Steps, state: Any) -> None:
+        """Record one dispatch; an observer for `Store.observe`.
+
+        :raises LogError: ``UNWRITABLE`` where the input or the state holds what its type hints
+            exclude. Go on with `gap`.
+        """
+        try:
+            data = self._pack(self._write[type(action)](action))
+        except _NOT_PACKED:
+            data = self.schema.encode(action)
+        raw = steps.raw
+        kinds, depths, tags = self._kinds, self._depths, self._tags
+        for step, _, depth in raw:
+            kinds.append(tags[type(step)])
+            depths.append(depth)
+        if steps.refused_count:
+            self._refusals[len(self._inputs)] = [tags[type(refusal.action)] for refusal in steps.refusals]
+        self._inputs.append(data)
+        self._times.append(now)
+        self._counts.append(len(raw))
+        self._state = state
+        self._size += len(data)
+        self._inputs_left -= 1
+        if self._ends_at is None:
+            self._ends_at = now + self._options.chunk_duration
+        if not self._inputs_left or now >= self._ends_at or self._size >= self._options.chunk_bytes:
+            self.flush()
+
+    def fail(self, action: Any, now: Timestamp, detail: str) -> None:
+        """Record the input at which the store stopped: the log of a bug ends with its cause.
+
+        :param detail: what the store said. Replaying expects a violation there too.
+        :raises LogError: as `add`.
+        """
+        self._inputs.append(self.schema.encode(action))
+        self._times.append(now)
+        self._counts.append(0)
+        self.flush(failure=detail)
+
+    def flush(self, *, failure: str | None = None) -> None:
+        """End the open chunk of records, so that `take` hands out all that was added.
+
+        :raises LogError: ``UNWRITABLE`` where a hash is due and the state can not be encoded.
+        """
+        count = len(self._inputs)
+        if not count:
+            return
+        self._inputs_since_hash += count
+        self._inputs_since_checkpoint += count
+        options, now = self._options, self._times[-1]
+        is_many = self._inputs_since_hash >= options.hash_inputs or now >= self._hashed_at + options.hash_duration
+        encoded: bytes | None = None
+        if is_many and self._inputs_since_hash >= self._inputs_min():
+            encoded = self._encode_state(now)
+        digest = hash_of_encoded(encoded) if encoded is not None else None
+        first_id = self._clock(self._state).last_action_id + 1 - len(self._kinds)
+        columns = (self._times, self._inputs, self._counts, self._kinds, self._depths, self._refusals)
+        self._chunks.append(records_chunk(first_id, *columns, digest, failure))
+        if encoded is not None and self._inputs_since_checkpoint >= max(options.checkpoint_inputs, 10 * self._inputs_min()):
+            self._checkpoint(encoded)
+        self._begin()
+
+    def checkpoint(self) -> None:
+        """End the open chunk and add the whole state.
+
+        :raises LogError: as `flush`.
+        """
+        self.flush()
+        self._checkpoint(self._encode_state(self._clock(self._state).now))
+
+    def _encode_state(self, now: int) -> bytes:
+        encoded = self.schema.encode(self._state)
+        self._hashed_at = now
+        self._inputs_since_hash = 0
+        return encoded
+
+    def _checkpoint(self, encoded: bytes) -> None:
+        clock = self._clock(self._state)
+        self._state_bytes = len(encoded)
+        self._inputs_since_checkpoint = 0
+        self._chunks.append(state_chunk(encoded, clock.last_action_id, clock.now))
+
+    def gap(self, missed: int, detail: str, state: Any) -> None:
+        """Note that inputs are missing, and go on from ``state``.
+
+        What was added before and not yet taken stays; see `abandon`.
+
+        :param missed: how many inputs.
+        :param state: the state after them.
+        :raises LogError: ``UNWRITABLE`` where the state can not be encoded.
+        """
+        self.flush()
+        before = self._clock(self._state)
+        self._chunks.append(gap_chunk(Gap(before.last_action_id, missed, detail), before.now))
+        self._state = state
+        self._checkpoint(self._encode_state(self._clock(state).now))
+        self._begin()
+
+    def abandon(self) -> int:
+        """Drop all that `take` has not handed out.
+
+        :returns: how many inputs that were.
+        """
+        dropped = len(self._inputs) + sum(chunk.inputs for chunk in self._chunks)
+        self._chunks = []
+        self._begin()
+        return dropped
+
+    def take(self) -> list[OpenChunk]:
+        """The chunks that are complete, in order; each is handed out once."""
+        chunks, self._chunks = self._chunks, []
+        return chunks
+
+    def close(self) -> None:
+        """End the log with the last state; `take` has the last chunks, `Tape.finish` the end.
+
+        :raises LogError: as `flush`.
+        """
+        self.flush()
+        if self._inputs_since_checkpoint:
+            self.checkpoint()
+
+
+class Tape:
+    """Turns chunks into the bytes of one log, in order, and remembers where they are."""
+
+    def __init__(self, schema: Schema, *, level: int | None = 1) -> None:
+        """Begin an empty log.
+
+        :param level: of zstd; ``None`` stores without compression.
+        """
+        self._schema = schema.digest
+        self._level = level
+        self._index = Index([], [], [], [], [])
+        self._inputs = self._actions = self._missed = 0
+        self._last: tuple[int, int, bytes] = 0, 0, hash_of_encoded(b"")
+        self.length = 0
+        """Bytes so far; where the next chunk begins."""
+
+    def append(self, chunk: OpenChunk) -> bytes:
+        """The bytes that follow.
+
+        :raises LogError: ``UNWRITABLE`` for a chunk beyond the limit of the format; nothing follows then.
+        """
+        sealed = seal(chunk, self._schema, None if chunk.kind is ChunkKind.FOOTER else self._level)
+        self._index.add(chunk, self.length)
+        self._inputs += chunk.inputs
+        self._actions += chunk.actions
+        self._missed += chunk.missed
+        if chunk.kind is ChunkKind.STATE:
+            self._last = chunk.first_id, chunk.first_time, hash_of_encoded(chunk.parts[0])
+        self.length += len(sealed)
+        return sealed
+
+    def finish(self) -> bytes:
+        """Index and footer: the last bytes of a log that was closed."""
+        last_id, last_time, state_hash = self._last
+        index_offset = self.length
+        index = self.append(index_chunk(self._index, last_time))
+        footer = Footer(index_offset, self._inputs, self._actions, self._missed, last_id, last_time, state_hash)
+        return index + self.append(footer_chunk(footer))
