@@ -134,11 +134,11 @@ class Node:
 
     async def dial(self, other: Node) -> ConnectionId:
         connection_id = self.new_id()
-        self.ready[connection_id] = asyncio.Event()
+        is_ready = self.ready[connection_id] = asyncio.Event()
         self.next_stream[connection_id] = 4
         address = QuicAddress(other.key.peer_id, parse_ip(other.address.host), other.address.port)
         self.transport.perform(ConnectionEffectfulDial(connection_id, address))
-        await asyncio.wait_for(self.ready.pop(connection_id).wait(), 20)
+        await asyncio.wait_for(is_ready.wait(), 20)
         return connection_id
 
     def ask(self, connection_id: ConnectionId, size: int, frame_max: int, done: Callable[[], None]) -> None:

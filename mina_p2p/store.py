@@ -95,16 +95,23 @@ class Refusal(Record):
     action: Action
 
 
+RawSteps: TypeAlias = list[tuple[Action, int, int]]
+"""``(action, cause id, depth)`` per step, in order."""
+
+RawRefusals: TypeAlias = list[tuple[Action, int, int, Any]]
+"""``(action, cause id, depth, state)`` per refusal, with the state in which the guard said no."""
+
+
 @record
 class Steps(Sequence[Step], Record):
     """The steps of one dispatch, in order; built into `Step` records only when read."""
 
     first_id: int
     """Id of the first step; the others follow without gaps."""
-    raw: list[tuple[Action, int, int]]
-    """``(action, cause id, depth)`` per step, for observers in a hurry. Read only."""
-    refused: list[tuple[Action, int, int, Any]]
-    """``(action, cause id, depth, state)`` per refusal, with the state in which the guard said no. Read only."""
+    raw: RawSteps
+    """For observers in a hurry. Read only."""
+    refused: RawRefusals
+    """Read only."""
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -132,7 +139,6 @@ class Steps(Sequence[Step], Record):
 
 
 _build_clock = builder(Clock)
-_build_steps = builder(Steps)
 
 
 class Slice(Generic[T]):
@@ -244,7 +250,7 @@ class Machine(Generic[S]):
         return guard is None or bool(guard(action, state, now))
 
     def _entry(self, action: Action) -> tuple[int, Any, Any]:
-        kind = type(action)
+        kind = cast("type[Any]", type(action))
         if kind not in self._table:
             raise CallerError(f"{kind.__qualname__} is no action of this machine; its table is Machine.actions")
         return self._table[kind]
@@ -258,6 +264,11 @@ class Machine(Generic[S]):
         :raises CallerError: for an unknown action, or a ``now`` that goes back.
         :raises InvariantViolationError: where a reducer is wrong; the state given stays valid.
         """
+        state, effects, first_id, steps, refused = self.execute(state, action, now)
+        return state, effects, Steps(first_id, steps, refused)
+
+    def execute(self, state: S, action: Action, now: Timestamp) -> tuple[S, list[Action], int, RawSteps, RawRefusals]:
+        """`dispatch`, with the fields of `Steps` in place of it, for a caller that may not look at them."""
         clock = self._get_clock(state)
         if now < clock.now:
             raise CallerError(f"the time goes back by {clock.now - now} ns; feed a clock that never does")
@@ -266,8 +277,8 @@ class Machine(Generic[S]):
         steps_max = self._steps_max(action)
         item: tuple[Action, int, int] = (action, 0, 0)
         stack: list[tuple[Action, int, int]] = [item]
-        steps: list[tuple[Action, int, int]] = []
-        refused: list[tuple[Action, int, int, S]] = []
+        steps: RawSteps = []
+        refused: RawRefusals = []
         effects: list[Action] = []
         try:
             while stack:
@@ -301,7 +312,7 @@ class Machine(Generic[S]):
             raise InvariantViolationError(f"more than {steps_max} steps followed from one {type(steps[0][0]).__qualname__}")
         if steps:
             state = self._set_clock(state, _build_clock(last_id + len(steps), now))
-        return state, effects, _build_steps(last_id + 1, steps, refused)
+        return state, effects, last_id + 1, steps, refused
 
     def _choose(
         self,
@@ -309,7 +320,7 @@ class Machine(Generic[S]):
         item: tuple[Attempt, int, int],
         now: Timestamp,
         stack: list[tuple[Action, int, int]],
-        refused: list[tuple[Action, int, int, S]],
+        refused: RawRefusals,
     ) -> None:
         attempt, cause, depth = item
         action = attempt.action
@@ -442,19 +453,21 @@ class Store(Generic[S]):
         if self._failed is not None:
             raise InvariantViolationError("the store has stopped after an earlier violation") from self._failed
         try:
-            state, effects, steps = self.machine.dispatch(self.state, action, now)
-            if steps.refused:
-                self._count(steps, now)
+            state, effects, first_id, steps, refused = self.machine.execute(self.state, action, now)
+            if refused:
+                self._count(refused, now)
         except InvariantViolationError as violation:
             self._failed = violation
             raise
         self.state = state
-        for observer in self._observers:
-            observer(action, now, steps, state)
+        if self._observers:
+            seen = Steps(first_id, steps, refused)
+            for observer in self._observers:
+                observer(action, now, seen, state)
         return effects
 
-    def _count(self, steps: Steps, now: Timestamp) -> None:
-        for action, _, _, state in steps.refused:
+    def _count(self, refused: RawRefusals, now: Timestamp) -> None:
+        for action, _, _, state in refused:
             kind = type(action).__qualname__
             self.refused_by_kind[kind] += 1
             why: Any = getattr(action, "why_refused", None)

@@ -20,7 +20,7 @@ from mina_p2p.notifications import Notification
 from mina_p2p.state import P2pState
 from mina_p2p.store import Action, Store
 from mina_p2p.timeouts import CheckTimeouts, is_due, next_wake
-from mina_p2p.transport import ConnectionEffectfulDial, SocketAddress, TransportEffect, TransportListenError, TransportListening
+from mina_p2p.transport import ConnectionEffectfulDial, SocketAddress, TransportEffect, TransportListenError
 from mina_p2p_effects.clock import Clock
 from mina_p2p_effects.transports.port import Transport
 
@@ -62,9 +62,7 @@ class Runtime:
         """
         try:
             for transport in self._transports:
-                address = await transport.start(self.feed)
-                self.addresses.append(address)
-                self.feed(TransportListening(transport.kind, address))
+                self.addresses.append(await transport.start(self.feed))
         except OSError as error:
             self.feed(TransportListenError(transport.kind, str(error)[:200]))
             await self.stop()

@@ -1,4 +1,8 @@
-"""Blocks. Names in double backquotes are the network's own."""
+"""Blocks. Names in double backquotes are the network's own.
+
+The protocol state is decoded with the block. Proofs, transactions and snark works
+stay the bytes that they are, after their layout was checked; their ``value`` decodes them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from mina_p2p.mina.basics import ProtocolVersion, StateBodyHash, StateHash
 from mina_p2p.mina.commands import CoinbaseFeeTransfer, UserCommandWithStatus
 from mina_p2p.mina.proof import RawProof
 from mina_p2p.mina.protocol_state import ProtocolState
-from mina_p2p.mina.snark_work import SnarkWork
+from mina_p2p.mina.snark_work import RawSnarkWork
 from mina_p2p.mina.text import Positional, yojson
 from mina_p2p.mina.transaction_status import TransactionStatus
 from mina_p2p.record import Record, record
@@ -54,7 +58,7 @@ AtMostOneCoinbase: TypeAlias = Annotated[CoinbaseZero | CoinbaseOne, yojson("Zer
 class PreDiffTwo(Record):
     """``Staged_ledger_diff__Diff.Pre_diff_with_at_most_two_coinbase.Stable.V2``."""
 
-    completed_works: tuple[SnarkWork, ...]
+    completed_works: tuple[RawSnarkWork, ...]
     commands: tuple[UserCommandWithStatus, ...]
     coinbase: AtMostTwoCoinbase
     internal_command_statuses: tuple[TransactionStatus, ...]
@@ -64,7 +68,7 @@ class PreDiffTwo(Record):
 class PreDiffOne(Record):
     """``Staged_ledger_diff__Diff.Pre_diff_with_at_most_one_coinbase.Stable.V2``."""
 
-    completed_works: tuple[SnarkWork, ...]
+    completed_works: tuple[RawSnarkWork, ...]
     commands: tuple[UserCommandWithStatus, ...]
     coinbase: AtMostOneCoinbase
     internal_command_statuses: tuple[TransactionStatus, ...]
@@ -92,7 +96,7 @@ class BlockBody(Record):
     staged_ledger_diff: StagedLedgerDiff
 
     @property
-    def completed_works(self) -> tuple[SnarkWork, ...]:
+    def completed_works(self) -> tuple[RawSnarkWork, ...]:
         """Of both parts, in order."""
         diff = self.staged_ledger_diff.diff
         return diff.first.completed_works + (() if diff.second is None else diff.second.completed_works)

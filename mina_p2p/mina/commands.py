@@ -10,7 +10,7 @@ from mina_p2p.mina.text import Positional, serde, yojson
 from mina_p2p.mina.transaction_status import TransactionStatus
 from mina_p2p.mina.zkapp import ZkappCommand
 from mina_p2p.record import Record, record
-from mina_p2p.wire.notation import Eager, Polymorphic, Tagged, UInt32
+from mina_p2p.wire.notation import Polymorphic, Tagged, UInt32
 
 
 @record
@@ -71,15 +71,11 @@ UserCommand: TypeAlias = Annotated[SignedCommand | ZkappCommand, yojson("SignedC
 """``Mina_base__User_command.Stable.V2``"""
 
 
-ExactUserCommand: TypeAlias = Annotated[RawUserCommand, Eager()]
-"""A transaction that is decoded with what holds it, and keeps its bytes for its hash."""
-
-
 @record
 class UserCommandWithStatus(Record):
     """A transaction in a block."""
 
-    data: ExactUserCommand
+    data: RawUserCommand
     status: TransactionStatus
 
 
@@ -131,7 +127,7 @@ class Coinbase(Record):
 class TransactionCommand(Positional):
     """A user's transaction."""
 
-    command: ExactUserCommand
+    command: RawUserCommand
 
 
 @record

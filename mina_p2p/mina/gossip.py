@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from mina_p2p.mina.account import Account
 from mina_p2p.mina.basics import AccountId, CurrencyFee, StateBodyHash, StateHash
 from mina_p2p.mina.block import Block
-from mina_p2p.mina.commands import ExactUserCommand
+from mina_p2p.mina.raw import RawUserCommand
 from mina_p2p.mina.snark_work import FeeWithProver, SnarkProofs, SnarkWorkStatement
 from mina_p2p.mina.text import Positional, serde
 from mina_p2p.record import Record, record
@@ -36,7 +36,7 @@ class EmptyDiff(Record):
 
 SnarkPoolDiff: TypeAlias = Annotated[AddSolvedWork | EmptyDiff, serde("AddSolvedWork", "Empty")]
 """``Network_pool__Snark_pool.Diff_versioned.Stable.V2``"""
-TransactionPoolDiff: TypeAlias = tuple[ExactUserCommand, ...]
+TransactionPoolDiff: TypeAlias = tuple[RawUserCommand, ...]
 """``Network_pool__Transaction_pool.Diff_versioned.Stable.V2``"""
 
 

@@ -10,6 +10,7 @@ from mina_p2p.mina.protocol_state import LedgerProofStatement, LedgerProofStatem
 from mina_p2p.mina.text import Positional, SexpBase64, serde, yojson
 from mina_p2p.record import Record, record
 from mina_p2p.wire.notation import Polymorphic
+from mina_p2p.wire.raw import Raw
 
 
 @record
@@ -63,6 +64,10 @@ class SnarkWork(Record):
     fee: CurrencyFee
     proofs: SnarkProofs
     prover: CompressedPublicKey
+
+
+class RawSnarkWork(Raw[SnarkWork], of="mina_p2p.mina.snark_work.SnarkWork"):
+    """A snark work in a block: its exact bytes, whose layout was checked."""
 
 
 @record

@@ -14,6 +14,7 @@ from mina_p2p.ids import ChannelId
 from mina_p2p.mina.basics import SnarkJobId
 from mina_p2p.mina.hashes import snark_job_id_of, snark_order_key, transaction_hash
 from mina_p2p.mina.raw import RawSnark, RawUserCommand
+from mina_p2p.pool.announce import snark_info
 from mina_p2p.record import Record, record
 
 Fetched: TypeAlias = bytes | None
@@ -60,9 +61,8 @@ def _check_snark(info: SnarkInfo, response: RpcResponse) -> Fetched:
         return None
     if snark_job_id_of(response.body) != info.job_id:
         raise DecodeError("", 0, "the snark work is for another job")
-    found = response.body.value
     # The peer may have got a better one since it announced this; it will announce that too.
-    return response.body if (found.fee, found.snarker) == (info.fee, info.prover) else None
+    return response.body if snark_info(response.body) == info else None
 
 
 TRANSACTION: Final = PoolKind(

@@ -174,4 +174,3 @@ def open_payload(head: Head, data: bytes) -> bytes:
     if len(raw) != head.raw_length:
         raise LogError(LogFault.COMPRESSION, f"the chunk at byte {head.offset} expands to {len(raw)} bytes")
     return raw
-

@@ -267,4 +267,3 @@ def _decode(payload: bytes, hint: Any) -> Any:
         return msgspec.msgpack.decode(payload, type=hint)
     except (msgspec.DecodeError, RecursionError) as error:
         raise LogError(LogFault.CONTENT, str(error)) from error
-

@@ -13,6 +13,7 @@ from struct import Struct
 from typing import Any, Final
 
 from mina_p2p.wire import primitives
+from mina_p2p.wire.compile_skip import skipper
 from mina_p2p.wire.primitives import DEPTH_MAX
 from mina_p2p.wire.shapes import (
     BoolShape,
@@ -80,6 +81,29 @@ def _compile(shape: Shape, label: str) -> Any:
     for placeholder, cls in emitter.needed.items():
         made.__globals__[placeholder] = reader(RecordShape(cls), "")
     return made
+
+
+@cache
+def _skip_function(shape: Shape) -> Any:
+    """Skips a value that stays bytes; compiled when the first one is skipped."""
+    skip: Any = None
+    read: Any = None
+
+    def skip_or_explain(data: bytes, p: int, n: int, d: int) -> int:
+        nonlocal skip, read
+        if skip is None:
+            skip = skipper(shape) or _skips_nothing
+        end: int = skip(data, p, d)
+        if end < 0:
+            read = read or reader(shape, "part")
+            _, end = read(data, p, n, d)
+        return end
+
+    return skip_or_explain
+
+
+def _skips_nothing(_data: bytes, _offset: int, _depth: int) -> int:
+    return -1
 
 
 @cache
@@ -310,10 +334,13 @@ class _Emitter:
         variable = self.source.name("v")
         cls = self.source.constant("_C", shape.cls)
         self.line(f"{start} = p", path)
-        value = self.assigned(shape.inner, path)
-        self.line(f"{variable} = {cls}(data[{start}:p])", path)
         if shape.eager:
+            value = self.assigned(shape.inner, path)
+            self.line(f"{variable} = {cls}(data[{start}:p])", path)
             self.line(f"{variable}.__dict__['_value'] = {value}", path)
+        else:
+            self.line(f"p = {self.source.constant('_k', _skip_function(shape.inner))}(data, p, n, d)", path)
+            self.line(f"{variable} = {cls}(data[{start}:p])", path)
         return variable
 
     def option(self, shape: OptionShape, path: str) -> str:

@@ -55,8 +55,8 @@ def test_hashes_of_a_real_block(name: str) -> None:
         digest for _, digest in expected["tx_hashes"]
     ]
     works = block.body.completed_works
-    assert [hashes.snark_job_id_text(job_id(work.proofs)) for work in works] == [snark["job_id"] for snark in expected["snarks"]]
-    assert [hashes.snark_tie_breaker(work.proofs, work.prover).hex() for work in works] == [
+    assert [hashes.snark_job_id_text(job_id(work.value.proofs)) for work in works] == [snark["job_id"] for snark in expected["snarks"]]
+    assert [hashes.snark_tie_breaker(work.value.proofs, work.value.prover).hex() for work in works] == [
         snark["tie_breaker_hash"] for snark in expected["snarks"]
     ]
 

@@ -7,7 +7,7 @@ import asyncio
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import MILLISECOND, SECOND
 from mina_p2p.testing.network import MemoryNetwork, MemoryPort
-from mina_p2p.transport import SocketAddress, TransportEffect, TransportKind
+from mina_p2p.transport import SocketAddress, TransportEffect, TransportKind, TransportListening
 from mina_p2p_effects.clock import Clock
 from mina_p2p_effects.transports.port import EventSink
 
@@ -64,6 +64,7 @@ class MemoryTransport:
         """Attach to the hub."""
         address = self._hub.next_address()
         self._port = self._hub.network.attach(self._peer_id, address, feed)
+        feed(TransportListening(self.kind, address))
         return address
 
     def perform(self, effect: TransportEffect) -> None:

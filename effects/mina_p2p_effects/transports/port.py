@@ -20,7 +20,7 @@ class Transport(Protocol):
         ...
 
     async def start(self, feed: EventSink) -> SocketAddress:
-        """Listen, and from now on give events to ``feed``.
+        """Listen, and from now on give events to ``feed``; the first is `TransportListening`.
 
         :returns: the address that peers can dial.
         :raises OSError: where it can not listen.

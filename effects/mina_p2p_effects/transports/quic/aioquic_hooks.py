@@ -434,7 +434,7 @@ class PullQuicConnection(QuicConnection):
         path = self._network_paths[0]
         this: Any = self  # aioquic leaves this number without a type
         builder: Any = QuicPacketBuilder(
-            host_cid=self.host_cid, is_client=self._is_client, max_datagram_size=size, packet_number=this._packet_number,
+            host_cid=self.host_cid, is_client=self._is_client, max_datagram_size=size, packet_number=this._packet_number,  # noqa: SLF001
             peer_cid=self._peer_cid.cid, spin_bit=self._spin_bit, version=self._version or 0,
         )  # fmt: skip
         builder.start_packet(QuicPacketType.ONE_RTT, self._cryptos[_ONE_RTT])

@@ -108,9 +108,10 @@ class Request:
             raise StreamViolationError(
                 Reason(ReasonCode.CHANNEL_MSG_TOO_LARGE, self.channel, f"a request of {error.size} bytes; at most {error.limit}")
             ) from None
-        if len(frames) + self._is_whole > 1 or (self._is_whole and not self._cutter.is_between_frames):
+        count = len(frames) + self._is_whole
+        if count > 1 or (count and not self._cutter.is_between_frames):
             raise StreamViolationError(Reason(ReasonCode.STREAM_MISUSE, self.channel, "more than one request on a stream"))
-        self._is_whole = self._is_whole or bool(frames)
+        self._is_whole = bool(count)
         if ends and not (self._is_whole and self._cutter.is_between_frames):
             raise StreamViolationError(Reason(ReasonCode.STREAM_MISUSE, self.channel, "a stream ended before its request"))
         return frames[0] if frames else None

@@ -1,0 +1,9 @@
+"""``python -m mina_p2p_effects.cli``: the same as ``mina-p2p``."""
+
+from __future__ import annotations
+
+import sys
+
+from mina_p2p_effects.cli import main
+
+sys.exit(main())

@@ -1,0 +1,300 @@
+"""`Node`: the library as node software uses it.
+
+    async with Node(NodeConfig(secret_key, chain_id)) as node:
+        await node.connect(address)
+        async for notification in node.notifications():
+            ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import secrets
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import attrs
+
+from mina_p2p.address import DialAddress, QuicAddress, parse_ip
+from mina_p2p.best_tip.actions import BestTipSet
+from mina_p2p.channels.propagation.kinds import PropagationItem
+from mina_p2p.channels.rpc.actions import ChannelsRpcResponseSend, RpcRequestSend
+from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse
+from mina_p2p.channels.snark_job_commitment.messages import SnarkJobCommitment
+from mina_p2p.config import Limits, P2pConfig, Timeouts
+from mina_p2p.connection.outgoing.actions import ConnectionOutgoingInit
+from mina_p2p.disconnection.actions import DisconnectionInit, Shutdown
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.errors import CallerError, MinaP2pError
+from mina_p2p.identity import ChainId, PeerId
+from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, Timestamp
+from mina_p2p.mina.hashes import state_hash_of_block
+from mina_p2p.mina.raw import RawBlock, RawSnark, RawUserCommand
+from mina_p2p.notifications import ConnectionFailed, Notification, PeerConnected, RpcFailed, RpcResponded
+from mina_p2p.peer.actions import PeerBan, PeerUnban
+from mina_p2p.pool.announce import snark_info, transaction_info
+from mina_p2p.pool.actions import PoolInsert, PoolRemove, PoolVerdict
+from mina_p2p.pool.kinds import KINDS
+from mina_p2p.reducer import MACHINE_NAME, p2p_machine
+from mina_p2p.state import P2pState, initial_state
+from mina_p2p.store import Action, Store
+from mina_p2p_effects.clock import Clock
+from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.recorder import Recorder
+from mina_p2p_effects.runtime import NotificationsDropped, Runtime
+from mina_p2p_effects.transports.port import Transport
+from mina_p2p_effects.transports.quic import QuicConfig, QuicTransport
+
+N = TypeVar("N")
+
+
+class PeerError(MinaP2pError):
+    """What was asked of a peer did not come to be; ``reason`` says why."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@attrs.frozen(kw_only=True)
+class NodeConfig:
+    """How a node is set up. Everything but key and chain has a default that is fit for use."""
+
+    secret_key: SecretKey
+    chain_id: ChainId
+    host: str = "0.0.0.0"  # noqa: S104 - a node is there to be dialled
+    """Address to bind; ``::`` for IPv6 too."""
+    port: int = 8302
+    """UDP port; 0 for any."""
+    initial_peers: tuple[DialAddress, ...] = ()
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    agent: str = "mina_p2p"
+    seed: int | None = None
+    """Decides the dice of the reducers; by default a fresh one. Not a secret: it is in the log."""
+    is_discovery_enabled: bool = True
+    are_private_addresses_allowed: bool = False
+    record_to: Path | None = None
+    """Where to write the action log; nothing by default."""
+    quic: QuicConfig = attrs.field(factory=QuicConfig)
+    transport: Transport | None = None
+    """Instead of QUIC, for tests: see `mina_p2p_effects.transports.memory`."""
+
+    def p2p_config(self) -> P2pConfig:
+        """What of this the reducers know."""
+        settings: dict[str, Any] = {} if self.transport is None else {"transport": self.transport.kind}
+        return P2pConfig(
+            self.secret_key.peer_id,
+            self.chain_id,
+            seed=secrets.randbits(64) if self.seed is None else self.seed,
+            agent=self.agent,
+            initial_peers=self.initial_peers,
+            limits=self.limits,
+            timeouts=self.timeouts,
+            is_discovery_enabled=self.is_discovery_enabled,
+            are_private_addresses_allowed=self.are_private_addresses_allowed,
+            **settings,
+        )
+
+
+class Node:
+    """One node: a store, its transports, its log. An async context manager."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        clock = Clock()
+        self._clock = clock
+        self.store: Store[P2pState] = Store(p2p_machine(), initial_state(config.p2p_config(), clock.now()))
+        transport = config.transport
+        if transport is None:
+            transport = QuicTransport(config.secret_key, config.chain_id, config.host, config.port, config.quic)
+        self._runtime = Runtime(self.store, [transport], clock)
+        self._recorder: Recorder | None = None
+        self._last_request_id = 0
+
+    async def __aenter__(self) -> Node:
+        """Listen, dial the initial peers, record if so configured.
+
+        :raises OSError: where the address can not be bound or the log not be created.
+        """
+        if self.config.record_to is not None:
+            metadata = {"peer_id": str(self.peer_id), "agent": self.config.agent, "python": platform.python_version()}
+            self._recorder = Recorder(self.config.record_to, self.store.machine, MACHINE_NAME, self.store.state, metadata=metadata)
+            self._recorder.attach(self.store)
+        try:
+            await self._runtime.start()
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Say goodbye to every peer, release everything, finish the log."""
+        await self._close()
+
+    async def _close(self) -> None:
+        # A cancellation that arrives meanwhile waits until nothing is left behind.
+        await asyncio.shield(asyncio.ensure_future(self._close_all()))
+
+    async def _close_all(self) -> None:
+        self._runtime.feed(Shutdown())
+        await self._runtime.stop()
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            recorder.close()
+
+    # --- what there is --------------------------------------------------------------------
+
+    @property
+    def peer_id(self) -> PeerId:
+        """Who this node is."""
+        return self.config.secret_key.peer_id
+
+    @property
+    def state(self) -> P2pState:
+        """The present state; immutable, so it can be kept and compared."""
+        return self.store.state
+
+    @property
+    def addresses(self) -> list[DialAddress]:
+        """Where peers can dial this node, as it knows itself."""
+        return [QuicAddress(self.peer_id, parse_ip(address.host), address.port) for address in self._runtime.addresses]
+
+    def notifications(self) -> AsyncIterator[Notification | NotificationsDropped]:
+        """Everything the node software is told, in order, until the node stops. For one consumer."""
+        return self._runtime.notifications()
+
+    # --- peers ----------------------------------------------------------------------------
+
+    async def connect(self, address: DialAddress, *, timeout_s: float = 60.0) -> PeerConnected:
+        """Dial a peer, whatever the wished number of connections.
+
+        :raises PeerError: with the reason, where no connection came of it.
+        :raises TimeoutError: after ``timeout_s``; the attempt's own deadlines are shorter.
+        """
+        request_id = self._next_request_id()
+        refusal = self.state.outgoing_refusal(address, is_user_request=True)
+        if refusal is not None:
+            raise PeerError(refusal)
+
+        def pick(notification: Notification) -> PeerConnected | ConnectionFailed | None:
+            if isinstance(notification, PeerConnected | ConnectionFailed) and notification.request_id == request_id:
+                return notification
+            return None
+
+        outcome = await self._ask(ConnectionOutgoingInit(address, request_id), pick, timeout_s)
+        if isinstance(outcome, ConnectionFailed):
+            raise PeerError(outcome.reason)
+        return outcome
+
+    def disconnect(self, peer_id: PeerId, detail: str = "") -> bool:
+        """End the connection with a peer; ``False`` where there is none."""
+        connection_id = self.state.connection_of(peer_id)
+        if connection_id is None:
+            return False
+        return self.command(DisconnectionInit(connection_id, Reason(ReasonCode.USER_REQUEST, detail=detail)))
+
+    def ban(self, peer_id: PeerId, duration_s: float, detail: str = "") -> bool:
+        """Refuse a peer for a while, and disconnect it."""
+        until = Timestamp(self._clock.now() + int(duration_s * SECOND))
+        return self.command(PeerBan(peer_id, until, Reason(ReasonCode.PEER_BANNED, detail=detail)))
+
+    def unban(self, peer_id: PeerId) -> bool:
+        """Lift a ban or a back-off; ``False`` where there is none."""
+        return self.command(PeerUnban(peer_id))
+
+    # --- what spreads ---------------------------------------------------------------------
+
+    def set_best_tip(self, block: bytes) -> bool:
+        """Give the node its best tip, which goes to every peer that permits one.
+
+        :raises DecodeError: where ``block`` is none.
+        """
+        return self.command(BestTipSet(RawBlock(block), state_hash_of_block(block)))
+
+    def add_transaction(self, command: bytes) -> bool:
+        """Put a valid transaction into the pool; ``False`` where it is there already, or the pool is full.
+
+        :raises DecodeError: where ``command`` is no user command in its wire form.
+        """
+        return self._add(ChannelId.TRANSACTION, transaction_info(RawUserCommand(command)), command)
+
+    def add_snark(self, snark: bytes) -> bool:
+        """Put a valid snark work into the pool; ``False`` where there is one as good.
+
+        :raises DecodeError: where ``snark`` is none in the form of the pull protocol's RPC.
+        """
+        return self._add(ChannelId.SNARK, snark_info(RawSnark(snark)), snark)
+
+    def add_snark_job_commitment(self, commitment: SnarkJobCommitment) -> bool:
+        """Announce who works on a job; ``False`` where there is a better one."""
+        return self._add(ChannelId.SNARK_JOB_COMMITMENT, commitment, b"")
+
+    def _add(self, channel: ChannelId, info: PropagationItem, body: bytes) -> bool:
+        return self.command(PoolInsert(channel, KINDS[channel].key(info), info, body))
+
+    def remove(self, channel: ChannelId, key: bytes) -> bool:
+        """Take an item out of its pool; ``False`` where it is not there."""
+        return self.command(PoolRemove(channel, key))
+
+    def give_verdict(self, verdict_id: RequestId, *, is_valid: bool) -> bool:
+        """Answer an `ItemReceived`; ``False`` where that question is no longer open."""
+        return self.command(PoolVerdict(verdict_id, is_valid))
+
+    # --- questions ------------------------------------------------------------------------
+
+    async def request(self, connection_id: ConnectionId, request: RpcRequest, *, timeout_s: float = 300.0) -> RpcResponse | None:
+        """Ask a peer.
+
+        :returns: its answer; ``None`` where it does not have what was asked for.
+        :raises PeerError: where no answer will come.
+        """
+        request_id = self._next_request_id()
+
+        def pick(notification: Notification) -> RpcResponded | RpcFailed | None:
+            if isinstance(notification, RpcResponded | RpcFailed) and notification.request_id == request_id:
+                return notification
+            return None
+
+        outcome = await self._ask(RpcRequestSend(connection_id, request_id, request), pick, timeout_s)
+        if isinstance(outcome, RpcFailed):
+            raise PeerError(outcome.reason)
+        return outcome.response
+
+    def respond(self, connection_id: ConnectionId, serial: int, response: RpcResponse | None) -> bool:
+        """Answer an `RpcRequested`; ``False`` where that question is no longer open."""
+        return self.command(ChannelsRpcResponseSend(connection_id, serial, response))
+
+    # --- underneath -----------------------------------------------------------------------
+
+    def command(self, action: Action) -> bool:
+        """Dispatch any command.
+
+        :returns: whether its guard let it pass.
+        :raises CallerError: where the node has stopped, or for an action the machine does not know.
+        """
+        return self._runtime.command(action)
+
+    def _next_request_id(self) -> RequestId:
+        self._last_request_id += 1
+        return RequestId(self._last_request_id)
+
+    async def _ask(self, action: Action, pick: Callable[[Notification], N | None], timeout_s: float) -> N:
+        """Give a command and wait for the notification that answers it."""
+        answer: asyncio.Future[N] = asyncio.get_running_loop().create_future()
+
+        def listen(notification: Notification) -> None:
+            if not answer.done() and (found := pick(notification)) is not None:
+                answer.set_result(found)
+
+        end = self._runtime.listen(listen)
+        try:
+            if not self.command(action):
+                raise CallerError(f"{type(action).__name__} is not possible now")
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        finally:
+            end()

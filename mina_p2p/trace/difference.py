@@ -1,0 +1,70 @@
+"""Where two states differ: the first path, with both values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from mina_p2p.record import Record, field_names, record
+from mina_p2p.table import Table
+
+
+class _Absent:
+    """What a path leads to in the state that has nothing there."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "(absent)"
+
+
+ABSENT: Final = _Absent()
+
+
+@record
+class Difference(Record):
+    """One place at which two values differ."""
+
+    path: str
+    """Such as ``channels.by_connection[3].transaction.local``; empty where the whole values differ."""
+    left: Any
+    right: Any
+
+
+def differences(left: Any, right: Any, path: str = "") -> Iterator[Difference]:
+    """Every place at which two states differ, in the order of fields, keys and places.
+
+    Goes into records of one class, tables and tuples; anything else is compared as a whole.
+    """
+    if left is right:
+        return
+    if type(left) is not type(right):
+        yield Difference(path, left, right)
+    elif isinstance(left, Record):
+        for name in field_names(type(left)):
+            yield from differences(getattr(left, name), getattr(right, name), f"{path}.{name}" if path else name)
+    elif isinstance(left, Table):
+        mine, theirs = cast("Table[int, Any]", left), cast("Table[int, Any]", right)
+        for key in sorted({*mine, *theirs}):
+            yield from differences(mine.get(key, ABSENT), theirs.get(key, ABSENT), f"{path}[{key}]")
+    elif isinstance(left, tuple):
+        items, others = cast("tuple[Any, ...]", left), cast("tuple[Any, ...]", right)
+        for place in range(max(len(items), len(others))):
+            mine_at = items[place] if place < len(items) else ABSENT
+            theirs_at = others[place] if place < len(others) else ABSENT
+            yield from differences(mine_at, theirs_at, f"{path}[{place}]")
+    elif left != right and not (left != left and right != right):  # noqa: PLR0124 - not a number equals nothing
+        yield Difference(path, left, right)
+
+
+def first_difference(left: Any, right: Any, *, last: str = "") -> Difference | None:
+    """The first place at which two states differ; ``None`` for equal ones.
+
+    :param last: a path to name only where nothing else differs, such as the clock's.
+    """
+    found: Difference | None = None
+    for difference in differences(left, right):
+        if not last or not f"{difference.path}.".startswith(f"{last}."):
+            return difference
+        found = found or difference
+    return found

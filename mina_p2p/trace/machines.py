@@ -1,0 +1,81 @@
+"""The machines that logs name: which code replays a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from mina_p2p.errors import CallerError
+from mina_p2p.store import Machine
+from mina_p2p.trace.errors import LogError, LogFault
+from mina_p2p.trace.schema import Schema
+
+Migration: TypeAlias = Callable[[str, dict[str, Any]], tuple[str, dict[str, Any]]]
+"""From a record of one version, as class name and fields, to the same of the next version.
+
+Fields hold what msgpack holds; records inside them are already of the next version."""
+
+
+class RegisteredMachine:
+    """A machine under the name that logs give it."""
+
+    def __init__(
+        self, name: str, machine: Machine[Any] | Callable[[], Machine[Any]], version: int, migrations: Mapping[int, Migration]
+    ) -> None:
+        self.name = name
+        self.version = version
+        """Of its classes."""
+        self.migrations = dict(migrations)
+        """By the version they start from."""
+        self._machine = machine
+
+    @cached_property
+    def machine(self) -> Machine[Any]:
+        """The machine; made on first use where a function was registered."""
+        return self._machine if isinstance(self._machine, Machine) else self._machine()
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Its classes; compiled on first use.
+
+        :raises LogError: ``UNWRITABLE`` or ``SECRET``, see `Schema`.
+        """
+        return Schema.of(self.machine)
+
+
+_machines: dict[str, RegisteredMachine] = {}
+
+
+def register_machine(
+    name: str,
+    machine: Machine[Any] | Callable[[], Machine[Any]],
+    *,
+    version: int = 1,
+    migrations: Mapping[int, Migration] | None = None,
+) -> RegisteredMachine:
+    """Let logs that name ``name`` be replayed by ``machine``.
+
+    :param machine: the machine, or a function that imports it when the first log asks.
+    :param version: of its classes. Raise it where old records need a migration: fields that are
+        new and have a default, and classes that are new, need none.
+    :param migrations: by the version that each starts from.
+    :raises CallerError: where the name is taken by another machine.
+    """
+    known = _machines.get(name)
+    if known is not None and known._machine is not machine:
+        raise CallerError(f"the name {name!r} is taken by another machine; choose one of your own")
+    made = _machines[name] = RegisteredMachine(name, machine, version, migrations or {})
+    return made
+
+
+def machine_named(name: str) -> RegisteredMachine:
+    """The machine that logs call ``name``.
+
+    :raises LogError: ``MACHINE`` where none is registered.
+    """
+    found = _machines.get(name)
+    if found is None:
+        known = ", ".join(sorted(_machines)) or "none"
+        raise LogError(LogFault.MACHINE, f"{name!r}; registered: {known}. Register it with mina_p2p.trace.register_machine")
+    return found

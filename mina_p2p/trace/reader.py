@@ -1,0 +1,260 @@
+"""`Reader`: the chunks of a log, one after the other, around whatever is damaged.
+
+A reader asks a `Source` for bytes by their place, so it reads files, memory and logs that
+still grow. It never raises for damage inside a log: a damaged stretch is a `BadChunk` between
+the others, an end inside a chunk is a `TornTail`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Protocol, TypeAlias
+
+from mina_p2p.record import Record, record
+from mina_p2p.trace.chunks import HEAD_LENGTH, MAGIC, ChunkKind, Head, OpenChunk, open_payload, parse_head
+from mina_p2p.trace.errors import BadChunk, Gap, LogError, LogFault, TornTail
+from mina_p2p.trace.records import (
+    FOOTER_CHUNK_LENGTH,
+    Footer,
+    Header,
+    Index,
+    Records,
+    read_footer,
+    read_gap,
+    read_header,
+    read_index,
+    read_records,
+)
+from mina_p2p.trace.schema import Schema
+
+_WINDOW = 1 << 20
+
+
+class Source(Protocol):
+    """Where the bytes of a log are."""
+
+    def size(self) -> int:
+        """How many bytes there are now."""
+        ...
+
+    def read(self, offset: int, size: int) -> bytes:
+        """``size`` bytes from ``offset`` on; fewer where the source ends."""
+        ...
+
+
+class BytesSource:
+    """A log in memory."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._data = data
+
+    def size(self) -> int:
+        """How many bytes there are now."""
+        return len(self._data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """``size`` bytes from ``offset`` on; fewer where the data ends."""
+        return bytes(self._data[offset : offset + size])
+
+
+@record
+class Chunk(Record):
+    """An intact chunk."""
+
+    head: Head
+    payload: bytes
+
+
+@record
+class State(Record):
+    """A checkpoint: the whole state after the action ``last_id``."""
+
+    last_id: int
+    time: int
+    encoded: bytes
+    """By the schema; `Schema.decode` makes the state of it."""
+
+
+Item: TypeAlias = Header | State | Records | Gap | Footer | BadChunk | TornTail
+
+
+class Reader:
+    """Reads one log; where it stands is `position`."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.position = 0
+        """Where the next chunk begins, in bytes from the start of the log."""
+        self._searched = 0
+
+    def header(self) -> Header:
+        """The first chunk, wherever the reader stands.
+
+        :raises LogError: ``NOT_A_LOG``; ``HEADER`` where it is damaged or cut; ``VERSION``.
+        """
+        start = self._source.read(0, HEAD_LENGTH)
+        if start[: len(MAGIC)] != MAGIC[: len(start)] or not start:
+            raise LogError(LogFault.NOT_A_LOG, "a log begins with a magic number, this with something else" if start else "it is empty")
+        try:
+            head = parse_head(start.ljust(HEAD_LENGTH, b"\0"), 0)
+            if head.kind != ChunkKind.HEADER:
+                raise LogError(LogFault.HEADER, "the first chunk is of another kind")
+            return read_header(head, open_payload(head, self._source.read(0, head.end)))
+        except LogError as error:
+            if error.fault is LogFault.VERSION:
+                raise
+            raise LogError(LogFault.HEADER, error.detail) from error
+
+    def items(self, schema: Schema, *, follow: bool = False) -> Iterator[Item]:
+        """What the chunks say, from `position` on, until nothing more is there.
+
+        Reads one chunk at a time, and no more than its head where it is none of this format.
+
+        :param schema: what to decode records by; a chunk recorded by another schema is a `BadChunk`.
+        :param follow: leave an unfinished end alone: the log still grows. Ask again later.
+        """
+        while (found := self._next(follow=follow, heads_only=False)) is not None:
+            if not isinstance(found, Chunk):
+                yield found
+                continue
+            try:
+                item = _read(schema, found.head, found.payload)
+            except LogError as error:
+                item = BadChunk(found.head.offset, found.head.end - found.head.offset, str(error))
+            if item is not None:
+                yield item
+
+    def chunks(self) -> Iterator[Chunk | BadChunk | TornTail]:
+        """The intact chunks from `position` on, unread; needs no schema."""
+        while (found := self._next(follow=False, heads_only=False)) is not None:
+            yield found
+
+    def index(self) -> Index:
+        """Where the chunks are: from the footer, else by walking from head to head."""
+        try:
+            index = self._stored_index()
+        except LogError:
+            return self._walked_index()
+        return index
+
+    def seek(self, action_id: int) -> int:
+        """Stand at the last checkpoint from which ``action_id`` can be replayed.
+
+        :returns: the id of the last action that the checkpoint includes.
+        :raises LogError: ``INDEX`` where no checkpoint comes before the action.
+        """
+        for index in (self.index, self._walked_index):
+            states = [i for i, kind in enumerate(found.kinds) if kind == ChunkKind.STATE] if (found := index()) else []
+            place = bisect_right(states, action_id - 1, key=lambda i: found.first_ids[i]) - 1
+            if place < 0:
+                continue
+            offset, first_id = found.offsets[states[place]], found.first_ids[states[place]]
+            if self._is_state(offset, first_id):
+                self.position = offset
+                return first_id
+        raise LogError(LogFault.INDEX, f"no checkpoint before action {action_id}")
+
+    def _is_state(self, offset: int, first_id: int) -> bool:
+        try:
+            head = parse_head(self._source.read(offset, HEAD_LENGTH).ljust(HEAD_LENGTH, b"\0"), offset)
+        except LogError:
+            return False
+        return head.kind == ChunkKind.STATE and head.first_id == first_id
+
+    def _stored_index(self) -> Index:
+        footer = self._chunk_at(max(0, self._source.size() - FOOTER_CHUNK_LENGTH), ChunkKind.FOOTER)
+        return read_index(self._chunk_at(read_footer(footer.payload).index_offset, ChunkKind.INDEX).payload)
+
+    def _chunk_at(self, offset: int, kind: ChunkKind) -> Chunk:
+        head = parse_head(self._source.read(offset, HEAD_LENGTH).ljust(HEAD_LENGTH, b"\0"), offset)
+        if head.kind != kind:
+            raise LogError(LogFault.INDEX, f"the chunk at byte {offset} is no {kind.name.lower()}")
+        return Chunk(head, open_payload(head, self._source.read(offset, head.end - offset)))
+
+    def _walked_index(self) -> Index:
+        index = Index([], [], [], [], [])
+        walker = Reader(self._source)
+        while (found := walker._next(follow=False, heads_only=True)) is not None:
+            if isinstance(found, Chunk) and found.head.kind in ChunkKind:
+                head = found.head
+                index.add(OpenChunk(ChunkKind(head.kind), head.first_id, head.first_time, ()), head.offset)
+        return index
+
+    def _next(self, *, follow: bool, heads_only: bool) -> Chunk | BadChunk | TornTail | None:
+        """The next chunk or note; ``None`` where the log ends, or where more has to come first."""
+        start = self.position
+        data = self._source.read(start, HEAD_LENGTH)
+        if len(data) < HEAD_LENGTH:
+            return None if follow or not data else self._torn(start, "it ends inside the head of a chunk")
+        try:
+            head = parse_head(data, start)
+        except LogError as error:
+            return self._resume(start, str(error), follow=follow)
+        if heads_only and head.end <= self._source.size():
+            self.position = head.end
+            return Chunk(head, b"")
+        data = self._source.read(start, head.end - start)
+        if len(data) < head.end - start:
+            # What an intact head announces is missing: cut here, or a forged length that would hide what follows.
+            return None if follow else self._resume(start, "it ends inside the payload of a chunk", follow=False)
+        self.position = head.end
+        try:
+            return Chunk(head, open_payload(head, data))
+        except LogError as error:
+            return BadChunk(start, len(data), str(error))
+
+    def _resume(self, start: int, detail: str, *, follow: bool) -> BadChunk | TornTail | None:
+        """Go on at the next intact head after ``start``."""
+        offset = max(start + 1, self._searched)
+        while True:
+            window = self._source.read(offset, _WINDOW)
+            place = window.find(MAGIC)
+            if place >= 0:
+                offset += place
+                data = self._source.read(offset, HEAD_LENGTH)
+                if len(data) == HEAD_LENGTH and self._is_head(data, offset):
+                    self.position = offset
+                    return BadChunk(start, offset - start, detail)
+                if len(data) < HEAD_LENGTH and follow:
+                    self._searched = offset
+                    return None
+                offset += 1
+            elif len(window) < _WINDOW:
+                if follow:
+                    self._searched = max(offset, offset + len(window) - len(MAGIC))
+                    return None
+                return self._torn(start, detail)
+            else:
+                offset += _WINDOW - len(MAGIC) + 1
+
+    @staticmethod
+    def _is_head(data: bytes, offset: int) -> bool:
+        try:
+            parse_head(data, offset)
+        except LogError:
+            return False
+        return True
+
+    def _torn(self, start: int, detail: str) -> TornTail:
+        self.position = self._source.size()
+        return TornTail(start, self.position - start, detail)
+
+
+def _read(schema: Schema, head: Head, payload: bytes) -> Item | None:
+    """What a chunk says; ``None`` for kinds that are not part of the story."""
+    if head.schema != schema.digest:
+        raise LogError(LogFault.SCHEMA, f"the chunk at byte {head.offset}")
+    match head.kind:
+        case ChunkKind.HEADER:
+            return read_header(head, payload)
+        case ChunkKind.STATE:
+            return State(head.first_id, head.first_time, payload)
+        case ChunkKind.RECORDS:
+            return read_records(schema, head, payload)
+        case ChunkKind.GAP:
+            return read_gap(head, payload)
+        case ChunkKind.FOOTER:
+            return read_footer(payload)
+        case _:
+            return None
