@@ -214,7 +214,9 @@ def main() -> None:
         print(json.dumps({"blocks": rows, "hashes": digests}))
         return
     print("microseconds, best of batches, collector off; ratio = ours / msgspec (below 1: ours is faster)")
-    print(f"{'bytes':>8} {'decode':>9} {'msgspec':>9} {'ratio':>6} {'msgspec+proofs':>15} {'ratio':>6} {'ours+proofs':>12} {'encode':>8} {'msgspec':>9}")
+    print(
+        f"{'bytes':>8} {'decode':>9} {'msgspec':>9} {'ratio':>6} {'msgspec+proofs':>15} {'ratio':>6} {'ours+proofs':>12} {'encode':>8} {'msgspec':>9}"
+    )
     for row in rows:
         print(
             f"{row['bytes']:>8} {row['decode_us']:>9.1f} {row['msgspec_decode_us']:>9.1f} {row['decode_ratio']:>6.2f}"

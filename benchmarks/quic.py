@@ -217,7 +217,9 @@ async def stock(kind: str, amount: int) -> None:
         tasks.append(asyncio.ensure_future(answer_stream(reader, writer)))
 
     tasks: list[Any] = []
-    server_configuration = QuicConfiguration(is_client=False, alpn_protocols=["bench"], certificate=CERTIFICATE, private_key=CERTIFICATE_KEY)
+    server_configuration = QuicConfiguration(
+        is_client=False, alpn_protocols=["bench"], certificate=CERTIFICATE, private_key=CERTIFICATE_KEY
+    )
     client_configuration = QuicConfiguration(is_client=True, alpn_protocols=["bench"], verify_mode=ssl.CERT_NONE)
     server = await serve("127.0.0.1", 0, configuration=server_configuration, stream_handler=handler)
     port = server._transport.get_extra_info("sockname")[1]
@@ -400,7 +402,9 @@ def measure(name: str, rounds: int, scale: float, loop_name: str) -> dict[str, A
             rates[variant].append(amount * factor / TIMER.cpu)
             walls[variant].append(amount * factor / TIMER.wall)
     ratios = {
-        variant: statistics.median(a / b for a, b in zip(rates["ours"], rates[variant], strict=True)) for variant in variants if variant != "ours"
+        variant: statistics.median(a / b for a, b in zip(rates["ours"], rates[variant], strict=True))
+        for variant in variants
+        if variant != "ours"
     }
     return {
         "unit": unit,

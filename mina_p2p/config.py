@@ -11,11 +11,14 @@ import attrs
 from mina_p2p.address import DialAddress
 from mina_p2p.identity import ChainId, PeerId
 from mina_p2p.ids import MILLISECOND, SECOND, ChannelId
-from mina_p2p.record import Record, record
+from mina_p2p.record import Record, field_names, record
 from mina_p2p.transport import TransportKind
 
 PROTOCOL_VERSION = 1
 """The version of hello and stream mapping that this library speaks."""
+
+JITTER_PERCENT_MAX = 90
+"""A back-off keeps a tenth of its length at least."""
 
 _positive = attrs.validators.gt(0)
 
@@ -75,7 +78,7 @@ class Timeouts(Record):
     reconnect: int = 10 * SECOND
     """First back-off after a failure; doubles with each further one."""
     reconnect_max: int = 3_600 * SECOND
-    """Longest back-off, and the one after a wrong chain or version."""
+    """Longest back-off, before its jitter, and the one after a wrong chain or version."""
     reconnect_duplicate: int = 5 * SECOND
     """After losing a simultaneous dial: nobody failed."""
     reconnect_jitter_percent: int = 20
@@ -100,6 +103,17 @@ class Timeouts(Record):
     rpc_initial_peers: int = 5 * SECOND
     granularity: int = 100 * MILLISECOND
     """Resolution of all of the above: never early, at most this late."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a wait that would end at once or never.
+
+        :raises ValueError: with the field that is wrong.
+        """
+        for name in field_names(type(self)):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is not positive")
+        if self.reconnect_jitter_percent > JITTER_PERCENT_MAX:
+            raise ValueError(f"reconnect_jitter_percent is over {JITTER_PERCENT_MAX}")
 
 
 ALL_CHANNELS = (
@@ -141,6 +155,10 @@ class P2pConfig(Record):
         """
         if self.limits.peers_min > self.limits.peers_max:
             raise ValueError(f"peers_min {self.limits.peers_min} is over peers_max {self.limits.peers_max}; lower the former")
+        if self.limits.known_peers_max < self.limits.peers_max:
+            raise ValueError(
+                f"known_peers_max {self.limits.known_peers_max} has no room for peers_max {self.limits.peers_max}; raise the former"
+            )
         if len(set(self.channels)) != len(self.channels):
             raise ValueError("a channel is listed twice")
         if not 0 <= self.seed < 1 << 64:

@@ -11,7 +11,7 @@ from mina_p2p.best_tip.state import BestTips
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.state import Channels
 from mina_p2p.config import P2pConfig
-from mina_p2p.connection.state import Connections, Ready
+from mina_p2p.connection.state import Connections, OutgoingFinalizePending, Ready
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
@@ -104,14 +104,15 @@ class P2pState(Record):
         """Which of two connections with one peer stays: the one that is there, or the arrival.
 
         Both sides must come to the same answer without talking. Where we dialled each other
-        within ``crossing_dials``, the dial of the greater id stays. A later arrival means that the
-        peer no longer knows the old connection: the newest wins, but not more often than
-        ``replace_connection`` allows.
+        within ``crossing_dials``, or our dial has reached the peer and waits for its hello, the
+        dial of the greater id stays. A later arrival means that the peer no longer knows the old
+        connection: the newest wins, but not more often than ``replace_connection`` allows.
         """
         timeouts = self.config.timeouts
         existing = self.connections.table[existing_id]
         age = now - existing.started_at
-        if not existing.is_incoming and age <= timeouts.crossing_dials:
+        is_crossing = age <= timeouts.crossing_dials or isinstance(existing.status, OutgoingFinalizePending)
+        if not existing.is_incoming and is_crossing:
             peers_dial_stays = peer_id > self.config.peer_id
             return ReplaceExisting(existing_id) if peers_dial_stays else Reason(ReasonCode.ALREADY_CONNECTED)
         is_attempt_of_ours = not existing.is_incoming and not isinstance(existing.status, Ready)
@@ -168,6 +169,8 @@ class P2pState(Record):
         if channel == ChannelId.BEST_TIP:
             return 1
         limits = self.config.limits
+        if POOL_KINDS[channel].request is not None and self.channels.rpc(connection_id) is None:
+            return 0  # what could not be fetched need not be announced
         held = self.pools.of(channel).held_from(connection_id)
         return max(0, min(limits.propagation_request_max, limits.candidates_per_peer_max - held))
 

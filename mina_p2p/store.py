@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast, overload, runtime_checkable
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, overload
 
 from mina_p2p.codegen import compile_function
 from mina_p2p.errors import CallerError, InvariantViolationError, MinaP2pError
@@ -41,15 +41,6 @@ Reducer: TypeAlias = Callable[[S, Any, Timestamp], tuple[S, FollowUps]]
 Guard: TypeAlias = Callable[[Any, S, Timestamp], bool]
 
 _REDUCED, _EFFECT, _ATTEMPT = 0, 1, 2
-
-
-@runtime_checkable
-class Guarded(Protocol):
-    """An action class with a guard."""
-
-    def is_enabled(self, state: Any, now: Timestamp, /) -> bool:
-        """Whether the action may be executed in ``state``; cheap, and without effect."""
-        ...
 
 
 @record
@@ -185,6 +176,7 @@ class Machine(Generic[S]):
         :raises CallerError: where an action is given twice.
         """
         self._table: dict[type[Any], tuple[int, Any, Any]] = {Attempt: (_ATTEMPT, None, None)}
+        self._why: dict[type[Any], Any] = {}
         self._steps_max = steps_max
         self.root = root
         self.clock_path = clock
@@ -198,10 +190,11 @@ class Machine(Generic[S]):
         for action in effects:
             self._add(action, _EFFECT, None)
 
-    def _add(self, action: type[Any], kind: int, reducer: Any, guard: Any = None) -> None:
+    def _add(self, action: type[Any], kind: int, reducer: Any, guard: Any = None, why: Any = None) -> None:
         if action in self._table:
             raise CallerError(f"{action.__qualname__} is in the table already; an action has exactly one reducer")
         self._table[action] = kind, guard or getattr(action, "is_enabled", None), reducer
+        self._why[action] = why or getattr(action, "why_refused", None)
 
     @property
     def actions(self) -> tuple[type[Any], ...]:
@@ -222,7 +215,8 @@ class Machine(Generic[S]):
         for action, (kind, guard, reducer) in self._table.items():
             if action is Attempt:
                 continue
-            outer._add(action, kind, _lifted_reducer(get, put, reducer), _lifted_guard(get, guard))
+            why = self._why[action]
+            outer._add(action, kind, _lifted_reducer(get, put, reducer), _lifted_question(get, guard), _lifted_question(get, why))
         return outer
 
     def extend(
@@ -236,7 +230,7 @@ class Machine(Generic[S]):
         more = Machine(self.root, slices=slices, reducers=reducers, effects=effects, clock=self.clock_path, steps_max=self._steps_max)
         for action, (kind, guard, reducer) in self._table.items():
             if action is not Attempt:
-                more._add(action, kind, reducer, guard)
+                more._add(action, kind, reducer, guard, self._why[action])
         return more
 
     def is_enabled(self, state: S, action: Action, now: Timestamp) -> bool:
@@ -249,8 +243,19 @@ class Machine(Generic[S]):
             return self.is_enabled(state, action.action, now) or self.is_enabled(state, action.otherwise, now)
         return guard is None or bool(guard(action, state, now))
 
+    def why_refused(self, state: S, action: Action, now: Timestamp) -> str | None:
+        """For people: why the guard of ``action`` refuses it in ``state``; ``None`` where its class does not say.
+
+        :raises InvariantViolationError: where its class should but fails.
+        """
+        why = self._why.get(action.__class__)
+        try:
+            return None if why is None else str(why(action, state, now))
+        except Exception as error:
+            raise InvariantViolationError(f"{type(action).__qualname__}.why_refused failed: {error!r}") from error
+
     def _entry(self, action: Action) -> tuple[int, Any, Any]:
-        kind = cast("type[Any]", type(action))
+        kind: type[Any] = action.__class__
         if kind not in self._table:
             raise CallerError(f"{kind.__qualname__} is no action of this machine; its table is Machine.actions")
         return self._table[kind]
@@ -393,14 +398,15 @@ def _lifted_reducer(get: Any, put: Any, reducer: Any) -> Any:
     return reduce
 
 
-def _lifted_guard(get: Any, guard: Any) -> Any:
-    if guard is None:
+def _lifted_question(get: Any, question: Any) -> Any:
+    """A guard or ``why_refused``, asked about the inner state."""
+    if question is None:
         return None
 
-    def is_enabled(action: Any, state: Any, now: Timestamp) -> bool:
-        return bool(guard(action, get(state), now))
+    def ask(action: Any, state: Any, now: Timestamp) -> Any:
+        return question(action, get(state), now)
 
-    return is_enabled
+    return ask
 
 
 Observer: TypeAlias = Callable[[Any, Timestamp, Steps, Any], None]
@@ -470,13 +476,10 @@ class Store(Generic[S]):
         for action, _, _, state in refused:
             kind = type(action).__qualname__
             self.refused_by_kind[kind] += 1
-            why: Any = getattr(action, "why_refused", None)
+            why = self.machine.why_refused(state, action, now)
             if why is None:
                 continue
-            try:
-                reason = kind, str(why(state, now))
-            except Exception as error:
-                raise InvariantViolationError(f"{kind}.why_refused failed: {error!r}") from error
+            reason = kind, why
             if reason in self.refused_by_reason or len(self.refused_by_reason) < self.WHY_REFUSED_KINDS_MAX:
                 self.refused_by_reason[reason] += 1
 

@@ -1,9 +1,9 @@
 """`Node`: the library as node software uses it.
 
-    async with Node(NodeConfig(secret_key, chain_id)) as node:
-        await node.connect(address)
-        async for notification in node.notifications():
-            ...
+async with Node(NodeConfig(secret_key, chain_id)) as node:
+await node.connect(address)
+async for notification in node.notifications():
+...
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import attrs
 
@@ -25,7 +25,7 @@ from mina_p2p.channels.rpc.actions import ChannelsRpcResponseSend, RpcRequestSen
 from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse
 from mina_p2p.channels.snark_job_commitment.messages import SnarkJobCommitment
 from mina_p2p.config import Limits, P2pConfig, Timeouts
-from mina_p2p.connection.outgoing.actions import ConnectionOutgoingInit
+from mina_p2p.connection.outgoing.actions import ConnectionOutgoingRequest
 from mina_p2p.disconnection.actions import DisconnectionInit, Shutdown
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import CallerError, MinaP2pError
@@ -35,8 +35,8 @@ from mina_p2p.mina.hashes import state_hash_of_block
 from mina_p2p.mina.raw import RawBlock, RawSnark, RawUserCommand
 from mina_p2p.notifications import ConnectionFailed, Notification, PeerConnected, RpcFailed, RpcResponded
 from mina_p2p.peer.actions import PeerBan, PeerUnban
-from mina_p2p.pool.announce import snark_info, transaction_info
 from mina_p2p.pool.actions import PoolInsert, PoolRemove, PoolVerdict
+from mina_p2p.pool.announce import snark_info, transaction_info
 from mina_p2p.pool.kinds import KINDS
 from mina_p2p.reducer import MACHINE_NAME, p2p_machine
 from mina_p2p.state import P2pState, initial_state
@@ -70,8 +70,8 @@ class NodeConfig:
     port: int = 8302
     """UDP port; 0 for any."""
     initial_peers: tuple[DialAddress, ...] = ()
-    limits: Limits = Limits()
-    timeouts: Timeouts = Timeouts()
+    limits: Limits = attrs.field(factory=Limits)
+    timeouts: Timeouts = attrs.field(factory=Timeouts)
     agent: str = "mina_p2p"
     seed: int | None = None
     """Decides the dice of the reducers; by default a fresh one. Not a secret: it is in the log."""
@@ -115,7 +115,7 @@ class Node:
         self._recorder: Recorder | None = None
         self._last_request_id = 0
 
-    async def __aenter__(self) -> Node:
+    async def __aenter__(self) -> Self:
         """Listen, dial the initial peers, record if so configured.
 
         :raises OSError: where the address can not be bound or the log not be created.
@@ -176,16 +176,13 @@ class Node:
         :raises TimeoutError: after ``timeout_s``; the attempt's own deadlines are shorter.
         """
         request_id = self._next_request_id()
-        refusal = self.state.outgoing_refusal(address, is_user_request=True)
-        if refusal is not None:
-            raise PeerError(refusal)
 
         def pick(notification: Notification) -> PeerConnected | ConnectionFailed | None:
             if isinstance(notification, PeerConnected | ConnectionFailed) and notification.request_id == request_id:
                 return notification
             return None
 
-        outcome = await self._ask(ConnectionOutgoingInit(address, request_id), pick, timeout_s)
+        outcome: PeerConnected | ConnectionFailed = await self._ask(ConnectionOutgoingRequest(address, request_id), pick, timeout_s)
         if isinstance(outcome, ConnectionFailed):
             raise PeerError(outcome.reason)
         return outcome
@@ -259,7 +256,7 @@ class Node:
                 return notification
             return None
 
-        outcome = await self._ask(RpcRequestSend(connection_id, request_id, request), pick, timeout_s)
+        outcome: RpcResponded | RpcFailed = await self._ask(RpcRequestSend(connection_id, request_id, request), pick, timeout_s)
         if isinstance(outcome, RpcFailed):
             raise PeerError(outcome.reason)
         return outcome.response

@@ -68,13 +68,15 @@ class _Disk:
         """Bytes of the open file that hold complete chunks."""
         self.missed = 0
         """Inputs that gaps in the log tell of."""
+        self.dropped = 0
+        """Inputs that were handed over and lost since."""
         self._schema = schema
         self._level = level
         self._sync: Sync = sync
-        self._dropped = 0
         self._last_id = 0
         self._path = path
         self._tape = Tape(schema, level=level)
+        self._header: tuple[OpenChunk, ...] = ()
         self._file = _create(path, sync)
 
     def handle(self, item: _Append | _Part | _Close) -> None:
@@ -85,38 +87,52 @@ class _Disk:
                 case _Append():
                     self._append(chunks)
                 case _Part(path=path):
-                    self._finish()
-                    self._path, self._tape, self.length = path, Tape(self._schema, level=self._level), 0
-                    self._file = _create(path, self._sync)
-                    self._append(chunks)
+                    self._begin_part(path, chunks)
                 case _Close():
                     self._finish()
         except Exception as error:  # noqa: BLE001 - whatever it is, the node goes on
             self._fail(error, chunks)
 
+    def _begin_part(self, path: Path, chunks: tuple[OpenChunk, ...]) -> None:
+        try:
+            self._finish()
+        except OSError as error:
+            self.warnings.append(f"{self._path.name} is without its footer: {error}")
+        self._path, self._tape, self.length = path, Tape(self._schema, level=self._level), 0
+        self._header = chunks[:1]
+        self._file = _create(path, self._sync)
+        self._append(chunks)
+
     def _append(self, chunks: tuple[OpenChunk, ...]) -> None:
-        if chunks and chunks[0].kind is ChunkKind.GAP:
-            # The way back: how many inputs are missing is known only here, where chunks were dropped.
-            first = chunks[0]
-            missed = first.missed + self._dropped
-            chunks = (gap_chunk(Gap(self._last_id, missed, self.broken or "an input could not be recorded"), first.first_time), *chunks[1:])
-            self._restore()
+        is_way_back = chunks[0].kind is ChunkKind.GAP
+        if is_way_back:
+            chunks = self._restored(chunks)
         elif self.broken:
-            self._dropped += _inputs(chunks)
+            self.dropped += _inputs(chunks)
             return
         self._write(b"".join([self._tape.append(chunk) for chunk in chunks]))
+        if is_way_back:
+            self.dropped = 0
         for chunk in chunks:
             self.missed += chunk.missed
             if chunk.kind is ChunkKind.RECORDS:
                 self._last_id = chunk.first_id + chunk.actions - 1
 
-    def _restore(self) -> None:
+    def _restored(self, chunks: tuple[OpenChunk, ...]) -> tuple[OpenChunk, ...]:
+        """Make the file ready to go on behind its last complete chunk.
+
+        How many inputs are missing is known only here, where chunks were dropped.
+        """
+        gap = chunks[0]
+        reason = self.broken or "an input could not be recorded"
+        chunks = (gap_chunk(Gap(self._last_id, gap.missed + self.dropped, reason), gap.first_time), *chunks[1:])
         if self._file < 0:
             self._file = _create(self._path, self._sync)
-        if self.broken:
-            os.ftruncate(self._file, self.length)
+            chunks = (*self._header, *chunks)
+        elif self.broken:
+            _truncate(self._file, self.length)
         self.broken = ""
-        self._dropped = 0
+        return chunks
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -129,18 +145,269 @@ class _Disk:
     def _finish(self) -> None:
         if self._file < 0:
             return
-        file, self._file = self._file, -1
         try:
-            if not self.broken:
-                self._file = file
+            if self.broken:
+                _truncate(self._file, self.length)
+            else:
                 self._write(self._tape.finish())
             if self._sync != "never":
-                os.fsync(file)
+                os.fsync(self._file)
         finally:
-            self._file = -1
+            file, self._file = self._file, -1
             os.close(file)
 
     def _fail(self, error: Exception, chunks: tuple[OpenChunk, ...]) -> None:
-        self._dropped += _inputs(chunks)
+        self._tape.rewind(self.length)
+        self.dropped += _inputs(chunks)
         self.broken = f"{self._path.name}: {error}"
         self.warnings.append(f"recording is interrupted: {self.broken}")
+
+
+class Recorder:
+    """Records one store into one log."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        machine: Machine[Any],
+        name: str,
+        state: Any,
+        *,
+        version: int = 1,
+        metadata: Mapping[str, str] | None = None,
+        schema: Schema | None = None,
+        options: WriterOptions | None = None,
+        level: int | None = 1,
+        sync: Sync = "close",
+        rotate_bytes: int | None = None,
+        is_threaded: bool = True,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> None:
+        """Begin a new file at ``state``; a file that exists is not touched.
+
+        :param name: under which the machine is registered, see `mina_p2p.trace.machines`.
+        :param version: of its classes, as registered.
+        :param metadata: texts for the header; ``peer_id`` names the node.
+        :param level: of zstd; ``None`` stores without compression.
+        :param rotate_bytes: begin another file once one has so many bytes: ``node.log`` is
+            followed by ``node.000001.log``. Each can be replayed by itself.
+        :param is_threaded: write on a thread of its own; without, a slow disk holds up the store.
+        :param on_warning: called on the caller's thread with a sentence for the operator.
+        :raises OSError: where the file can not be made, such as ``FileExistsError``.
+        :raises LogError: ``UNWRITABLE`` or ``SECRET``, see `Schema`.
+        """
+        self._machine, self._name, self._version = machine, name, version
+        self._schema = schema or Schema.of(machine)
+        self._options = options
+        self._metadata = {"log": os.urandom(8).hex(), **(metadata or {})}
+        self._first_path = Path(path)
+        self._rotate_bytes = rotate_bytes
+        self._on_warning = on_warning
+        self._parts = 0
+        self._state = state
+        self._missed = 0
+        self._retry_at: int | None = None
+        self._is_closed = False
+        self._stop_observing: Callable[[], None] | None = None
+        self._writer = self._new_writer()
+        self._disk = _Disk(self._first_path, self._schema, level=level, sync=sync)
+        self._queue: SimpleQueue[_Append | _Part | _Close] = SimpleQueue()
+        self._queued_bytes = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name=f"record {self._first_path.name}", daemon=True) if is_threaded else None
+        if self._thread is not None:
+            self._thread.start()
+        self._put(_Append(tuple(self._writer.take())))
+
+    def _new_writer(self) -> Writer:
+        metadata = {**self._metadata, "part": str(self._parts)}
+        return Writer(
+            self._machine,
+            self._name,
+            self._state,
+            version=self._version,
+            metadata=metadata,
+            schema=self._schema,
+            options=self._options,
+        )
+
+    @property
+    def missed_inputs(self) -> int:
+        """How many inputs are not in the log; exact once the recorder is closed."""
+        return self._missed + self._disk.missed + self._disk.dropped
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether nothing is recorded at present."""
+        return self._retry_at is not None or bool(self._disk.broken)
+
+    def attach(self, store: Store[Any]) -> None:
+        """Record every dispatch of ``store`` from now on, until `close`.
+
+        Its state must be the one that the recorder was made with.
+        """
+        self._stop_observing = store.observe(self.observe)
+
+    def observe(self, action: Any, now: Timestamp, steps: Steps, state: Any) -> None:
+        """Record one dispatch; what `attach` gives to the store."""
+        if self._retry_at is not None:
+            self._missed += 1
+            self._state = state
+            if now >= self._retry_at:
+                self._resume(now)
+            return
+        try:
+            self._writer.add(action, now, steps, state)
+        except Exception as error:  # noqa: BLE001 - the node goes on, whatever it is
+            self._state = state
+            self._skip(error, now)
+            return
+        if self._writer.is_ready:
+            self._state = state
+            self._hand_over(now)
+
+    def record_failure(self, action: Any, now: Timestamp, error: Exception) -> None:
+        """Record the input at which the store stopped, and let the disk have all there is."""
+        if self._retry_at is None:
+            self._guarded(lambda: self._writer.fail(action, now, str(error)), now)
+
+    def flush(self, now: Timestamp) -> None:
+        """Let the disk have all there is; for a timer, so that the log of an idle node is complete too."""
+        if self._retry_at is None:
+            self._guarded(self._writer.flush, now)
+        elif now >= self._retry_at:
+            self._resume(now)
+        self._warn()
+
+    def close(self, timeout_seconds: float | None = 30.0) -> None:
+        """End the log with its footer and wait until it is written."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._stop_observing is not None:
+            self._stop_observing()
+        if self.is_interrupted:
+            self._missed += self._writer.abandon()
+            self._resume(Timestamp(0))
+        if self._retry_at is None:
+            self._guarded(self._writer.close, Timestamp(0))
+        self._put(_Close())
+        if self._thread is not None:
+            self._thread.join(timeout_seconds)
+            if self._thread.is_alive():
+                self._disk.warnings.append(f"{self._first_path.name} is not written after {timeout_seconds} s")
+        self._warn()
+
+    def _guarded(self, step: Callable[[], None], now: Timestamp) -> None:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the node goes on, whatever it is
+            self._suspend(f"recording is interrupted: {error}", self._writer.abandon(), now)
+        else:
+            self._hand_over(now)
+
+    def _skip(self, error: Exception, now: Timestamp) -> None:
+        """Leave out the one input that can not be recorded, if it is only that."""
+        try:
+            self._writer.flush()
+            missed = 1
+        except Exception:  # noqa: BLE001 - then it is the state that can not be recorded
+            missed = self._writer.abandon()
+        else:
+            self._hand_over(now)
+        self._suspend(f"an input is not recorded: {error}", missed, now)
+        self._resume(now)
+
+    def _suspend(self, warning: str, missed: int, now: Timestamp) -> None:
+        self._missed += missed
+        self._retry_at = now + RETRY_AFTER
+        self._disk.warnings.append(warning)
+        self._warn()
+
+    def _resume(self, now: Timestamp) -> None:
+        """Go on with a gap and a checkpoint; the disk says by ``broken`` if it could not."""
+        try:
+            self._writer.gap(self._missed, "", self._state)
+        except Exception as error:  # noqa: BLE001 - the node goes on, whatever it is
+            self._missed += self._writer.abandon()
+            self._retry_at = now + RETRY_AFTER
+            self._disk.warnings.append(f"recording is still interrupted: {error}")
+            self._warn()
+            return
+        self._missed = 0
+        self._retry_at = None
+        self._put(_Append(tuple(self._writer.take())))
+
+    def _hand_over(self, now: Timestamp) -> None:
+        chunks = tuple(self._writer.take())
+        if self._disk.broken:
+            self._missed += _inputs(chunks) + self._writer.abandon()
+            self._retry_at = now + RETRY_AFTER
+        elif self._queued_bytes > QUEUED_BYTES_MAX:
+            self._suspend("recording is interrupted: the disk is slower than the node", _inputs(chunks) + self._writer.abandon(), now)
+        elif chunks:
+            self._put(_Append(chunks))
+            if self._rotate_bytes is not None and self._disk.length + self._queued_bytes >= self._rotate_bytes:
+                self._rotate(now)
+        self._warn()
+
+    def _rotate(self, now: Timestamp) -> None:
+        try:
+            self._writer.close()
+            last = tuple(self._writer.take())
+            self._parts += 1
+            self._writer = self._new_writer()
+        except Exception as error:  # noqa: BLE001 - the node goes on, whatever it is
+            self._suspend(f"recording is interrupted: {error}", self._writer.abandon(), now)
+            return
+        if last:
+            self._put(_Append(last))
+        path = self._first_path
+        self._put(_Part(path.with_name(f"{path.stem}.{self._parts:06}{path.suffix}"), tuple(self._writer.take())))
+
+    def _put(self, item: _Append | _Part | _Close) -> None:
+        if self._thread is None:
+            self._disk.handle(item)
+            return
+        with self._lock:
+            self._queued_bytes += _size(item)
+        self._queue.put(item)
+
+    def _work(self) -> None:
+        while True:
+            item = self._queue.get()
+            self._disk.handle(item)
+            with self._lock:
+                self._queued_bytes -= _size(item)
+            if isinstance(item, _Close):
+                return
+
+    def _warn(self) -> None:
+        while self._disk.warnings:
+            warning = self._disk.warnings.popleft()
+            if self._on_warning is not None:
+                self._on_warning(warning)
+
+
+def _create(path: Path, sync: Sync) -> int:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    if sync != "never":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return file
+
+
+def _truncate(file: int, length: int) -> None:
+    os.ftruncate(file, length)
+    os.lseek(file, length, os.SEEK_SET)
+
+
+def _inputs(chunks: tuple[OpenChunk, ...]) -> int:
+    return sum(chunk.inputs + chunk.missed for chunk in chunks)
+
+
+def _size(item: _Append | _Part | _Close) -> int:
+    return 0 if isinstance(item, _Close) else sum(chunk.size for chunk in item.chunks)

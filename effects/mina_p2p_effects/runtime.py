@@ -60,13 +60,13 @@ class Runtime:
 
         :raises OSError: where a transport can not listen; nothing is left running.
         """
-        try:
-            for transport in self._transports:
+        for transport in self._transports:
+            try:
                 self.addresses.append(await transport.start(self.feed))
-        except OSError as error:
-            self.feed(TransportListenError(transport.kind, str(error)[:200]))
-            await self.stop()
-            raise
+            except OSError as error:
+                self.feed(TransportListenError(transport.kind, str(error)[:200]))
+                await self.stop()
+                raise
         self.feed(CheckTimeouts())
 
     async def stop(self) -> None:

@@ -13,7 +13,10 @@ from mina_p2p.state import P2pState
 
 @record
 class BestTipSet(Record):
-    """The node software has a new best tip."""
+    """The node software has a new best tip.
+
+    Raises `CallerError` for one that is too large for a frame (defect C9).
+    """
 
     block: RawBlock
     state_hash: bytes

@@ -7,20 +7,25 @@ from typing import assert_never
 from mina_p2p.best_tip.actions import BestTipAction, BestTipSend, BestTipSet, PeerBestTipReceived
 from mina_p2p.best_tip.state import BestTips, OwnTip, PeerTip
 from mina_p2p.channels.propagation.actions import ChannelsPropagationResponseSend
+from mina_p2p.channels.propagation.kinds import BEST_TIP
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
-from mina_p2p.errors import DecodeError
+from mina_p2p.errors import CallerError, DecodeError
 from mina_p2p.ids import ChannelId, Timestamp
 from mina_p2p.mina.hashes import block_summary
 from mina_p2p.notifications import BestTipReceived
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps, expect
 
+TAG_BYTES = 1
+
 
 def reduce(state: BestTips, action: BestTipAction, now: Timestamp, root: P2pState) -> tuple[BestTips, FollowUps]:
     """Reduce one action of this slice."""
     match action:
         case BestTipSet(block=block, state_hash=state_hash):
+            if TAG_BYTES + len(block) > BEST_TIP.item_bytes_max:
+                raise CallerError(f"a block of {len(block)} bytes can not be sent; {BEST_TIP.item_bytes_max - TAG_BYTES} are the most")
             send = tuple(BestTipSend(connection_id) for connection_id in root.channels.waiting_for(ChannelId.BEST_TIP))
             return state.replace(own=OwnTip(block, state_hash), version=state.version + 1), send
 

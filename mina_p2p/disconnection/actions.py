@@ -23,14 +23,14 @@ class DisconnectionInit(Record):
 
 @record
 class DisconnectionFinish(Record):
-    """A connection is over: nothing of it stays in the state."""
+    """A ready connection is over: nothing of it stays in the state."""
 
     connection_id: ConnectionId
     reason: Reason
     by_peer: bool
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
-        return self.connection_id in state.connections.table
+        return state.connections.ready(self.connection_id) is not None
 
 
 @record

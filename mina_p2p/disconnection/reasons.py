@@ -84,8 +84,12 @@ class ReasonCode(enum.IntEnum):
 
     @property
     def is_violation(self) -> bool:
-        """Whether the remote peer broke the protocol."""
-        return 0x20 <= self < 0x30 or self in {ReasonCode.PEER_ID_AND_PUBLIC_KEY_MISMATCH, ReasonCode.HELLO_INVALID} or 0x50 <= self < 0x53
+        """Whether the remote peer broke the protocol.
+
+        Another peer at the dialled address is none: whoever named that address may have lied, and
+        the peer that was meant has not said a word.
+        """
+        return 0x20 <= self < 0x30 or self == ReasonCode.HELLO_INVALID or 0x50 <= self < 0x53
 
     @classmethod
     def from_wire(cls, code: int) -> ReasonCode:

@@ -93,8 +93,13 @@ def is_short_range(tip: ConsensusState, candidate: ConsensusState, rule: Rule = 
 def relative_densities(tip: ConsensusState, candidate: ConsensusState, rule: Rule, network: NetworkConfig) -> tuple[int, int]:
     """The least window densities of both chains, as if each had gone on empty to the later of the two slots."""
     slot = max(_slot(tip), _slot(candidate))
+    return projected_density(tip, slot, rule, network), projected_density(candidate, slot, rule, network)
+
+
+def projected_density(state: ConsensusState, slot: int, rule: Rule, network: NetworkConfig) -> int:
+    """The least window density of a chain that goes on empty up to ``slot``, which is not before its own."""
     project = _projected_density_ocaml if rule is Rule.OCAML else _projected_density_rust
-    return project(tip, slot, network), project(candidate, slot, network)
+    return project(state, slot, network)
 
 
 def _digest(vrf_output: bytes) -> bytes:

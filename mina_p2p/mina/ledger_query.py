@@ -39,7 +39,5 @@ class NumAccounts(Record):
     """Asks how many accounts there are, and for the hash of the subtree that holds them."""
 
 
-LedgerQuery: TypeAlias = Annotated[
-    WhatChildHashes | WhatContents | NumAccounts, serde("WhatChildHashes", "WhatContents", "NumAccounts")
-]
+LedgerQuery: TypeAlias = Annotated[WhatChildHashes | WhatContents | NumAccounts, serde("WhatChildHashes", "WhatContents", "NumAccounts")]
 """``Mina_ledger__Sync_ledger.Query.Stable.V1``"""

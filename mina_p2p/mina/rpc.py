@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Annotated, Any, Final, TypeAlias
 
+from mina_p2p.errors import DecodeError
 from mina_p2p.mina.basics import CompressedPublicKey, StateHash, TextBytes
 from mina_p2p.mina.block import Block
 from mina_p2p.mina.pending_coinbase import PendingCoinbase
@@ -18,6 +19,7 @@ from mina_p2p.mina.ledger_query import LedgerQuery
 from mina_p2p.mina.sync_ledger import LedgerAnswer, SparseLedger
 from mina_p2p.mina.text import JsonNumber, Positional, Text, serde
 from mina_p2p.record import Record, record
+from mina_p2p.wire.codec import codec
 from mina_p2p.wire.notation import (
     ByteString,
     Field,
@@ -112,9 +114,7 @@ class NodeStatus(Record):
 
     node_ip_addr: Annotated[bytes, MaxBytes(1000), Text(), Versioned(1)]
     node_peer_id: PeerIdText
-    sync_status: Annotated[
-        SyncStatus, Polymorphic(("Connecting", "Listening", "Offline", "Bootstrap", "Synced", "Catchup")), serde()
-    ]
+    sync_status: Annotated[SyncStatus, Polymorphic(("Connecting", "Listening", "Offline", "Bootstrap", "Synced", "Catchup")), serde()]
     peers: tuple[PeerIdText, ...]
     block_producers: tuple[CompressedPublicKey, ...]
     protocol_state_hash: StateHash
@@ -307,3 +307,24 @@ RPC_METHODS: Final[tuple[RpcMethod, ...]] = (
 def rpc_method(tag: str, version: int) -> RpcMethod | None:
     """The method with this name and version, or none."""
     return next((method for method in RPC_METHODS if (method.tag, method.version) == (tag, version)), None)
+
+
+def query_value(query: Query) -> Any:
+    """What a query asks, by its method.
+
+    :raises DecodeError: an unknown method or version, or other bytes than the method's.
+    """
+    method = rpc_method(query.tag.decode(errors="replace"), query.version)
+    if method is None:
+        raise DecodeError("tag", 0, f"no method {query.tag!r} in version {query.version}")
+    return codec(method.query).decode(query.data)
+
+
+def response_value(method: RpcMethod, response: Response) -> Any:
+    """What a response answers to a method's query, or the `RpcKernelError` in its place.
+
+    :raises DecodeError: other bytes than the method's.
+    """
+    if isinstance(response.data, ResponseError):
+        return response.data.error
+    return codec(method.response).decode(response.data.data)

@@ -34,9 +34,7 @@ class NumAccountsAnswer(Positional):
     content_hash: LedgerHash
 
 
-LedgerAnswer: TypeAlias = Annotated[
-    ChildHashesAre | ContentsAre | NumAccountsAnswer, serde("ChildHashesAre", "ContentsAre", "NumAccounts")
-]
+LedgerAnswer: TypeAlias = Annotated[ChildHashesAre | ContentsAre | NumAccountsAnswer, serde("ChildHashesAre", "ContentsAre", "NumAccounts")]
 """``Mina_ledger__Sync_ledger.Answer.Stable.V2``"""
 
 
@@ -63,9 +61,7 @@ class SparseLedgerNode(Positional):
     right: SparseLedgerTree
 
 
-SparseLedgerTree: TypeAlias = Annotated[
-    SparseLedgerAccount | SparseLedgerHash | SparseLedgerNode, serde("Account", "Hash", "Node")
-]
+SparseLedgerTree: TypeAlias = Annotated[SparseLedgerAccount | SparseLedgerHash | SparseLedgerNode, serde("Account", "Hash", "Node")]
 """``Mina_base__Sparse_ledger_base.Stable.V2.tree``"""
 
 

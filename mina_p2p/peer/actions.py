@@ -27,7 +27,7 @@ class PeerDiscovered(Record):
         if not state.accepts_address(self.address, self.learned_from):
             return False
         if (known := state.peers.find(self.address.peer_id)) is not None:
-            return known[1].address is None
+            return known[1].takes_address(self.address)
         if self.learned_from is None:
             return True
         learned = state.peers.learned_counts.get(self.learned_from, 0)
@@ -43,6 +43,10 @@ class PeerAttached(Record):
     address: DialAddress | None
     source: PeerSource
 
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        connection = state.connections.get(self.connection_id)
+        return connection is not None and connection.peer_id == self.peer_id
+
 
 @record
 class PeerReady(Record):
@@ -55,7 +59,8 @@ class PeerReady(Record):
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
         found = state.peers.find(self.peer_id)
-        return found is not None and found[1].status == Attached(self.connection_id)
+        is_attached = found is not None and found[1].status == Attached(self.connection_id)
+        return is_attached and state.connections.ready(self.connection_id) is not None
 
 
 @record
@@ -71,7 +76,8 @@ class PeerDetached(Record):
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
         found = state.peers.find(self.peer_id)
-        return found is not None and found[1].status == Attached(self.connection_id)
+        is_attached = found is not None and found[1].status == Attached(self.connection_id)
+        return is_attached and self.connection_id not in state.connections.table
 
 
 @record

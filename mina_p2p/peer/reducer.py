@@ -34,6 +34,12 @@ from mina_p2p.store import Attempt, FollowUps
 
 BACK_OFF_DOUBLINGS_MAX = 16
 
+UNPROVEN_AFTER_FAILURES = 3
+"""An address that was good once is hearsay again after so many failures in a row: others are not told it any more."""
+
+HEARSAY, ANYTHING = 0, 3
+"""Highest `Peer.keep_rank` of records that make room: for what somebody said, and for what happens."""
+
 _LONG_BACK_OFF = frozenset(
     {
         ReasonCode.CHAIN_ID_MISMATCH,
@@ -56,7 +62,7 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
             if (known := state.find(address.peer_id)) is not None:
                 number, peer = known
                 return state.put(number, peer.replace(address=address)), ()
-            room = state.make_room(limits.known_peers_max)
+            room = state.make_room(limits.known_peers_max, HEARSAY)
             if room is None:
                 return state, ()
             return room.add(Peer(address.peer_id, address, source, learned_from, Disconnected(now))), ()
@@ -64,15 +70,19 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
         case PeerAttached(connection_id=connection_id, peer_id=peer_id, address=address, source=source):
             if (known := state.find(peer_id)) is not None:
                 number, peer = known
-                return state.put(number, peer.replace(status=Attached(connection_id), address=address or peer.address)), ()
+                if address is not None and not peer.is_address_proven:
+                    peer = peer.replace(address=address)
+                return state.put(number, peer.replace(status=Attached(connection_id))), ()
             # Connections are fewer than records, so that something can always make room.
-            room = state.make_room(limits.known_peers_max) or state
+            room = state.make_room(limits.known_peers_max, ANYTHING) or state
             return room.add(Peer(peer_id, address, source, None, Attached(connection_id))), ()
 
-        case PeerReady(peer_id=peer_id, address=address):
+        case PeerReady(connection_id=connection_id, peer_id=peer_id, address=address):
             number, peer = _known(state, peer_id)
             peer = peer.replace(failures=0, last_success=now)
-            if address is not None and (peer.address is None or peer.address == address or not peer.is_address_proven):
+            # Where we reached it is better than where its packets come from, which a router may have made up.
+            is_dialled = not root.connections.table[connection_id].is_incoming
+            if address is not None and (is_dialled or not peer.is_address_proven):
                 peer = peer.replace(address=address, is_address_proven=True)
             return state.put(number, peer), ()
 
@@ -93,7 +103,7 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
         case PeerBan(peer_id=peer_id, until=until, reason=reason):
             known = state.find(peer_id)
             if known is None:
-                room = state.make_room(limits.known_peers_max)
+                room = state.make_room(limits.known_peers_max, ANYTHING)
                 return (state if room is None else room.add(Peer(peer_id, None, PeerSource.USER, None, Banned(until, reason)))), ()
             number, peer = known
             status = peer.status
@@ -153,4 +163,5 @@ def _backed_off(state: Peers, number: PeerNumber, peer: Peer, reason: Reason, wa
         duration = min(timeouts.reconnect << doublings, timeouts.reconnect_max)
     duration, random = state.random.jitter(duration, timeouts.reconnect_jitter_percent)
     status = BackingOff(Timestamp(now + duration), reason)
-    return state.replace(random=random).put(number, peer.replace(status=status, failures=failures))
+    is_proven = peer.is_address_proven and failures < UNPROVEN_AFTER_FAILURES
+    return state.replace(random=random).put(number, peer.replace(status=status, failures=failures, is_address_proven=is_proven))

@@ -88,13 +88,31 @@ class Peer(Record):
         return self.address is not None and isinstance(self.status, Disconnected)
 
     @property
-    def is_disposable(self) -> bool:
-        """Whether the record may make room for another: not connected, not banned, never reached, not given by a person."""
-        return (
-            isinstance(self.status, Disconnected | BackingOff)
-            and not self.is_address_proven
-            and self.source not in {PeerSource.CONFIG, PeerSource.USER}
-        )
+    def is_given(self) -> bool:
+        """Whether a person named it."""
+        return self.source in {PeerSource.CONFIG, PeerSource.USER}
+
+    def takes_address(self, address: DialAddress) -> bool:
+        """Whether an address that somebody names is taken for this peer.
+
+        The first one is. It gives way when dialling it has failed, or a liar who was first could
+        hide a peer for ever.
+        """
+        if self.address is None:
+            return True
+        is_doubtful = self.failures > 0 and not self.is_address_proven and not self.is_given
+        return is_doubtful and address != self.address and not isinstance(self.status, Attached)
+
+    @property
+    def keep_rank(self) -> int | None:
+        """How much is lost with the record, the least first; ``None``: it has to stay."""
+        match self.status:
+            case Attached():
+                return None
+            case Banned():
+                return 3
+            case _:
+                return 2 if self.is_given else 1 if self.is_address_proven else 0
 
 
 @record
@@ -160,11 +178,14 @@ class Peers(Record):
             learned_counts=counts,
         )
 
-    def make_room(self, known_peers_max: int) -> Peers | None:
-        """With room for one more record, if need be by giving up the oldest disposable one; ``None`` where none is."""
+    def make_room(self, known_peers_max: int, keep_rank_max: int) -> Peers | None:
+        """With room for one more record, if need be by giving up the oldest of those that are missed least.
+
+        :param keep_rank_max: give up nothing whose `Peer.keep_rank` is higher.
+        :returns: ``None`` where there is no room.
+        """
         if len(self.table) < known_peers_max:
             return self
-        for number, peer in self.table.items():
-            if peer.is_disposable:
-                return self.remove(number)
-        return None
+        ranks = ((peer.keep_rank, peer.last_success or 0, number) for number, peer in self.table.items())
+        candidates = [(rank, last_success, number) for rank, last_success, number in ranks if rank is not None and rank <= keep_rank_max]
+        return self.remove(min(candidates)[2]) if candidates else None

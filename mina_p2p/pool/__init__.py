@@ -1,6 +1,7 @@
 """Pools: what the node has of each kind, and what it could fetch.
 
-A candidate is an item that peers announced and that is not in the pool:
+A candidate is an announcement of an item that is not in the pool; announcements that say different
+things of one item are different candidates, so that no liar stands in the way of what others announced:
 
 | state | event | next | what follows |
 |---|---|---|---|
@@ -8,6 +9,7 @@ A candidate is an item that peers announced and that is not in the pool:
 | (none) | the same, of a kind that is announced whole | VerifyPending | the node software is asked |
 | Announced, Fetching | announced by another | (same) | that peer is another source |
 | Announced | `PoolFetchNext` at an announcer | Fetching | asked by RPC, highest fee first |
+| Announced | `PoolFetchNext`, but the pool has it or a better one by now | (none) | |
 | Fetching | the item | VerifyPending | the node software is asked |
 | Fetching | ``None``, or the peer is gone | Announced, (none) | the next announcer, if there is one |
 | Fetching | something else than was asked | (same, by another) | the liar is disconnected, `RESPONSE_HASH_MISMATCH` |

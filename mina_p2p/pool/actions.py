@@ -8,6 +8,7 @@ from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.propagation.state import RemoteRequested
 from mina_p2p.channels.rpc.messages import RpcResponse
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
+from mina_p2p.pool.kinds import check_item
 from mina_p2p.pool.state import Fetching, VerifyPending, split_candidate_key
 from mina_p2p.record import Record, record
 from mina_p2p.state import P2pState
@@ -75,7 +76,10 @@ class PoolVerdictTimeout(Record):
 
 @record
 class PoolInsert(Record):
-    """A valid item enters its pool, from the node software or after its verdict."""
+    """A valid item enters its pool, from the node software or after its verdict.
+
+    Raises `CallerError` where ``channel``, ``key`` and ``info`` do not fit together.
+    """
 
     channel: ChannelId
     key: bytes
@@ -83,6 +87,7 @@ class PoolInsert(Record):
     body: bytes
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        check_item(self.channel, self.key, self.info)
         return state.wants(self.channel, self.key, self.info)
 
 

@@ -6,19 +6,23 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from mina_p2p.channels.propagation.kinds import KINDS as MESSAGES
+from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse, SnarkRequest, SnarkResponse, TransactionRequest, TransactionResponse
 from mina_p2p.channels.snark.messages import SnarkInfo
+from mina_p2p.channels.snark_job_commitment.messages import SnarkJobCommitment
 from mina_p2p.channels.transaction.messages import TransactionInfo
-from mina_p2p.errors import DecodeError
+from mina_p2p.errors import CallerError, DecodeError
 from mina_p2p.ids import ChannelId
 from mina_p2p.mina.basics import SnarkJobId
-from mina_p2p.mina.hashes import snark_job_id_of, snark_order_key, transaction_hash
+from mina_p2p.mina.hashes import snark_order_key
 from mina_p2p.mina.raw import RawSnark, RawUserCommand
-from mina_p2p.pool.announce import snark_info
+from mina_p2p.pool.announce import snark_info, transaction_info
 from mina_p2p.record import Record, record
+from mina_p2p.wire import EncodeError
 
-Fetched: TypeAlias = bytes | None
-"""The item, or ``None`` where the answer is honest and of no use."""
+Fetched: TypeAlias = tuple[PropagationItem, bytes] | None
+"""What is to be announced of the item, and the item; ``None`` where the answer is honest and of no use."""
 
 
 @record
@@ -26,6 +30,8 @@ class PoolKind(Record):
     """One kind of item."""
 
     channel: ChannelId
+    info: type[Any]
+    """What is announced."""
     key: Callable[[Any], bytes]
     """From what is announced."""
     priority: Callable[[Any], int]
@@ -50,23 +56,26 @@ def _job_key(job_id: SnarkJobId) -> bytes:
 def _check_transaction(info: TransactionInfo, response: RpcResponse) -> Fetched:
     if not isinstance(response, TransactionResponse):
         return None
-    found = transaction_hash(response.body)
-    if found != info.hash:
-        raise DecodeError("", 0, f"asked for transaction {info.hash.hex()[:16]}, got {found.hex()[:16]}")
-    return response.body
+    found = transaction_info(response.body)
+    if found.hash != info.hash:
+        raise DecodeError("", 0, f"asked for transaction {info.hash.hex()[:16]}, got {found.hash.hex()[:16]}")
+    # What the announcement said of fee and payer nobody has checked; it is not repeated to others.
+    return found, response.body
 
 
 def _check_snark(info: SnarkInfo, response: RpcResponse) -> Fetched:
     if not isinstance(response, SnarkResponse):
         return None
-    if snark_job_id_of(response.body) != info.job_id:
+    found = snark_info(response.body)
+    if found.job_id != info.job_id:
         raise DecodeError("", 0, "the snark work is for another job")
     # The peer may have got a better one since it announced this; it will announce that too.
-    return response.body if snark_info(response.body) == info else None
+    return (found, response.body) if found == info else None
 
 
 TRANSACTION: Final = PoolKind(
     ChannelId.TRANSACTION,
+    TransactionInfo,
     lambda info: info.hash,
     lambda info: info.fee,
     lambda _new, _old: False,
@@ -75,6 +84,7 @@ TRANSACTION: Final = PoolKind(
 )
 SNARK: Final = PoolKind(
     ChannelId.SNARK,
+    SnarkInfo,
     lambda info: _job_key(info.job_id),
     lambda info: -info.fee,
     lambda new, old: snark_order_key(new.job_id, new.fee, new.prover) > snark_order_key(old.job_id, old.fee, old.prover),
@@ -83,6 +93,7 @@ SNARK: Final = PoolKind(
 )
 SNARK_JOB_COMMITMENT: Final = PoolKind(
     ChannelId.SNARK_JOB_COMMITMENT,
+    SnarkJobCommitment,
     lambda info: _job_key(info.job_id),
     lambda info: -info.fee,
     lambda new, old: snark_order_key(new.job_id, new.fee, new.snarker) > snark_order_key(old.job_id, old.fee, old.snarker),
@@ -91,6 +102,29 @@ SNARK_JOB_COMMITMENT: Final = PoolKind(
 )
 
 KINDS: Final[Mapping[ChannelId, PoolKind]] = MappingProxyType({kind.channel: kind for kind in (TRANSACTION, SNARK, SNARK_JOB_COMMITMENT)})
+
+
+def identity(channel: ChannelId, info: PropagationItem) -> bytes:
+    """Distinguishes announcements: what two peers say of one key need not be the same."""
+    return MESSAGES[channel].codec.encode(MESSAGES[channel].item(info))
+
+
+def check_item(channel: ChannelId, key: bytes, info: PropagationItem) -> None:
+    """Refuse what could not be announced.
+
+    :raises CallerError: for a channel without a pool, and for information of another kind, under another key, or out of range.
+    """
+    kind = KINDS.get(channel)
+    if kind is None:
+        raise CallerError(f"{channel.name} has no pool; those that have are {', '.join(known.name for known in KINDS)}")
+    if not isinstance(info, kind.info):
+        raise CallerError(f"{channel.name} announces {kind.info.__qualname__}, not {type(info).__qualname__}")
+    if kind.key(info) != key:
+        raise CallerError(f"the key of this {kind.info.__qualname__} is {kind.key(info).hex()}, not {key.hex()}")
+    try:
+        identity(channel, info)
+    except EncodeError as error:
+        raise CallerError(f"this {kind.info.__qualname__} can not be announced: {error}") from error
 
 
 def answer_for(request: RpcRequest, body: bytes) -> RpcResponse | None:

@@ -26,7 +26,7 @@ from mina_p2p.pool.actions import (
     PoolVerdict,
     PoolVerdictTimeout,
 )
-from mina_p2p.pool.kinds import KINDS
+from mina_p2p.pool.kinds import KINDS, identity
 from mina_p2p.pool.state import POOL_CHANNELS, Announced, Candidate, Fetching, PoolItem, Pools, VerifyPending, split_candidate_key
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps, expect
@@ -84,25 +84,18 @@ def _announced(state: Pools, action: PoolCandidateReceived, now: Timestamp, root
     key = kind.key(info)
     if not root.wants(channel, key, info):
         return state, ()
-    if (found := pool.find(key)) is not None:
-        number, known = found
-        is_replaced = known.info != info and kind.is_better(info, known.info) and isinstance(known.status, Announced)
-        if not is_replaced:
-            if (
-                connection_id in known.announcers
-                or known.info != info
-                or len(known.announcers) >= root.config.limits.candidate_announcers_max
-            ):
-                return state, ()
-            return state.put(channel, number, known.replace(announcers=(*known.announcers, connection_id))), (PoolFetchNext(connection_id),)
-        state = state.drop(channel, number)
-        pool = state.of(channel)
     if pool.held_from(connection_id) >= root.config.limits.candidates_per_peer_max:
         # It was permitted no more than it had room for; what else came meanwhile is let go.
         return state, ()
+    name = identity(channel, info)
+    if (found := pool.find(name)) is not None:
+        number, known = found
+        if connection_id in known.announcers or len(known.announcers) >= root.config.limits.candidate_announcers_max:
+            return state, ()
+        return state.put(channel, number, known.replace(announcers=(*known.announcers, connection_id))), (PoolFetchNext(connection_id),)
     number = pool.last_number + 1
     state = state.with_pool(channel, pool.replace(last_number=number))
-    candidate = Candidate(key, info, (connection_id,), Announced())
+    candidate = Candidate(key, name, info, (connection_id,), Announced())
     if kind.request is None:
         return _ask_for_verdict(state, channel, number, candidate, connection_id, b"", now, root)
     return state.put(channel, number, candidate), (PoolFetchNext(connection_id),)
@@ -117,6 +110,9 @@ def _fetch_next(state: Pools, connection_id: ConnectionId, root: P2pState) -> tu
             continue
         number = max(waiting, key=lambda n: (kind.priority(pool.candidates[n].info), -n))
         candidate = pool.candidates[number]
+        if not root.wants(channel, candidate.key, candidate.info):
+            # The pool has got it, or a better one, since it was announced.
+            return state.drop(channel, number), (PoolFetchNext(connection_id), *_room_for(candidate.announcers, channel))
         ask = ChannelsRpcRequestSend(connection_id, kind.request(candidate.info), ForPool(channel, number))
         if not ask.is_enabled(root, root.clock.now):
             return state, ()
@@ -129,13 +125,14 @@ def _fetched(state: Pools, action: PoolFetched, now: Timestamp, root: P2pState) 
     channel, number, connection_id = action.channel, action.candidate, action.connection_id
     candidate = state.of(channel).candidates[number]
     try:
-        body = None if action.response is None else KINDS[channel].check(candidate.info, action.response)
+        fetched = None if action.response is None else KINDS[channel].check(candidate.info, action.response)
     except DecodeError as error:
         reason = Reason(ReasonCode.RESPONSE_HASH_MISMATCH, channel, str(error)[:DETAIL_CHARS_MAX])
         return state, (DisconnectionInit(connection_id, reason),)
-    if body is None:
+    if fetched is None:
         return _lose_source(state, channel, number, connection_id)
-    return _ask_for_verdict(state, channel, number, candidate, connection_id, body, now, root)
+    info, body = fetched
+    return _ask_for_verdict(state, channel, number, candidate.replace(info=info), connection_id, body, now, root)
 
 
 def _ask_for_verdict(
@@ -163,8 +160,9 @@ def _lose_source(state: Pools, channel: ChannelId, number: int, connection_id: C
     room = _room_for((connection_id,), channel)
     if not others:
         return state.drop(channel, number), room
-    status = Announced() if candidate.status == Fetching(connection_id) else candidate.status
-    left = state.put(channel, number, candidate.replace(announcers=others, status=status))
+    if candidate.status != Fetching(connection_id):
+        return state.put(channel, number, candidate.replace(announcers=others)), room
+    left = state.put(channel, number, candidate.replace(announcers=others, status=Announced()))
     return left, (*(PoolFetchNext(other) for other in others), *room)
 
 

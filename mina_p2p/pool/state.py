@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from mina_p2p.channels.propagation.kinds import PropagationItem
+from mina_p2p.errors import CallerError
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.pool.distributed import DistributedPool
 from mina_p2p.record import Record, record, setter
@@ -52,9 +53,15 @@ CandidateStatus: TypeAlias = Announced | Fetching | VerifyPending
 
 @record
 class Candidate(Record):
-    """An item that peers announced."""
+    """An item that peers announced.
+
+    Announcements that say different things of one key are different candidates, so that no
+    liar can stand in the way of what others announced.
+    """
 
     key: bytes
+    identity: bytes
+    """Of what was announced; see `mina_p2p.pool.kinds.identity`."""
     info: PropagationItem
     announcers: tuple[ConnectionId, ...]
     """Sources that have not failed, in the order of their announcements; bounded."""
@@ -72,7 +79,7 @@ class Pool(Record):
 
     items: DistributedPool[PoolItem]
     index: Index[int]
-    """Candidate numbers by key."""
+    """Candidate numbers by identity."""
     candidates: Table[int, Candidate] = empty_table()
     by_connection: Table[ConnectionId, Table[int, None]] = empty_table()
     """Candidates that each peer announced; what it may announce is bounded by their number."""
@@ -82,9 +89,9 @@ class Pool(Record):
         """How many candidates that peer has announced."""
         return len(self.by_connection.get(connection_id, _NONE))
 
-    def find(self, key: bytes) -> tuple[int, Candidate] | None:
-        """The candidate with that key."""
-        number = self.index.get(key)
+    def find(self, identity: bytes) -> tuple[int, Candidate] | None:
+        """The candidate of that identity."""
+        number = self.index.get(identity)
         return None if number is None else (number, self.candidates[number])
 
     def put(self, number: int, candidate: Candidate) -> Pool:
@@ -98,7 +105,7 @@ class Pool(Record):
                     by_connection = _dropped(by_connection, connection_id, number)
             for connection_id in candidate.announcers:
                 by_connection = by_connection.set(connection_id, by_connection.get(connection_id, _NONE).set(number, None))
-        index = self.index if old is not None else self.index.set(candidate.key, number)
+        index = self.index if old is not None else self.index.set(candidate.identity, number)
         return self.replace(candidates=self.candidates.set(number, candidate), by_connection=by_connection, index=index)
 
     def drop(self, number: int) -> Pool:
@@ -107,7 +114,8 @@ class Pool(Record):
         by_connection = self.by_connection
         for connection_id in candidate.announcers:
             by_connection = _dropped(by_connection, connection_id, number)
-        return self.replace(candidates=self.candidates.delete(number), by_connection=by_connection, index=self.index.delete(candidate.key))
+        index = self.index.delete(candidate.identity)
+        return self.replace(candidates=self.candidates.delete(number), by_connection=by_connection, index=index)
 
 
 @record
@@ -124,14 +132,19 @@ class Pools(Record):
     """What each open question to the node software is about, by `candidate_key`."""
 
     def of(self, channel: ChannelId) -> Pool:
-        """The pool of a channel."""
+        """The pool of a channel.
+
+        :raises CallerError: where it has none.
+        """
         match channel:
             case ChannelId.TRANSACTION:
                 return self.transaction
             case ChannelId.SNARK:
                 return self.snark
-            case _:
+            case ChannelId.SNARK_JOB_COMMITMENT:
                 return self.snark_job_commitment
+            case _:
+                raise CallerError(f"{channel.name} has no pool")
 
     def with_pool(self, channel: ChannelId, pool: Pool) -> Pools:
         """With ``pool`` as that of a channel."""

@@ -18,7 +18,8 @@ Everything here is bytes in, bytes out; files are `mina_p2p_effects.recorder` an
 from mina_p2p.trace.chunks import FORMAT_VERSION, ChunkKind
 from mina_p2p.trace.difference import ABSENT, Difference, differences, first_difference
 from mina_p2p.trace.errors import BadChunk, Gap, LogError, LogFault, Note, Skipped, TornTail
-from mina_p2p.trace.machines import Migration, RegisteredMachine, machine_named, register_machine
+from mina_p2p.trace.machines import RegisteredMachine, machine_named, register_machine
+from mina_p2p.trace.migrate import Migration, Upgrade
 from mina_p2p.trace.reader import BytesSource, Chunk, Item, Reader, Source, State
 from mina_p2p.trace.records import Footer, Header, Index, Records
 from mina_p2p.trace.replay import Divergence, ReplayResult, replay
@@ -55,6 +56,7 @@ __all__ = [
     "State",
     "Tape",
     "TornTail",
+    "Upgrade",
     "Writer",
     "WriterOptions",
     "differences",

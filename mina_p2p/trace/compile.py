@@ -13,8 +13,8 @@ types. Which values need it decides about their bytes alone, so the encoding sta
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, NamedTuple, Union, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Literal, NamedTuple, Union
 
 import msgspec
 from msgspec.msgpack import Ext
@@ -62,9 +62,17 @@ class Functions(NamedTuple):
 
 def plain(value: Any) -> Any:
     """For msgspec: a subclass of a scalar where the scalar itself was expected, as the scalar."""
-    for kind in (bytes, int, str, float):
-        if isinstance(value, kind):
-            return kind.__getitem__(value, slice(None)) if isinstance(value, bytes | str) else kind(value)
+    match value:
+        case bytes():
+            return value[:]
+        case str():
+            return str.__str__(value)
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case _:
+            pass
     raise LogError(LogFault.UNWRITABLE, f"a {type(value).__qualname__} is no record of the schema and no scalar")
 
 
@@ -106,6 +114,15 @@ class _Arms(dict[type[Any], Any]):
             if base in self:
                 return self.setdefault(cls, self[base])
         raise KeyError(cls)
+
+
+def any_of(hints: Iterable[Any]) -> Any:
+    """The union of types that are known at run time only."""
+    return _subscripted(Union, tuple(hints))
+
+
+def _subscripted(generic: Any, arguments: Any) -> Any:
+    return generic[arguments]
 
 
 def compile_codec(types: Sequence[RecordType], label: str, *, wide: bool) -> Functions:
@@ -172,25 +189,25 @@ class _Compiler:
             case Choice(cls=cls):
                 return cls
             case Constant(values=values):
-                return Literal.__getitem__(values)
+                return _subscripted(Literal, values)
             case Nested(type=nested):
                 return self._structs[nested.tag]
             case OneOf(options=options):
                 hints = [Ext if _is_text_beside(option, options) else self._hint(option) for option in options]
-                return Union.__getitem__(tuple(hints))
+                return any_of(hints)
             case Items(item=item):
-                return cast("Any", tuple)[self._hint(item), ...]
+                return _subscripted(tuple, (self._hint(item), ...))
             case Fixed(items=items):
-                return cast("Any", tuple)[tuple(self._hint(item) for item in items)]
+                return _subscripted(tuple, tuple(self._hint(item) for item in items))
             case Entries(key=key, value=value):
-                return cast("Any", dict)[self._hint(key), self._hint(value)]
+                return _subscripted(dict, (self._hint(key), self._hint(value)))
             case Anything():
-                return Union.__getitem__((int, bool, float, str, None, Ext, *self._structs))
+                return any_of([int, bool, float, str, None, Ext, *self._structs])
 
     def _scalar_hint(self, kind: type[Any]) -> Any:
         if self._wide and kind is int:
-            return Union[int, bool, Ext]
-        return Union[str, Ext] if self._wide and kind is str else kind
+            return int | bool | Ext
+        return str | Ext if self._wide and kind is str else kind
 
     # Expressions that write and read one value. Values that msgspec itself writes as they
     # are stay as they are.
@@ -246,8 +263,9 @@ class _Compiler:
                 return self._fixed([self._read(item, f"t[{i}]") for i, item in enumerate(items)], value)
             case Entries(key=key, value=held):
                 k, x = self._name(), self._name()
-                inner = self._read(key, k), self._read(held, x)
-                pairs = f"{value}.items()" if inner == (k, x) else f"[({inner[0]}, {inner[1]}) for {k}, {x} in {value}.items()]"
+                inner_key, inner = self._read(key, k), self._read(held, x)
+                is_plain = inner_key == k and inner == x
+                pairs = f"{value}.items()" if is_plain else f"[({inner_key}, {inner}) for {k}, {x} in {value}.items()]"
                 return f"Table({pairs})"
             case Anything():
                 return f"read_any({value})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any, Final, cast
 
 from mina_p2p.record import Record, field_names, record
@@ -48,13 +49,14 @@ def differences(left: Any, right: Any, path: str = "") -> Iterator[Difference]:
         for key in sorted({*mine, *theirs}):
             yield from differences(mine.get(key, ABSENT), theirs.get(key, ABSENT), f"{path}[{key}]")
     elif isinstance(left, tuple):
-        items, others = cast("tuple[Any, ...]", left), cast("tuple[Any, ...]", right)
-        for place in range(max(len(items), len(others))):
-            mine_at = items[place] if place < len(items) else ABSENT
-            theirs_at = others[place] if place < len(others) else ABSENT
+        for place, (mine_at, theirs_at) in _places(left, right):
             yield from differences(mine_at, theirs_at, f"{path}[{place}]")
     elif left != right and not (left != left and right != right):  # noqa: PLR0124 - not a number equals nothing
         yield Difference(path, left, right)
+
+
+def _places(left: Any, right: Any) -> Iterator[tuple[int, tuple[Any, Any]]]:
+    return enumerate(zip_longest(left, right, fillvalue=ABSENT))
 
 
 def first_difference(left: Any, right: Any, *, last: str = "") -> Difference | None:

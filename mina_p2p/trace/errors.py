@@ -55,6 +55,9 @@ class TornTail(Record):
     """How many bytes could not be read."""
     detail: str
 
+    def __str__(self) -> str:
+        return f"the last {self.size} bytes, from byte {self.offset} on, are not complete: {self.detail}"
+
 
 @record
 class BadChunk(Record):
@@ -63,6 +66,9 @@ class BadChunk(Record):
     offset: int
     size: int
     detail: str
+
+    def __str__(self) -> str:
+        return f"{self.size} bytes from byte {self.offset} on are damaged: {self.detail}"
 
 
 @record
@@ -75,6 +81,9 @@ class Gap(Record):
     """How many inputs are missing."""
     detail: str
 
+    def __str__(self) -> str:
+        return f"the recorder missed {self.inputs} inputs after action {self.after_id}: {self.detail}"
+
 
 @record
 class Skipped(Record):
@@ -82,6 +91,9 @@ class Skipped(Record):
 
     first_id: int
     inputs: int
+
+    def __str__(self) -> str:
+        return f"{self.inputs} inputs from action {self.first_id} on were not replayed: the state before them is not known"
 
 
 Note: TypeAlias = TornTail | BadChunk | Gap | Skipped

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 from mina_p2p.errors import CallerError
 from mina_p2p.store import Machine
 from mina_p2p.trace.errors import LogError, LogFault
+from mina_p2p.trace.migrate import Migration, Upgrade
+from mina_p2p.trace.records import Header
 from mina_p2p.trace.schema import Schema
-
-Migration: TypeAlias = Callable[[str, dict[str, Any]], tuple[str, dict[str, Any]]]
-"""From a record of one version, as class name and fields, to the same of the next version.
-
-Fields hold what msgpack holds; records inside them are already of the next version."""
 
 
 class RegisteredMachine:
@@ -28,12 +25,13 @@ class RegisteredMachine:
         """Of its classes."""
         self.migrations = dict(migrations)
         """By the version they start from."""
-        self._machine = machine
+        self.source = machine
+        """What was registered."""
 
     @cached_property
     def machine(self) -> Machine[Any]:
         """The machine; made on first use where a function was registered."""
-        return self._machine if isinstance(self._machine, Machine) else self._machine()
+        return self.source() if callable(self.source) else self.source
 
     @cached_property
     def schema(self) -> Schema:
@@ -42,6 +40,15 @@ class RegisteredMachine:
         :raises LogError: ``UNWRITABLE`` or ``SECRET``, see `Schema`.
         """
         return Schema.of(self.machine)
+
+    def upgrade(self, header: Header) -> Upgrade | None:
+        """What brings a log with this header up to the classes at hand; ``None`` where it has these.
+
+        :raises LogError: ``SCHEMA`` where that is not possible.
+        """
+        if header.schema_digest == self.schema.digest:
+            return None
+        return Upgrade(header, self.schema, self.version, self.migrations)
 
 
 _machines: dict[str, RegisteredMachine] = {}
@@ -63,7 +70,7 @@ def register_machine(
     :raises CallerError: where the name is taken by another machine.
     """
     known = _machines.get(name)
-    if known is not None and known._machine is not machine:
+    if known is not None and known.source is not machine:
         raise CallerError(f"the name {name!r} is taken by another machine; choose one of your own")
     made = _machines[name] = RegisteredMachine(name, machine, version, migrations or {})
     return made

@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 from mina_p2p.record import Record, record
 from mina_p2p.trace.chunks import HEAD_LENGTH, MAGIC, ChunkKind, Head, OpenChunk, open_payload, parse_head
 from mina_p2p.trace.errors import BadChunk, Gap, LogError, LogFault, TornTail
+from mina_p2p.trace.migrate import Upgrade
 from mina_p2p.trace.records import (
     FOOTER_CHUNK_LENGTH,
     Footer,
@@ -97,21 +98,20 @@ class Reader:
         if start[: len(MAGIC)] != MAGIC[: len(start)] or not start:
             raise LogError(LogFault.NOT_A_LOG, "a log begins with a magic number, this with something else" if start else "it is empty")
         try:
-            head = parse_head(start.ljust(HEAD_LENGTH, b"\0"), 0)
-            if head.kind != ChunkKind.HEADER:
-                raise LogError(LogFault.HEADER, "the first chunk is of another kind")
-            return read_header(head, open_payload(head, self._source.read(0, head.end)))
+            first = self._chunk_at(0, ChunkKind.HEADER)
+            return read_header(first.head, first.payload)
         except LogError as error:
             if error.fault is LogFault.VERSION:
                 raise
             raise LogError(LogFault.HEADER, error.detail) from error
 
-    def items(self, schema: Schema, *, follow: bool = False) -> Iterator[Item]:
+    def items(self, schema: Schema, *, upgrade: Upgrade | None = None, follow: bool = False) -> Iterator[Item]:
         """What the chunks say, from `position` on, until nothing more is there.
 
         Reads one chunk at a time, and no more than its head where it is none of this format.
 
         :param schema: what to decode records by; a chunk recorded by another schema is a `BadChunk`.
+        :param upgrade: for the log's own schema, where that is another.
         :param follow: leave an unfinished end alone: the log still grows. Ask again later.
         """
         while (found := self._next(follow=follow, heads_only=False)) is not None:
@@ -119,7 +119,7 @@ class Reader:
                 yield found
                 continue
             try:
-                item = _read(schema, found.head, found.payload)
+                item = _read(schema, upgrade, found.head, found.payload)
             except LogError as error:
                 item = BadChunk(found.head.offset, found.head.end - found.head.offset, str(error))
             if item is not None:
@@ -145,7 +145,8 @@ class Reader:
         :raises LogError: ``INDEX`` where no checkpoint comes before the action.
         """
         for index in (self.index, self._walked_index):
-            states = [i for i, kind in enumerate(found.kinds) if kind == ChunkKind.STATE] if (found := index()) else []
+            found = index()
+            states = [i for i, kind in enumerate(found.kinds) if kind == ChunkKind.STATE]
             place = bisect_right(states, action_id - 1, key=lambda i: found.first_ids[i]) - 1
             if place < 0:
                 continue
@@ -241,9 +242,11 @@ class Reader:
         return TornTail(start, self.position - start, detail)
 
 
-def _read(schema: Schema, head: Head, payload: bytes) -> Item | None:
+def _read(schema: Schema, upgrade: Upgrade | None, head: Head, payload: bytes) -> Item | None:
     """What a chunk says; ``None`` for kinds that are not part of the story."""
-    if head.schema != schema.digest:
+    if upgrade is not None and head.schema == upgrade.digest:
+        payload = upgrade.payload(head.kind, payload)
+    elif head.schema != schema.digest:
         raise LogError(LogFault.SCHEMA, f"the chunk at byte {head.offset}")
     match head.kind:
         case ChunkKind.HEADER:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from mina_p2p.record import Record, record
 from mina_p2p.trace.chunks import HEAD_LENGTH, ChunkKind, Head, OpenChunk
+from mina_p2p.trace.compile import any_of
 from mina_p2p.trace.errors import Gap, LogError, LogFault
-from mina_p2p.trace.schema import STATE_HASH_LENGTH, Layout, Schema, any_of
+from mina_p2p.trace.schema import STATE_HASH_LENGTH, Layout, Schema
 
 
 @record
@@ -118,8 +119,9 @@ def _array_head(length: int) -> bytes:
 
 def _body_hint(schema: Schema, structs: list[Any]) -> Any:
     ints = tuple[int, ...]
-    inputs = cast("Any", tuple)[any_of(structs[tag] for tag in schema.inputs), ...]
-    return tuple[ints, inputs, ints, ints, ints, dict[int, ints], bytes | None, str | None]
+    of: Any = tuple
+    inputs = of[any_of(structs[tag] for tag in schema.inputs), ...]
+    return of[ints, inputs, ints, ints, ints, dict[int, ints], bytes | None, str | None]
 
 
 def _build_body(raw: Any, read: dict[type[Any], Callable[[Any], Any]]) -> _Body:
@@ -244,6 +246,11 @@ class Index(msgspec.Struct, frozen=True):
         self.first_times.append(chunk.first_time)
         bits = sum(1 << tag for tag in chunk.tags)
         self.tags.append(bits.to_bytes((bits.bit_length() + 7) // 8, "little"))
+
+    def remove_last(self) -> None:
+        """Forget the chunk that was noted last."""
+        for column in (self.kinds, self.offsets, self.first_ids, self.first_times, self.tags):
+            column.pop()
 
 
 def index_chunk(index: Index, now: int) -> OpenChunk:

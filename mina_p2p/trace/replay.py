@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import Timestamp
@@ -22,9 +22,13 @@ from mina_p2p.record import Record, record
 from mina_p2p.store import Clock, Machine, Steps
 from mina_p2p.trace.difference import Difference, first_difference
 from mina_p2p.trace.errors import BadChunk, Gap, LogError, LogFault, Note, Skipped, TornTail
+from mina_p2p.trace.migrate import Upgrade
 from mina_p2p.trace.reader import Reader, State
 from mina_p2p.trace.records import Footer, Header, Records, causes
-from mina_p2p.trace.schema import Schema
+from mina_p2p.trace.schema import Schema, hash_of_encoded
+
+_TEXT_MAX: Final = 200
+"""Characters of a value in a sentence."""
 
 
 @record
@@ -62,9 +66,13 @@ class Divergence(Record):
             what = f"the states differ after action {self.action_id}, and are equal up to action {self.equal_until}"
         if self.path is None:
             return what
-        return (
-            f"{what}; at action {self.compared_at} {self.path or 'the state'} is {self.recorded!r} recorded and {self.replayed!r} replayed"
-        )
+        values = f"{_short(self.recorded)} recorded and {_short(self.replayed)} replayed"
+        return f"{what}; after action {self.compared_at} {self.path or 'the state'} is {values}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _TEXT_MAX else f"{text[:_TEXT_MAX]}… ({len(text)} characters)"
 
 
 def _named(kind: str | None) -> str:
@@ -82,6 +90,8 @@ class ReplayResult(Record):
     inputs: int
     hashes: int
     """How often the state was compared."""
+    start_hash: bytes | None
+    """Of the state from which the replay began."""
     last_id: int
     state_hash: bytes | None
     """Of the last state reached; ``None`` where no state could be read."""
@@ -100,19 +110,22 @@ class ReplayResult(Record):
 
     @property
     def is_verified(self) -> bool:
-        """Whether all that was recorded was replayed and found equal. What a recorder missed by its
-        own word, or after its last complete chunk, is not part of that; the notes tell."""
+        """Whether all that was recorded was replayed and found equal.
+
+        What a recorder missed by its own word, or after its last complete chunk, is not part of that; the notes tell.
+        """
         return self.divergence is None and not self.is_damaged
 
 
-def replay(reader: Reader, machine: Machine[Any], schema: Schema | None = None) -> ReplayResult:
+def replay(reader: Reader, machine: Machine[Any], schema: Schema | None = None, upgrade: Upgrade | None = None) -> ReplayResult:
     """Replay a log from where ``reader`` stands.
 
     A caller that wants it fast turns the garbage collector off meanwhile.
 
     :param machine: what to run; see `mina_p2p.trace.machines` for the one that a log names.
     :param schema: of the machine, where it is at hand already.
-    :raises LogError: ``SCHEMA`` where the log was recorded with other classes; for damage
+    :param upgrade: for a log that was recorded with other classes, see `RegisteredMachine.upgrade`.
+    :raises LogError: ``NOT_A_LOG`` and ``VERSION``; ``SCHEMA`` where the log was recorded with other classes; for damage
         inside the log nothing is raised.
     """
     run = _Run(machine, schema or Schema.of(machine))
@@ -121,9 +134,9 @@ def replay(reader: Reader, machine: Machine[Any], schema: Schema | None = None) 
     except LogError as error:
         if error.fault in (LogFault.NOT_A_LOG, LogFault.VERSION):
             raise
-    if run.header is not None and run.header.schema_digest != run.schema.digest:
+    if upgrade is None and run.header is not None and run.header.schema_digest != run.schema.digest:
         raise LogError(LogFault.SCHEMA, _what_changed(run.header, run.schema))
-    for item in reader.items(run.schema):
+    for item in reader.items(run.schema, upgrade=upgrade):
         if not run.take(item):
             break
     return run.result()
@@ -151,6 +164,7 @@ class _Run:
         self._notes: list[Note] = []
         self._actions = self._inputs = self._hashes = 0
         self._equal_until = 0
+        self._start_hash: bytes | None = None
         self._is_closed = False
 
     def result(self) -> ReplayResult:
@@ -162,6 +176,7 @@ class _Run:
             self._actions,
             self._inputs,
             self._hashes,
+            self._start_hash,
             last_id,
             state_hash,
             self._divergence,
@@ -248,6 +263,7 @@ class _Run:
             # Records are missing that no damage accounts for: someone cut whole chunks out.
             self._notes.append(Skipped(last_id + 1, 0))
         self._state = self._decoded(checkpoint)
+        self._start_hash = self._start_hash or hash_of_encoded(checkpoint.encoded)
         self._equal_until = checkpoint.last_id
         return True
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Final, Generic, NamedTuple, TypeVar, Union
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from mina_p2p.store import Attempt, Machine
-from mina_p2p.trace.compile import Functions, compile_codec, plain
+from mina_p2p.trace.compile import Functions, any_of, compile_codec, plain
 from mina_p2p.trace.errors import LogError, LogFault
 from mina_p2p.trace.shapes import RecordType, Resolver, form, qualified_name
 
@@ -40,6 +40,7 @@ class Schema:
         self.types: Final[list[RecordType]] = resolver.records()
         """Every record class, by tag."""
         self._enums = resolver.enums()
+        self._others = (*self._enums, *resolver.derived())
         self._label = label
         self._fast = compile_codec(self.types, f"log codec of {label}", wide=False)
         self.tags: Final[dict[type[Any], int]] = {t.cls: t.tag for t in self.types if t.cls in self._fast.write}
@@ -67,6 +68,10 @@ class Schema:
             "classes": [[t.name, t.digest(), [[name, form(shape)] for name, shape in t.fields]] for t in self.types],
             "enums": [[qualified_name(e), [[member.name, member.value] for member in e]] for e in self._enums],
         }
+
+    def classes_by_name(self) -> dict[str, Any]:
+        """Every class that occurs in the schema, by qualified name: records, enums, subclasses of scalars."""
+        return {qualified_name(cls): cls for cls in (*(t.cls for t in self.types), *self._others)}
 
     def name_of(self, tag: int) -> str:
         """The class's own name, such as ``ConnectionOutgoingInit``; readable for any number."""
@@ -152,15 +157,15 @@ class Layout(NamedTuple, Generic[T]):
     """From what it unpacked, and the functions from struct to record, to the result."""
 
 
-def any_of(structs: Iterable[Any]) -> Any:
-    """The type of a value that is any of these structs."""
-    return Union.__getitem__(tuple(structs))
+def _one_hint(_schema: Schema, structs: list[Any]) -> Any:
+    return any_of(structs)
 
 
-_ONE_RECORD: Final[Layout[Any]] = Layout(
-    lambda _schema, structs: any_of(structs),
-    lambda struct, read: read[type(struct)](struct),
-)
+def _build_one(struct: Any, read: dict[type[Any], Callable[[Any], Any]]) -> Any:
+    return read[type(struct)](struct)
+
+
+_ONE_RECORD: Final[Layout[Any]] = Layout(_one_hint, _build_one)
 
 
 def hash_of_encoded(encoded: bytes) -> bytes:

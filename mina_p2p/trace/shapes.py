@@ -162,6 +162,7 @@ class Resolver:
         """
         self._known: dict[Any, RecordType] = {}
         self._todo: list[tuple[RecordType, dict[Any, Shape]]] = []
+        self._derived: dict[str, type[Any]] = {}
         self._enums: dict[str, type[enum.Enum]] = {}
         for root in roots:
             self._record(root, ())
@@ -181,6 +182,10 @@ class Resolver:
     def enums(self) -> list[type[enum.Enum]]:
         """All enums by name."""
         return [self._enums[name] for name in sorted(self._enums)]
+
+    def derived(self) -> list[type[Any]]:
+        """All subclasses of scalars by name."""
+        return [self._derived[name] for name in sorted(self._derived)]
 
     def _record(self, cls: type[Any], arguments: tuple[Shape, ...]) -> Nested:
         key = (cls, msgspec.msgpack.encode([form(a) for a in arguments]))
@@ -222,11 +227,11 @@ class Resolver:
     def _class(self, hint: type[Any], place: str) -> Shape:
         if hint in _SCALARS:
             return Scalar(hint)
-        if issubclass(hint, enum.Flag) and issubclass(hint, int):
-            return Derived(hint, int)
+        if issubclass(hint, enum.IntFlag):
+            return self._subclass(hint, int)
         if issubclass(hint, enum.Enum):
-            kinds = {type(member.value) for member in hint}
-            if kinds not in ({int}, {str}):
+            values: list[Any] = [member.value for member in hint]
+            if not any(values and all(type(value) is kind for value in values) for kind in (int, str)):
                 raise LogError(LogFault.UNWRITABLE, f"{place}: the values of enum {qualified_name(hint)} are not all int or all str")
             self._enums[qualified_name(hint)] = hint
             return Choice(hint)
@@ -236,8 +241,12 @@ class Resolver:
             return Entries(Scalar(int), Anything())
         for kind in (int, str, bytes, float):
             if issubclass(hint, kind):
-                return Derived(hint, kind)
+                return self._subclass(hint, kind)
         raise _unwritable(place, hint)
+
+    def _subclass(self, hint: type[Any], kind: type[Any]) -> Derived:
+        self._derived[qualified_name(hint)] = hint
+        return Derived(hint, kind)
 
     def _generic(self, hint: Any, origin: Any, arguments: tuple[Any, ...], variables: dict[Any, Shape], place: str) -> Shape:
         if origin in (Union, types.UnionType):

@@ -76,13 +76,15 @@ class Writer:
         self._write = self.schema.writers
         self._tags = self.schema.tags
         self._chunks: list[OpenChunk] = []
+        self.is_ready = True
+        """Whether `take` has something to hand out."""
         self._state = state
         self._hashed_at: int = self._clock(state).now
         self._inputs_since_hash = 0
         self._inputs_since_checkpoint = 0
         self._state_bytes = 0
         header = Header(name, version, dict(metadata or {}), self.schema.header(), self.schema.digest)
-        self._chunks.append(header_chunk(header, self._hashed_at))
+        self._emit(header_chunk(header, self._hashed_at))
         self._checkpoint(self.schema.encode(state))
         self._begin()
 
@@ -100,11 +102,6 @@ class Writer:
 
     def _inputs_min(self) -> int:
         return self._state_bytes // self._options.bytes_per_input
-
-    @property
-    def pending_inputs(self) -> int:
-        """How many inputs the unfinished chunk holds."""
-        return len(self._inputs)
 
     def add(self, action: Any, now: Timestamp, steps: Steps, state: Any) -> None:
         """Record one dispatch; an observer for `Store.observe`.
@@ -163,7 +160,7 @@ class Writer:
         digest = hash_of_encoded(encoded) if encoded is not None else None
         first_id = self._clock(self._state).last_action_id + 1 - len(self._kinds)
         columns = (self._times, self._inputs, self._counts, self._kinds, self._depths, self._refusals)
-        self._chunks.append(records_chunk(first_id, *columns, digest, failure))
+        self._emit(records_chunk(first_id, *columns, digest, failure))
         if encoded is not None and self._inputs_since_checkpoint >= max(options.checkpoint_inputs, 10 * self._inputs_min()):
             self._checkpoint(encoded)
         self._begin()
@@ -176,6 +173,10 @@ class Writer:
         self.flush()
         self._checkpoint(self._encode_state(self._clock(self._state).now))
 
+    def _emit(self, chunk: OpenChunk) -> None:
+        self._chunks.append(chunk)
+        self.is_ready = True
+
     def _encode_state(self, now: int) -> bytes:
         encoded = self.schema.encode(self._state)
         self._hashed_at = now
@@ -186,7 +187,7 @@ class Writer:
         clock = self._clock(self._state)
         self._state_bytes = len(encoded)
         self._inputs_since_checkpoint = 0
-        self._chunks.append(state_chunk(encoded, clock.last_action_id, clock.now))
+        self._emit(state_chunk(encoded, clock.last_action_id, clock.now))
 
     def gap(self, missed: int, detail: str, state: Any) -> None:
         """Note that inputs are missing, and go on from ``state``.
@@ -199,7 +200,7 @@ class Writer:
         """
         self.flush()
         before = self._clock(self._state)
-        self._chunks.append(gap_chunk(Gap(before.last_action_id, missed, detail), before.now))
+        self._emit(gap_chunk(Gap(before.last_action_id, missed, detail), before.now))
         self._state = state
         self._checkpoint(self._encode_state(self._clock(state).now))
         self._begin()
@@ -210,13 +211,14 @@ class Writer:
         :returns: how many inputs that were.
         """
         dropped = len(self._inputs) + sum(chunk.inputs for chunk in self._chunks)
-        self._chunks = []
+        self.take()
         self._begin()
         return dropped
 
     def take(self) -> list[OpenChunk]:
         """The chunks that are complete, in order; each is handed out once."""
         chunks, self._chunks = self._chunks, []
+        self.is_ready = False
         return chunks
 
     def close(self) -> None:
@@ -240,7 +242,7 @@ class Tape:
         self._schema = schema.digest
         self._level = level
         self._index = Index([], [], [], [], [])
-        self._inputs = self._actions = self._missed = 0
+        self._counts: list[tuple[int, int, int]] = []
         self._last: tuple[int, int, bytes] = 0, 0, hash_of_encoded(b"")
         self.length = 0
         """Bytes so far; where the next chunk begins."""
@@ -252,18 +254,24 @@ class Tape:
         """
         sealed = seal(chunk, self._schema, None if chunk.kind is ChunkKind.FOOTER else self._level)
         self._index.add(chunk, self.length)
-        self._inputs += chunk.inputs
-        self._actions += chunk.actions
-        self._missed += chunk.missed
+        self._counts.append((chunk.inputs, chunk.actions, chunk.missed))
         if chunk.kind is ChunkKind.STATE:
             self._last = chunk.first_id, chunk.first_time, hash_of_encoded(chunk.parts[0])
         self.length += len(sealed)
         return sealed
+
+    def rewind(self, length: int) -> None:
+        """Forget the chunks from byte ``length`` on; for a writer whose disk did not take them."""
+        while self._index.offsets and self._index.offsets[-1] >= length:
+            self._index.remove_last()
+            self._counts.pop()
+        self.length = length
 
     def finish(self) -> bytes:
         """Index and footer: the last bytes of a log that was closed."""
         last_id, last_time, state_hash = self._last
         index_offset = self.length
         index = self.append(index_chunk(self._index, last_time))
-        footer = Footer(index_offset, self._inputs, self._actions, self._missed, last_id, last_time, state_hash)
+        inputs, actions, missed = (sum(column) for column in zip(*self._counts, strict=True))
+        footer = Footer(index_offset, inputs, actions, missed, last_id, last_time, state_hash)
         return index + self.append(footer_chunk(footer))

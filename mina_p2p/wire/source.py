@@ -8,6 +8,7 @@ offset.
 
 from __future__ import annotations
 
+from itertools import count
 from types import TracebackType
 from typing import Any, Final
 
@@ -37,8 +38,9 @@ class Note(Record):
     parts: tuple[Part, ...] = ()
 
 
-_NOTES: Final[dict[Any, list[Note]]] = {}
-"""The notes of every generated function, by its code object. Grows with the number of types, not of values."""
+_NOTES: Final[dict[str, list[Note]]] = {}
+"""The notes of every generated function, by its file name; code objects of different functions may be equal."""
+_numbers: Final = count(1)
 
 
 class Source:
@@ -80,8 +82,8 @@ class Source:
 
     def compile(self, name: str, label: str) -> Any:
         """The finished function."""
-        made = compile_function(name, "\n".join(self.lines) + "\n", self.namespace, label)
-        _NOTES[made.__code__] = self.notes
+        made = compile_function(name, "\n".join(self.lines) + "\n", self.namespace, f"{label} {next(_numbers)}")
+        _NOTES[made.__code__.co_filename] = self.notes
         return made
 
 
@@ -90,7 +92,7 @@ def locate(traceback: TracebackType | None, size: int) -> tuple[str, int]:
     path = ""
     offset = 0
     while traceback is not None:
-        notes = _NOTES.get(traceback.tb_frame.f_code)
+        notes = _NOTES.get(traceback.tb_frame.f_code.co_filename)
         if notes is not None:
             variables = traceback.tb_frame.f_locals
             note = notes[traceback.tb_lineno - 1]

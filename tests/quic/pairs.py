@@ -20,11 +20,6 @@ from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
 from aioquic.quic.packet_builder import QuicPacketBuilder
-from mina_p2p_effects.keys import SecretKey
-from mina_p2p_effects.transports.quic.aioquic_hooks import QuicProfile
-from mina_p2p_effects.transports.quic.certificate import OwnCertificate, make_certificate
-from mina_p2p_effects.transports.quic.config import QuicConfig
-from mina_p2p_effects.transports.quic.connection import Connection, Phase
 
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID, ChainId, PeerId
@@ -36,6 +31,11 @@ from mina_p2p.transport import (
     ConnectionIncomingReceived,
     SocketAddress,
 )
+from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.transports.quic.aioquic_hooks import QuicProfile
+from mina_p2p_effects.transports.quic.certificate import OwnCertificate, make_certificate
+from mina_p2p_effects.transports.quic.config import QuicConfig
+from mina_p2p_effects.transports.quic.connection import Connection, Phase
 
 ALICE = SecretKey.deterministic(1)
 BOB = SecretKey.deterministic(2)
@@ -201,7 +201,11 @@ class Stock:
 
 
 def stock_client(
-    key: SecretKey | None, *, alpn: str = MAINNET_CHAIN_ID.quic_alpn, own: OwnCertificate | None = None, change: Callable[[Any], None] | None = None
+    key: SecretKey | None,
+    *,
+    alpn: str = MAINNET_CHAIN_ID.quic_alpn,
+    own: OwnCertificate | None = None,
+    change: Callable[[Any], None] | None = None,
 ) -> Stock:
     """A client that has the identity of ``key``, presents ``own``, or has no certificate at all."""
     configuration = QuicConfiguration(is_client=True, alpn_protocols=[alpn], verify_mode=ssl.CERT_NONE)
@@ -307,7 +311,9 @@ class World:
         return "; ".join(str(getattr(end, "log", getattr(end, "events", None))) for end in self.ends)
 
 
-def connected(dialer_config: QuicConfig | None = None, listener_config: QuicConfig | None = None, **options: Any) -> tuple[World, Ours, Listener]:
+def connected(
+    dialer_config: QuicConfig | None = None, listener_config: QuicConfig | None = None, **options: Any
+) -> tuple[World, Ours, Listener]:
     """Two of ours, past their hellos."""
     dialing = dialer(profile(ALICE, dialer_config), **options)
     listening = Listener(profile(BOB, listener_config), **options)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from mina_p2p_effects.transports.quic.config import QuicConfig
-from mina_p2p_effects.transports.quic.connection import Phase
-from quic.pairs import ALICE, BOB, CAROL, OTHER_CHAIN, TODAY, Listener, World, connected, dialer, profile
 
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode, StreamResetCode
 from mina_p2p.ids import ChannelId, StreamId
@@ -20,6 +17,9 @@ from mina_p2p.transport import (
     ConnectionHelloReceived,
     ConnectionIncomingReceived,
 )
+from mina_p2p_effects.transports.quic.config import QuicConfig
+from mina_p2p_effects.transports.quic.connection import Phase
+from quic.pairs import ALICE, BOB, CAROL, OTHER_CHAIN, TODAY, Listener, World, connected, dialer, profile
 
 RPC = ChannelId.RPC
 REQUEST = StreamId(4)
@@ -41,7 +41,9 @@ def test_an_answer_comes_in_frames_and_ends():
     world, dialing, listening = connected()
     dialing.connection.request(RPC, REQUEST, b"question", 1000, 100)
     world.run(lambda: bool(listening.heard(ChannelsMessageReceived)))
-    assert listening.heard(ChannelsMessageReceived) == [ChannelsMessageReceived(listening.connection.connection_id, RPC, REQUEST, b"question")]
+    assert listening.heard(ChannelsMessageReceived) == [
+        ChannelsMessageReceived(listening.connection.connection_id, RPC, REQUEST, b"question")
+    ]
     listening.connection.answer(REQUEST, (b"one", b"", b"three" * 20), ends=False)
     world.quiet()
     listening.connection.answer(REQUEST, (b"four",), ends=True)

@@ -27,9 +27,19 @@ NODES_MAX = 50
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("--nodes", type=_nodes_count, default=5, metavar="N", help=f"how many nodes, 2 to {NODES_MAX} (default: 5)")
-    parser.add_argument("--seed", type=int, default=None, metavar="S", help="decides keys, data and dice (default: a new one, which is printed)")
-    parser.add_argument("--blocks", type=Path, default=None, metavar="DIR", help="spread the blocks in DIR/*.bin and the snark work and transactions in them")
-    parser.add_argument("--transactions", type=Path, default=None, metavar="FILE", help="spread the transactions of a JSON list of base64 texts")
+    parser.add_argument(
+        "--seed", type=int, default=None, metavar="S", help="decides keys, data and dice (default: a new one, which is printed)"
+    )
+    parser.add_argument(
+        "--blocks",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="spread the blocks in DIR/*.bin and the snark work and transactions in them",
+    )
+    parser.add_argument(
+        "--transactions", type=Path, default=None, metavar="FILE", help="spread the transactions of a JSON list of base64 texts"
+    )
     parser.add_argument("--record", type=Path, default=None, metavar="DIR", help="keep the logs in DIR, one per node")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="give up after so long (default: 60)")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -51,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stdout.write(outcome_json(outcome, record_dir) + "\n")
         else:
             print_outcome(console, outcome, record_dir, is_kept=arguments.record is not None)
-    return 0 if outcome.converged and outcome.verification.verified else 1
+    return 0 if outcome.converged and outcome.replay["verified"] else 1
 
 
 async def _until_interrupted(options: DemoOptions, progress: Progress) -> Outcome:

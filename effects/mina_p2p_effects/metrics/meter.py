@@ -38,7 +38,7 @@ class Totals:
     """Permissions that a peer used, at least for one item."""
     items_received: int = 0
     violations: int = 0
-    violation_reasons: list[str] = attrs.field(factory=list)
+    violation_reasons: list[str] = attrs.field(factory=list[str])
 
 
 class Meter:
@@ -62,7 +62,7 @@ class Meter:
     def _observe(self, _action: Any, _now: Timestamp, steps: Steps, _state: Any) -> None:
         table = self._count_by_kind
         for action, _, _ in steps.raw:
-            if (count := table.get(type(action))) is not None:
+            if (count := table.get(action.__class__)) is not None:
                 count(action)
 
     def _request_sent(self, action: ChannelsEffectfulRequestSend) -> None:
@@ -86,7 +86,6 @@ class Meter:
 
     def _answer_begun(self, _action: ChannelsPropagationPromiseReceived | ChannelsRpcResponseReceived) -> None:
         self.totals.permissions_used += 1
-
 
     def _ended(self, action: DisconnectionInit) -> None:
         if action.reason.code.is_violation:

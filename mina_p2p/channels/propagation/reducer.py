@@ -135,8 +135,8 @@ def violation(machine: Propagation | None, action: PropagationAction, stream: St
     """Why a message that its guard refuses breaks the protocol."""
     local = None if machine is None else machine.local
     match action:
-        case ChannelsPropagationPromiseReceived() if isinstance(local, Requested) and local.stream == stream:
-            return ReasonCode.CHANNEL_MSG_OVER_PERMISSION
+        case ChannelsPropagationPromiseReceived(promised_count=count) if isinstance(local, Requested) and local.stream == stream:
+            return ReasonCode.CHANNEL_MSG_OVER_PERMISSION if count > local.limit else ReasonCode.CHANNEL_MSG_UNEXPECTED
         case ChannelsPropagationReceived() if isinstance(local, Responding) and local.stream == stream:
             return ReasonCode.CHANNEL_MSG_OVER_PERMISSION
         case ChannelsPropagationAnswerEnded() if isinstance(local, Requested | Responding) and local.stream == stream:

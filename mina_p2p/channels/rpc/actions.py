@@ -143,7 +143,10 @@ class ChannelsRpcServeTimeout(Record):
 
 @record
 class RpcRequestSend(Record):
-    """The node software asks a peer; a `RpcResponded` or `RpcFailed` with this id will follow."""
+    """The node software asks a peer; a `RpcResponded` or `RpcFailed` with this id will follow.
+
+    Raises `CallerError` for a question that can not be written.
+    """
 
     connection_id: ConnectionId
     request_id: RequestId

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final, TypeAlias
 
-from mina_p2p.mina.basics import SnarkJobId
+from mina_p2p.mina.basics import LedgerHash, SnarkJobId, StateHash, TransactionHash
 from mina_p2p.mina.ledger_query import LedgerQuery
 from mina_p2p.mina.raw import RawBestTipWithProof, RawBlock, RawLedgerAnswer, RawSnark, RawStagedLedgerAux, RawUserCommand
+from mina_p2p.mina.text import Positional, serde
 from mina_p2p.record import Record, record
-from mina_p2p.wire import Bytes32, Codec, Field, Nat0, Remainder, codec
+from mina_p2p.wire import Codec, Nat0, Remainder, codec
 from mina_p2p.wire.dial_options import WireDialAddress
 
 
@@ -23,39 +24,39 @@ class BestTipWithProofRequest(Record):
 
 
 @record
-class LedgerQueryRequest(Record):
+class LedgerQueryRequest(Positional):
     """Asks about the ledger with this hash."""
 
-    ledger_hash: Field
+    ledger_hash: LedgerHash
     query: LedgerQuery
 
 
 @record
-class StagedLedgerAuxAndPendingCoinbasesAtBlockRequest(Record):
+class StagedLedgerAuxAndPendingCoinbasesAtBlockRequest(Positional):
     """Asks for the staged ledger of the block with this state hash."""
 
-    block_hash: Field
+    block_hash: StateHash
 
 
 @record
-class BlockRequest(Record):
+class BlockRequest(Positional):
     """Asks for the block with this state hash."""
 
-    block_hash: Field
+    block_hash: StateHash
 
 
 @record
-class SnarkRequest(Record):
+class SnarkRequest(Positional):
     """Asks for the snark work of a job."""
 
     job_id: SnarkJobId
 
 
 @record
-class TransactionRequest(Record):
+class TransactionRequest(Positional):
     """Asks for the transaction with this hash."""
 
-    hash: Bytes32
+    hash: TransactionHash
 
 
 @record
@@ -63,79 +64,97 @@ class InitialPeersRequest(Record):
     """Asks for addresses of other peers."""
 
 
-RpcRequest: TypeAlias = (
+RpcRequest: TypeAlias = Annotated[
     BestTipWithProofRequest
     | LedgerQueryRequest
     | StagedLedgerAuxAndPendingCoinbasesAtBlockRequest
     | BlockRequest
     | SnarkRequest
     | TransactionRequest
-    | InitialPeersRequest
-)
+    | InitialPeersRequest,
+    serde(
+        "BestTipWithProof",
+        "LedgerQuery",
+        "StagedLedgerAuxAndPendingCoinbasesAtBlock",
+        "Block",
+        "Snark",
+        "Transaction",
+        "InitialPeers",
+    ),
+]
 
 
 @record
-class BestTipWithProofResponse(Record):
+class BestTipWithProofResponse(Positional):
     """The best tip, the body hashes from a root block to it, and that root block."""
 
     body: Annotated[RawBestTipWithProof, Remainder()]
 
 
 @record
-class LedgerQueryResponse(Record):
+class LedgerQueryResponse(Positional):
     """Child hashes, accounts or their number, as was asked."""
 
     body: Annotated[RawLedgerAnswer, Remainder()]
 
 
 @record
-class StagedLedgerAuxAndPendingCoinbasesAtBlockResponse(Record):
+class StagedLedgerAuxAndPendingCoinbasesAtBlockResponse(Positional):
     """Scan state, staged ledger hash, pending coinbases and the blocks' states they need."""
 
     body: Annotated[RawStagedLedgerAux, Remainder()]
 
 
 @record
-class BlockResponse(Record):
+class BlockResponse(Positional):
     """The block."""
 
     body: Annotated[RawBlock, Remainder()]
 
 
 @record
-class SnarkResponse(Record):
+class SnarkResponse(Positional):
     """The snark work."""
 
     body: Annotated[RawSnark, Remainder()]
 
 
 @record
-class TransactionResponse(Record):
+class TransactionResponse(Positional):
     """The transaction."""
 
     body: Annotated[RawUserCommand, Remainder()]
 
 
 @record
-class InitialPeersResponse(Record):
+class InitialPeersResponse(Positional):
     """Addresses of other peers."""
 
     peers: tuple[WireDialAddress, ...]
 
 
-RpcResponse: TypeAlias = (
+RpcResponse: TypeAlias = Annotated[
     BestTipWithProofResponse
     | LedgerQueryResponse
     | StagedLedgerAuxAndPendingCoinbasesAtBlockResponse
     | BlockResponse
     | SnarkResponse
     | TransactionResponse
-    | InitialPeersResponse
-)
+    | InitialPeersResponse,
+    serde(
+        "BestTipWithProof",
+        "LedgerQuery",
+        "StagedLedgerAuxAndPendingCoinbasesAtBlock",
+        "Block",
+        "Snark",
+        "Transaction",
+        "InitialPeers",
+    ),
+]
 
 
 @record
-class RpcRequestMessage(Record):
+class RpcRequestMessage(Positional):
     """A question under an id that the asker chose."""
 
     id: Nat0
@@ -143,13 +162,13 @@ class RpcRequestMessage(Record):
 
 
 @record
-class RpcResponseMessage(Record):
+class RpcResponseMessage(Positional):
     """The answer under the question's id; ``None`` where the peer does not have it."""
 
     id: Nat0
     response: RpcResponse | None
 
 
-RpcMessage: TypeAlias = RpcRequestMessage | RpcResponseMessage
+RpcMessage: TypeAlias = Annotated[RpcRequestMessage | RpcResponseMessage, serde("Request", "Response")]
 
 RPC_MESSAGE: Final[Codec[RpcMessage]] = codec(RpcMessage)

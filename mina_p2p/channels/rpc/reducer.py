@@ -29,7 +29,7 @@ from mina_p2p.channels.rpc.state import ForDiscovery, ForNode, ForPool, Purpose,
 from mina_p2p.channels.state import Channels
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.errors import InvariantViolationError
+from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.notifications import RpcFailed, RpcResponded
 from mina_p2p.peer.actions import PeerDiscovered
@@ -39,6 +39,7 @@ from mina_p2p.serving import answer_or_ask
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt, FollowUps, expect
 from mina_p2p.transport import ChannelsEffectfulAnswerSend, ChannelsEffectfulRequestSend
+from mina_p2p.wire import EncodeError
 
 FRAME_HEADER_BYTES = 4
 
@@ -57,12 +58,16 @@ def reduce(state: Channels, action: RpcAction, now: Timestamp, root: P2pState) -
             kind = kind_of(question)
             stream, channels = state.table[connection_id].next_stream()
             number = rpc.next_request_id
+            try:
+                frame = RPC_MESSAGE.encode(RpcRequestMessage(number, question))
+            except EncodeError as error:
+                raise CallerError(f"this {kind.name} question can not be asked: {error}") from error
             asked = Requested(number, question, purpose, stream, Timestamp(now + kind.timeout(root.config.timeouts)), kind.answer_bytes_max)
             effect = ChannelsEffectfulRequestSend(
                 connection_id,
                 ChannelId.RPC,
                 stream,
-                RPC_MESSAGE.encode(RpcRequestMessage(number, question)),
+                frame,
                 FRAME_HEADER_BYTES + kind.answer_bytes_max,
                 kind.answer_bytes_max,
             )
@@ -91,9 +96,9 @@ def reduce(state: Channels, action: RpcAction, now: Timestamp, root: P2pState) -
                 raise InvariantViolationError(f"no request on stream {stream}")
             state = state.with_rpc(connection_id, rpc.without_request(given_up.id))
             if isinstance(given_up, Responded):
-                return state, ()
+                return state, (PoolFetchNext(connection_id),)
             reason = Reason(ReasonCode.UNSUPPORTED, ChannelId.RPC, f"the peer reset the stream: {code.name}")
-            return state, failed(connection_id, given_up.purpose, reason)
+            return state, (*failed(connection_id, given_up.purpose, reason), PoolFetchNext(connection_id))
 
         case ChannelsRpcRequestReceived(stream=stream, id=number, request=question):
             serial = rpc.next_serial

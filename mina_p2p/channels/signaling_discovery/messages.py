@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final, TypeAlias
 
 from mina_p2p.identity import PeerId
+from mina_p2p.mina.text import Positional, serde
 from mina_p2p.record import Record, record
 from mina_p2p.wire import ByteInts, Codec, FixedBytes, codec
 
@@ -35,21 +36,22 @@ class DiscoveryDiscoveredReject(Record):
 
 
 @record
-class DiscoveryDiscoveredAccept(Record):
+class DiscoveryDiscoveredAccept(Positional):
     """Accepts it; the offer is encrypted for the proposed peer."""
 
     offer: Annotated[bytes, ByteInts(CIPHERTEXT_LIMIT)]
 
 
 @record
-class DiscoveryAnswer(Record):
+class DiscoveryAnswer(Positional):
     """The proposed peer's encrypted answer, or none."""
 
     answer: Annotated[bytes, ByteInts(CIPHERTEXT_LIMIT)] | None
 
 
-DiscoveryMessage: TypeAlias = (
-    DiscoveryGetNext | DiscoveryDiscover | DiscoveryDiscovered | DiscoveryDiscoveredReject | DiscoveryDiscoveredAccept | DiscoveryAnswer
-)
+DiscoveryMessage: TypeAlias = Annotated[
+    DiscoveryGetNext | DiscoveryDiscover | DiscoveryDiscovered | DiscoveryDiscoveredReject | DiscoveryDiscoveredAccept | DiscoveryAnswer,
+    serde("GetNext", "Discover", "Discovered", "DiscoveredReject", "DiscoveredAccept", "Answer"),
+]
 
 DISCOVERY_MESSAGE: Final[Codec[DiscoveryMessage]] = codec(DiscoveryMessage)

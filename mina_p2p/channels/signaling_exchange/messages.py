@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final, TypeAlias
 
 from mina_p2p.identity import PeerId
+from mina_p2p.mina.text import Positional, serde
 from mina_p2p.record import Record, record
 from mina_p2p.wire import ByteInts, Codec, FixedBytes, codec
 
@@ -26,12 +27,12 @@ class ExchangeOfferToYou(Record):
 
 
 @record
-class ExchangeAnswer(Record):
+class ExchangeAnswer(Positional):
     """Our encrypted answer, or none."""
 
     answer: Annotated[bytes, ByteInts(CIPHERTEXT_LIMIT)] | None
 
 
-ExchangeMessage: TypeAlias = ExchangeGetNext | ExchangeOfferToYou | ExchangeAnswer
+ExchangeMessage: TypeAlias = Annotated[ExchangeGetNext | ExchangeOfferToYou | ExchangeAnswer, serde("GetNext", "OfferToYou", "Answer")]
 
 EXCHANGE_MESSAGE: Final[Codec[ExchangeMessage]] = codec(ExchangeMessage)

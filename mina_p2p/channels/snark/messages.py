@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from mina_p2p.mina.basics import CompressedPublicKey, CurrencyFee, SnarkJobId
+from mina_p2p.mina.text import Positional, serde
 from mina_p2p.record import Record, record
 from mina_p2p.wire import Codec, IntU8, codec
 
@@ -33,12 +34,12 @@ class SnarkWillSend(Record):
 
 
 @record
-class SnarkItem(Record):
+class SnarkItem(Positional):
     """One announcement."""
 
     snark: SnarkInfo
 
 
-SnarkMessage: TypeAlias = SnarkGetNext | SnarkWillSend | SnarkItem
+SnarkMessage: TypeAlias = Annotated[SnarkGetNext | SnarkWillSend | SnarkItem, serde("GetNext", "WillSend", "Snark")]
 
 SNARK_MESSAGE: Final[Codec[SnarkMessage]] = codec(SnarkMessage)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from mina_p2p.mina.basics import CompressedPublicKey, CurrencyFee, SnarkJobId
+from mina_p2p.mina.text import Positional, serde
 from mina_p2p.record import Record, record
 from mina_p2p.wire import Codec, IntU8, Nat0, codec
 
@@ -35,12 +36,14 @@ class SnarkJobCommitmentWillSend(Record):
 
 
 @record
-class SnarkJobCommitmentItem(Record):
+class SnarkJobCommitmentItem(Positional):
     """One commitment."""
 
     commitment: SnarkJobCommitment
 
 
-SnarkJobCommitmentMessage: TypeAlias = SnarkJobCommitmentGetNext | SnarkJobCommitmentWillSend | SnarkJobCommitmentItem
+SnarkJobCommitmentMessage: TypeAlias = Annotated[
+    SnarkJobCommitmentGetNext | SnarkJobCommitmentWillSend | SnarkJobCommitmentItem, serde("GetNext", "WillSend", "Commitment")
+]
 
 SNARK_JOB_COMMITMENT_MESSAGE: Final[Codec[SnarkJobCommitmentMessage]] = codec(SnarkJobCommitmentMessage)

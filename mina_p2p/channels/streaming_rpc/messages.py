@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from typing import Annotated, Final, TypeAlias
 
+from mina_p2p.mina.basics import StateHash
+from mina_p2p.mina.text import Positional, serde
 from mina_p2p.record import Record, record
-from mina_p2p.wire import Codec, Field, IntU32, Nat0, Remainder, Tagged, codec
+from mina_p2p.wire import Codec, IntU32, Nat0, Remainder, Tagged, codec
 
 
 @record
-class StagedLedgerPartsRequest(Record):
+class StagedLedgerPartsRequest(Positional):
     """Asks for the staged ledger of the block with this state hash, part by part."""
 
-    block_hash: Field
+    block_hash: StateHash
 
 
-StreamingRpcRequest: TypeAlias = Annotated[StagedLedgerPartsRequest, Tagged(0, "StagedLedgerParts")]
+StreamingRpcRequest: TypeAlias = Annotated[StagedLedgerPartsRequest, Tagged(0), serde("StagedLedgerParts")]
 
 
 @record
@@ -51,31 +53,32 @@ class StagedLedgerPartScanStateTree(Record):
     body: Annotated[bytes, Remainder()]
 
 
-StagedLedgerPart: TypeAlias = (
-    StagedLedgerPartBase | StagedLedgerPartScanStateBase | StagedLedgerPartPreviousIncompleteZkappUpdates | StagedLedgerPartScanStateTree
-)
+StagedLedgerPart: TypeAlias = Annotated[
+    StagedLedgerPartBase | StagedLedgerPartScanStateBase | StagedLedgerPartPreviousIncompleteZkappUpdates | StagedLedgerPartScanStateTree,
+    serde("Base", "ScanStateBase", "PreviousIncompleteZkappUpdates", "ScanStateTree"),
+]
 """One part. Its bytes with the tag are a ``StagedLedgerPartsResponse`` of `mina_p2p.mina.staged_ledger`."""
 
 
 @record
-class StagedLedgerPartsResponse(Record):
+class StagedLedgerPartsResponse(Positional):
     """One part of a staged ledger."""
 
     part: StagedLedgerPart
 
 
-StreamingRpcResponse: TypeAlias = Annotated[StagedLedgerPartsResponse, Tagged(0, "StagedLedgerParts")]
+StreamingRpcResponse: TypeAlias = Annotated[StagedLedgerPartsResponse, Tagged(0), serde("StagedLedgerParts")]
 
 
 @record
-class StreamingRpcNext(Record):
+class StreamingRpcNext(Positional):
     """Permits one further part of the answer."""
 
     id: Nat0
 
 
 @record
-class StreamingRpcRequestMessage(Record):
+class StreamingRpcRequestMessage(Positional):
     """A question under an id that the asker chose; permits the first part."""
 
     id: Nat0
@@ -83,14 +86,16 @@ class StreamingRpcRequestMessage(Record):
 
 
 @record
-class StreamingRpcResponseMessage(Record):
+class StreamingRpcResponseMessage(Positional):
     """One part of the answer; ``None`` where the peer does not have it."""
 
     id: Nat0
     response: StreamingRpcResponse | None
 
 
-StreamingRpcMessage: TypeAlias = StreamingRpcNext | StreamingRpcRequestMessage | StreamingRpcResponseMessage
+StreamingRpcMessage: TypeAlias = Annotated[
+    StreamingRpcNext | StreamingRpcRequestMessage | StreamingRpcResponseMessage, serde("Next", "Request", "Response")
+]
 
 STAGED_LEDGER_PART: Final[Codec[StagedLedgerPart]] = codec(StagedLedgerPart)
 STREAMING_RPC_MESSAGE: Final[Codec[StreamingRpcMessage]] = codec(StreamingRpcMessage)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
-from mina_p2p.mina.basics import CompressedPublicKey
+from mina_p2p.mina.basics import CompressedPublicKey, TransactionHash
+from mina_p2p.mina.text import Positional, serde
 from mina_p2p.record import Record, record
-from mina_p2p.wire import Bytes32, Codec, IntU8, IntU32, Nat0, codec
+from mina_p2p.wire import Codec, IntU8, IntU32, Nat0, codec
 
 
 @record
 class TransactionInfo(Record):
     """What is announced of a transaction; the transaction itself is asked for on the RPC channel."""
 
-    hash: Bytes32
+    hash: TransactionHash
     fee_payer: CompressedPublicKey
     fee: Nat0
     """Nanomina."""
@@ -35,12 +36,14 @@ class TransactionWillSend(Record):
 
 
 @record
-class TransactionItem(Record):
+class TransactionItem(Positional):
     """One announcement."""
 
     transaction: TransactionInfo
 
 
-TransactionMessage: TypeAlias = TransactionGetNext | TransactionWillSend | TransactionItem
+TransactionMessage: TypeAlias = Annotated[
+    TransactionGetNext | TransactionWillSend | TransactionItem, serde("GetNext", "WillSend", "Transaction")
+]
 
 TRANSACTION_MESSAGE: Final[Codec[TransactionMessage]] = codec(TransactionMessage)

@@ -2,6 +2,7 @@
 
 | state | event or action | next | what follows |
 |---|---|---|---|
+| (none) | `ConnectionOutgoingRequest` | (none) | `ConnectionOutgoingInit`, or why not |
 | (none) | `ConnectionOutgoingInit` | OutgoingInit | the transport dials |
 | OutgoingInit | `ConnectionEstablished` | OutgoingFinalizePending | our hello |
 | OutgoingInit | `ConnectionEstablished` with another peer id | (none) | error `PEER_ID_AND_PUBLIC_KEY_MISMATCH` |

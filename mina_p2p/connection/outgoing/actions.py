@@ -14,6 +14,14 @@ from mina_p2p.state import P2pState
 
 
 @record
+class ConnectionOutgoingRequest(Record):
+    """The node software wants a connection; a `PeerConnected` or `ConnectionFailed` with this id will follow."""
+
+    address: DialAddress
+    request_id: RequestId
+
+
+@record
 class ConnectionOutgoingInit(Record):
     """Dial a peer; by the node's own wish, or the node software's if there is a ``request_id``."""
 
@@ -70,5 +78,5 @@ class ConnectionOutgoingError(Record):
 
 
 ConnectionOutgoingAction: TypeAlias = (
-    ConnectionOutgoingInit | ConnectionOutgoingSuccess | ConnectionOutgoingTimeout | ConnectionOutgoingError
+    ConnectionOutgoingRequest | ConnectionOutgoingInit | ConnectionOutgoingSuccess | ConnectionOutgoingTimeout | ConnectionOutgoingError
 )

@@ -9,6 +9,7 @@ from mina_p2p.connection.outgoing.actions import (
     ConnectionOutgoingAction,
     ConnectionOutgoingError,
     ConnectionOutgoingInit,
+    ConnectionOutgoingRequest,
     ConnectionOutgoingSuccess,
     ConnectionOutgoingTimeout,
 )
@@ -16,10 +17,11 @@ from mina_p2p.connection.state import Connection, Connections, OutgoingFinalizeP
 from mina_p2p.connection.transitions import give_up, make_ready
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.ids import Timestamp
+from mina_p2p.notifications import ConnectionFailed
 from mina_p2p.peer.actions import PeerAttached
 from mina_p2p.peer.state import PeerSource
 from mina_p2p.state import P2pState
-from mina_p2p.store import FollowUps, expect
+from mina_p2p.store import Attempt, FollowUps, expect
 from mina_p2p.transport import ConnectionEffectfulDial
 
 
@@ -27,6 +29,11 @@ def reduce(state: Connections, action: ConnectionOutgoingAction, now: Timestamp,
     """Reduce one action of this slice."""
     timeouts = root.config.timeouts
     match action:
+        case ConnectionOutgoingRequest(address=address, request_id=wanted_by):
+            why = root.outgoing_refusal(address, is_user_request=True) or Reason(ReasonCode.UNSUPPORTED)
+            refused = ConnectionFailed(None, address.peer_id, address, False, why, False, wanted_by)
+            return state, (Attempt(ConnectionOutgoingInit(address, wanted_by), refused),)
+
         case ConnectionOutgoingInit(address=address, request_id=request_id):
             connection = Connection(
                 address.peer_id,

@@ -10,13 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mina_p2p.testing.mina import Generator
+
 from mina_p2p.channels.snark_job_commitment.messages import SnarkJobCommitment
 from mina_p2p.errors import CallerError, DecodeError
+from mina_p2p.mina.block import PreDiffOne, PreDiffTwo
 from mina_p2p.mina.chain_selection import select_chain
 from mina_p2p.mina.hashes import snark_job_id_of, state_hash_of_block, transaction_hash
 from mina_p2p.mina.raw import RawBlock, RawSnark
 from mina_p2p.mina.snark_work import Snark
-from mina_p2p.testing.mina import Generator
 from mina_p2p.wire import codec, encode
 from mina_p2p_effects.cli.demo.protocol import Share
 
@@ -103,7 +105,7 @@ def _works_of(blocks: Iterable[bytes]) -> Iterable[bytes]:
     works = (
         encode(Snark(work.prover, work.fee, work.proofs))
         for block in blocks
-        for part in RawBlock(block).value.body.staged_ledger_diff.diff.parts
+        for part in _parts_of(block)
         for work in part.completed_works
     )
     return _distinct(works, lambda work: encode(snark_job_id_of(work)))
@@ -113,10 +115,15 @@ def _commands_of(blocks: Iterable[bytes]) -> Iterable[bytes]:
     commands = (
         bytes(command.data)
         for block in blocks
-        for part in RawBlock(block).value.body.staged_ledger_diff.diff.parts
+        for part in _parts_of(block)
         for command in part.commands
     )
     return _distinct(commands, transaction_hash)
+
+
+def _parts_of(block: bytes) -> tuple[PreDiffTwo | PreDiffOne, ...]:
+    diff = RawBlock(block).value.body.staged_ledger_diff.diff
+    return (diff.first,) if diff.second is None else (diff.first, diff.second)
 
 
 def _commitment_to(snark: bytes, number: int) -> bytes:

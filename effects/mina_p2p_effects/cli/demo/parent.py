@@ -21,7 +21,7 @@ from mina_p2p.prng import Random
 from mina_p2p_effects.cli.demo.data import shares_of
 from mina_p2p_effects.cli.demo.protocol import Assignment, Share
 from mina_p2p_effects.cli.demo.report import Progress
-from mina_p2p_effects.replay import Verification, verify_logs
+from mina_p2p_effects.replay import replay_path, summary
 
 LINE_BYTES_MAX = 64 * 1024 * 1024
 START_TIMEOUT_S = 30.0
@@ -92,12 +92,13 @@ class Outcome:
     """From the first process's start to the moment when every node had everything."""
     goal: Goal
     nodes: list[NodeReport]
-    verification: Verification
+    replay: dict[str, Any]
+    """What `mina_p2p_effects.replay.summary` says of all logs."""
 
 
 async def run_demo(options: DemoOptions, progress: Progress) -> Outcome:
     """Run the demo to its end; a cancellation stops every process before it goes on."""
-    shares, best_tip = shares_of(options)
+    shares, best_tip = shares_of(options.nodes_count, options.seed, options.blocks_dir, options.transactions_file)
     goal = Goal.of(shares, best_tip)
     changed = asyncio.Event()
     started = time.monotonic()
@@ -106,8 +107,8 @@ async def run_demo(options: DemoOptions, progress: Progress) -> Outcome:
         converged = await _converged(goal, nodes, changed, options.timeout_s, progress)
         seconds = time.monotonic() - started
     progress.stopped(converged=converged)
-    verification = await asyncio.to_thread(verify_logs, [node.log_path for node in nodes])
-    return Outcome(converged, seconds, goal, nodes, verification)
+    logs = await asyncio.to_thread(replay_path, options.record_dir)
+    return Outcome(converged, seconds, goal, nodes, summary(logs))
 
 
 async def _converged(goal: Goal, nodes: list[NodeReport], changed: asyncio.Event, timeout_s: float, progress: Progress) -> bool:

@@ -111,11 +111,12 @@ def print_outcome(console: Console, outcome: Outcome, record_dir: Path, *, is_ke
     console.print(table)
     reached = f"in {outcome.seconds:.1f} s" if outcome.converged else "not within the time given"
     console.print(f"all nodes have all items: {reached}")
-    verification = outcome.verification
-    if verification.verified:
-        console.print(f"replay of the {len(outcome.nodes)} logs: verified, {verification.actions:,} actions, state hash {verification.state_hash[:16]}…")
+    replay = outcome.replay
+    if replay["verified"]:
+        logs = f"replay of the {len(outcome.nodes)} logs"
+        console.print(f"{logs}: verified, {replay['actions']:,} actions, state hash {replay['state_hash'][:16]}…")
     else:
-        console.print(f"replay of the logs: NOT verified: {verification.divergence}")
+        console.print(f"replay of the logs: NOT verified; look with: mina-p2p replay {record_dir}")
     if is_kept:
         console.print(f"logs: {record_dir}")
     else:
@@ -127,25 +128,29 @@ def outcome_json(outcome: Outcome, record_dir: Path) -> str:
     nodes: list[dict[str, Any]] = []
     for node in outcome.nodes:
         latest = node.latest
-        nodes.append({
-            "peer_id": node.peer_id,
-            "peers": latest.get("peers", []),
-            "dialled": latest.get("dialled", []),
-            "items": items_of(node, outcome.goal),
-            "bytes_in": latest.get("bytes_in", 0),
-            "bytes_out": latest.get("bytes_out", 0),
-            "permissions_granted": latest.get("permissions_granted", 0),
-            "permissions_used": latest.get("permissions_used", 0),
-            "violations": latest.get("violation_reasons", []),
-        })
-    return json.dumps({
-        "converged": outcome.converged,
-        "seconds": round(outcome.seconds, 3),
-        "items": outcome.goal.items,
-        "nodes": nodes,
-        "log": str(record_dir),
-        "replay": outcome.verification.to_json(),
-    })
+        nodes.append(
+            {
+                "peer_id": node.peer_id,
+                "peers": latest.get("peers", []),
+                "dialled": latest.get("dialled", []),
+                "items": items_of(node, outcome.goal),
+                "bytes_in": latest.get("bytes_in", 0),
+                "bytes_out": latest.get("bytes_out", 0),
+                "permissions_granted": latest.get("permissions_granted", 0),
+                "permissions_used": latest.get("permissions_used", 0),
+                "violations": latest.get("violation_reasons", []),
+            }
+        )
+    return json.dumps(
+        {
+            "converged": outcome.converged,
+            "seconds": round(outcome.seconds, 3),
+            "items": outcome.goal.items,
+            "nodes": nodes,
+            "log": str(record_dir),
+            "replay": outcome.replay,
+        }
+    )
 
 
 class SilentProgress:

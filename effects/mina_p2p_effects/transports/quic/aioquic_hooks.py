@@ -35,10 +35,9 @@ from aioquic.quic.packet import (
 )
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder, QuicSentPacket
 from aioquic.quic.stream import FinalSizeError, QuicStream, QuicStreamReceiver
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from mina_p2p.record import Record, record
-from mina_p2p_effects.transports.quic.certificate import OwnCertificate
+from mina_p2p_effects.transports.quic.certificate import CertificateError, OwnCertificate, read_certificate
 from mina_p2p_effects.transports.quic.config import QuicConfig
 from mina_p2p_effects.transports.quic.reassembly import Reassembly, TooManyGapsError
 
@@ -61,14 +60,16 @@ _CONNECTION_METHODS: Final = (
     "_write_connection_limits", "_write_stream_limits", "_on_connection_limit_delivery", "_on_max_stream_data_delivery",
     "_handle_ack_frame", "_flush_builder", "_idle_timeout",
 )  # fmt: skip
-_TLS_METHODS: Final = ("_client_handle_certificate_verify", "_server_handle_certificate", "_server_handle_certificate_verify")
+_TLS_METHODS: Final = (
+    "_client_handle_certificate_verify", "_server_handle_certificate", "_server_handle_certificate_verify", "_set_peer_certificate",
+)  # fmt: skip
 _CONNECTION_FIELDS: Final = (
     "_ack_delay", "_close_at", "_close_event", "_crypto_buffers", "_crypto_streams", "_cryptos", "_local_max_data",
     "_local_max_stream_data_bidi_local", "_local_max_stream_data_bidi_remote", "_local_max_stream_data_uni", "_local_max_streams_bidi",
     "_local_max_streams_uni", "_logger", "_loss", "_max_datagram_size", "_network_paths", "_packet_number", "_peer_cid", "_spaces",
     "_spin_bit", "_state", "_streams", "_version",
 )  # fmt: skip
-_TLS_FIELDS: Final = ("_peer_certificate", "_peer_certificate_chain", "_request_client_certificate", "_supported_groups", "alpn_negotiated")
+_TLS_FIELDS: Final = ("_peer_certificate", "_request_client_certificate", "_supported_groups", "alpn_negotiated")
 
 
 class PeerRefusedError(Exception):
@@ -106,12 +107,14 @@ class Ending(Record):
 
 def missing_hooks() -> list[str]:
     """What the installed aioquic lacks of what is needed here; empty where it fits."""
-    configuration = _configuration(QuicConfig(), "contract", None, is_client=True)
-    connection: Any = QuicConnection(configuration=configuration)
+    found = [f"QuicConnection.{name}" for name in _CONNECTION_METHODS if not hasattr(QuicConnection, name)]
+    if found:
+        return found  # its constructor may fail without them
+    connection: Any = QuicConnection(configuration=_configuration(QuicConfig(), "contract", None, is_client=True))
     context: Any = tls.Context(is_client=True)
     receiver: Any = QuicStreamReceiver(stream_id=0, readable=True)
     sender: Any = QuicStream(stream_id=0).sender
-    found = [f"QuicConnection.{name}" for name in (*_CONNECTION_METHODS, *_CONNECTION_FIELDS) if not hasattr(connection, name)]
+    found += [f"QuicConnection.{name}" for name in _CONNECTION_FIELDS if not hasattr(connection, name)]
     found += [f"tls.Context.{name}" for name in (*_TLS_METHODS, *_TLS_FIELDS) if not hasattr(context, name)]
     found += [f"QuicStreamReceiver.{name}" for name in ("_buffer_start", "_final_size", "highest_offset") if not hasattr(receiver, name)]
     found += [f"QuicStreamSender.{name}" for name in ("_buffer_start", "_buffer_stop") if not hasattr(sender, name)]
@@ -242,6 +245,7 @@ class PullQuicConnection(QuicConnection):
         super().__init__(configuration=configuration, original_destination_connection_id=original_cid, retry_source_connection_id=retry_cid)
         self._config = config
         self._judge = judge
+        self._peer_chain: tuple[bytes, ...] = ()
         self.is_judged = False
         """Whether the judge has seen the peer and let it pass. Without that nothing may be believed of the peer."""
         self._ack_delay = config.ack_delay_s
@@ -262,6 +266,7 @@ class PullQuicConnection(QuicConnection):
         super()._initialize(peer_cid)
         context: Any = self.tls
         context._request_client_certificate = True  # noqa: SLF001
+        context._set_peer_certificate = self._take_certificates  # noqa: SLF001
         if self._is_client:
             # One key share: the second costs a key generation, and every implementation has this one.
             context._supported_groups = [tls.Group.X25519]  # noqa: SLF001
@@ -272,13 +277,21 @@ class PullQuicConnection(QuicConnection):
         for stream in self._crypto_streams.values():
             stream.receiver = _GaplessReceiver(None, self._config.gaps_max, offset_max=self._config.handshake_bytes_max)
 
+    def _take_certificates(self, message: Any) -> None:
+        """Read the peer's certificates as `verify_certificates` will, where aioquic would read any number and print warnings."""
+        self._peer_chain = tuple(der for der, _ in message.certificates)
+        context: Any = self.tls
+        try:
+            context._peer_certificate = read_certificate(self._peer_chain)  # noqa: SLF001
+        except CertificateError as error:
+            _alert(ALERT_BAD_CERTIFICATE, str(error))
+
     def _then_judge(self, handle: Callable[[Buffer], None]) -> Callable[[Buffer], None]:
         def handle_and_judge(input_buf: Buffer) -> None:
             handle(input_buf)
             context: Any = self.tls
-            chain = (context._peer_certificate, *context._peer_certificate_chain)  # noqa: SLF001
             try:
-                self._judge(tuple(each.public_bytes(Encoding.DER) for each in chain), context.alpn_negotiated)
+                self._judge(self._peer_chain, context.alpn_negotiated)
             except PeerRefusedError as error:
                 _alert(error.alert, str(error))
             self.is_judged = True

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from cryptography import x509
@@ -111,15 +114,40 @@ def verify_certificates(chain: tuple[bytes, ...], now: dt.datetime) -> PeerId:
     :param now: the time to judge validity by; aware.
     :raises CertificateError: with the first reason found; nothing else is raised.
     """
+    with _no_warnings():
+        certificate = read_certificate(chain)
+        return _verify(certificate, now)
+
+
+def read_certificate(chain: tuple[bytes, ...]) -> x509.Certificate:
+    """Read the one certificate of a chain, without judging it.
+
+    :raises CertificateError: ``COUNT`` or ``MALFORMED``.
+    """
     if len(chain) != 1:
         raise CertificateError(CertificateReason.COUNT, f"{len(chain)} came")
     if len(chain[0]) > CERTIFICATE_BYTES_MAX:
         raise CertificateError(CertificateReason.MALFORMED, f"{len(chain[0])} bytes; at most {CERTIFICATE_BYTES_MAX}")
     try:
-        certificate = x509.load_der_x509_certificate(chain[0])
+        with _no_warnings():
+            return x509.load_der_x509_certificate(chain[0])
+    except (ValueError, x509.InvalidVersion):
+        raise CertificateError(CertificateReason.MALFORMED) from None
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Keep ``cryptography`` from printing about what a peer sent, such as a serial number of zero."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _verify(certificate: x509.Certificate, now: dt.datetime) -> PeerId:
+    try:
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except ValueError:
-        raise CertificateError(CertificateReason.MALFORMED) from None
+        raise CertificateError(CertificateReason.MALFORMED, "its dates can not be read") from None
     if now < not_before:
         raise CertificateError(CertificateReason.NOT_YET_VALID, f"valid from {not_before:%Y-%m-%d}; compare the clocks of both machines")
     if now > not_after:

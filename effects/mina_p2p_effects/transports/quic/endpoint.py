@@ -8,7 +8,6 @@ one transmit pass then acknowledges them together, which is where the speed come
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import sys
 from collections import deque
@@ -160,8 +159,3 @@ def plain_address(address: Address) -> SocketAddress:
     """A socket's tuple as host and port; IPv4 seen through an IPv6 socket is IPv4 again, zones are left out."""
     host: str = address[0]
     return SocketAddress(host.removeprefix(_V4_MAPPED).partition("%")[0] if ":" in host else host, address[1])
-
-
-def is_too_large(error: OSError) -> bool:
-    """Whether a datagram was refused for its size."""
-    return error.errno == errno.EMSGSIZE

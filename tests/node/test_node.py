@@ -1,0 +1,342 @@
+"""The node as software uses it, over the memory transport: what it promises about answers, errors and endings."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from support.vectors import vectors_path
+
+from mina_p2p.address import Domain, QuicAddress
+from mina_p2p.channels.rpc.messages import BlockRequest, BlockResponse, InitialPeersRequest, InitialPeersResponse
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.errors import CallerError, DecodeError, InvariantViolationError
+from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID
+from mina_p2p.ids import ChannelId, ConnectionId, RequestId
+from mina_p2p.mina.raw import RawBlock
+from mina_p2p.notifications import ItemReceived, PeerConnected, PeerDisconnected, RpcRequested
+from mina_p2p.pool.actions import PoolVerdict
+from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.node import Node, NodeConfig, PeerError
+from mina_p2p_effects.runtime import NOTIFICATIONS_MAX, NotificationsDropped
+from mina_p2p_effects.transports.memory import MemoryHub, MemoryTransport
+
+DEADLINE_S = 20.0
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, or fail at a deadline; nothing may be left running."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            await main
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, f"tasks left behind: {left}"
+
+    asyncio.run(bounded())
+
+
+def payments() -> list[bytes]:
+    entries = json.loads(vectors_path("commands", "payments.json").read_text())
+    return [base64.b64decode(entry["wire_base64"]) for entry in entries[:10]]
+
+
+def make(hub: MemoryHub, number: int, **settings: Any) -> Node:
+    key = SecretKey.deterministic(number)
+    config = {"chain_id": MAINNET_CHAIN_ID, "seed": number, **settings}
+    return Node(NodeConfig(secret_key=key, transport=MemoryTransport(hub, key.peer_id), **config))
+
+
+@asynccontextmanager
+async def two_nodes(**settings: Any) -> AsyncIterator[tuple[Node, Node]]:
+    hub = MemoryHub()
+    async with make(hub, 0, **settings) as one, make(hub, 1, **settings) as other:
+        yield one, other
+
+
+async def first(node: Node, kind: type[Any]) -> Any:
+    async for notification in node.notifications():
+        if isinstance(notification, kind):
+            return notification
+    raise AssertionError(f"the node stopped before {kind.__name__}")
+
+
+def test_connect_returns_the_connection_and_both_are_told() -> None:
+    """`Node.connect` gives the ready connection; the other side hears of the arrival."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, other):
+            connected = await one.connect(other.addresses[0])
+            assert connected.peer_id == other.peer_id
+            assert not connected.is_incoming
+            heard = await first(other, PeerConnected)
+            assert heard.peer_id == one.peer_id
+            assert heard.is_incoming
+
+    run(main())
+
+
+def test_connect_says_why_not() -> None:
+    """Each way in which a dial can fail has its typed reason, before or after the attempt."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, other):
+            address = other.addresses[0]
+            assert isinstance(address, QuicAddress)
+            cases = {
+                ReasonCode.CONNECTING_TO_SELF: QuicAddress(one.peer_id, address.host, address.port),
+                ReasonCode.PEER_ID_AND_PUBLIC_KEY_MISMATCH: QuicAddress(SecretKey.deterministic(9).peer_id, address.host, address.port),
+                ReasonCode.TRANSPORT_ERROR: QuicAddress(SecretKey.deterministic(8).peer_id, Domain("nobody.example"), 1),
+            }
+            for code, wrong in cases.items():
+                with pytest.raises(PeerError) as caught:
+                    await one.connect(wrong)
+                assert caught.value.reason.code == code
+            await one.connect(address)
+            with pytest.raises(PeerError) as caught:
+                await one.connect(address)
+            assert caught.value.reason.code == ReasonCode.ALREADY_CONNECTED
+
+    run(main())
+
+
+def test_a_peer_of_another_chain_is_told_so() -> None:
+    """The hello decides: both users get a reason they can act on."""
+
+    async def main() -> None:
+        hub = MemoryHub()
+        async with make(hub, 0) as one, make(hub, 1, chain_id=DEVNET_CHAIN_ID) as other:
+            with pytest.raises(PeerError) as caught:
+                await one.connect(other.addresses[0])
+            assert caught.value.reason.code == ReasonCode.CHAIN_ID_MISMATCH
+            assert not other.state.connections.table
+
+    run(main())
+
+
+def test_items_spread_after_the_verdict_only() -> None:
+    """A received transaction is offered on only once the node software called it valid."""
+
+    async def main() -> None:
+        transaction = payments()[0]
+        async with two_nodes() as (one, other):
+            await one.connect(other.addresses[0])
+            assert one.add_transaction(transaction)
+            assert not one.add_transaction(transaction)
+            received = await first(other, ItemReceived)
+            assert received.channel == ChannelId.TRANSACTION
+            assert received.body == transaction
+            assert received.peer_id == one.peer_id
+            assert not other.state.pools.transaction.items
+            assert other.give_verdict(received.verdict_id, is_valid=True)
+            assert not other.give_verdict(received.verdict_id, is_valid=True)
+            assert received.key in other.state.pools.transaction.items
+
+    run(main())
+
+
+def test_an_invalid_item_costs_its_sender_the_connection() -> None:
+    """The verdict "invalid" ends the connection with a reason that the sender is told."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, other):
+            await one.connect(other.addresses[0])
+            one.add_transaction(payments()[0])
+            received = await first(other, ItemReceived)
+            other.give_verdict(received.verdict_id, is_valid=False)
+            told = await first(one, PeerDisconnected)
+            assert told.by_peer
+            assert told.reason.code == ReasonCode.INVALID_MESSAGE
+
+    run(main())
+
+
+def test_questions_reach_the_node_software_and_answers_come_back() -> None:
+    """A question that the library can not answer is the other node software's; ``None`` is an answer."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, other):
+            connected = await one.connect(other.addresses[0])
+
+            async def serve() -> None:
+                answers = iter([BlockResponse(RawBlock(b"a block")), None])
+                async for notification in other.notifications():
+                    if isinstance(notification, RpcRequested):
+                        assert other.respond(notification.connection_id, notification.serial, next(answers))
+                        assert not other.respond(notification.connection_id, notification.serial, None)
+
+            serving = asyncio.ensure_future(serve())
+            answer = await one.request(connected.connection_id, BlockRequest(bytes(32)))
+            assert isinstance(answer, BlockResponse)
+            assert answer.body == b"a block"
+            assert await one.request(connected.connection_id, BlockRequest(bytes(32))) is None
+            peers = await one.request(connected.connection_id, InitialPeersRequest())
+            assert isinstance(peers, InitialPeersResponse)
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+    run(main())
+
+
+def test_a_question_to_nobody_fails_at_once() -> None:
+    """A connection that is gone answers with an error, not with silence."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, _):
+            with pytest.raises(PeerError):
+                await one.request(ConnectionId(77), InitialPeersRequest())
+
+    run(main())
+
+
+def test_a_question_fails_when_its_peer_goes() -> None:
+    """Whoever waits for an answer hears when none can come."""
+
+    async def main() -> None:
+        hub = MemoryHub()
+        async with make(hub, 0) as one, make(hub, 1) as other:
+            connected = await one.connect(other.addresses[0])
+            asking = asyncio.ensure_future(one.request(connected.connection_id, BlockRequest(bytes(32))))
+            await first(other, RpcRequested)
+            other.disconnect(one.peer_id)
+            with pytest.raises(PeerError) as caught:
+                await asking
+            assert caught.value.reason.code == ReasonCode.USER_REQUEST
+
+    run(main())
+
+
+def test_ban_disconnects_and_refuses_until_unbanned() -> None:
+    """A banned peer is neither kept, nor accepted, nor dialled."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, other):
+            await one.connect(other.addresses[0])
+            assert one.ban(other.peer_id, 3600.0, "tested")
+            with pytest.raises(PeerError) as caught:
+                await one.connect(other.addresses[0])
+            assert caught.value.reason.code == ReasonCode.PEER_BANNED
+            told = await first(other, PeerDisconnected)
+            assert told.reason.code == ReasonCode.PEER_BANNED
+            assert one.unban(other.peer_id)
+            await one.connect(other.addresses[0])
+
+    run(main())
+
+
+def test_bad_input_of_the_caller_is_refused_where_it_is_given() -> None:
+    """The caller's mistakes raise in the caller's line and harm nothing."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, _):
+            for give in (one.add_transaction, one.add_snark, one.set_best_tip):
+                with pytest.raises(DecodeError):
+                    give(b"\xff\xff")
+            with pytest.raises(CallerError):
+                one.command("no action")
+
+    run(main())
+
+
+def test_closing_under_load_leaves_nothing_and_says_goodbye() -> None:
+    """Goodbyes reach the peer while items are on their way; afterwards commands are refused."""
+
+    async def main() -> None:
+        hub = MemoryHub()
+        other = make(hub, 1)
+        async with make(hub, 0) as one:
+            async with other:
+                await one.connect(other.addresses[0])
+                for transaction in payments():
+                    other.add_transaction(transaction)
+            told = await first(one, PeerDisconnected)
+            assert told.by_peer
+            assert told.reason.code == ReasonCode.SHUTDOWN
+            with pytest.raises(CallerError):
+                other.add_transaction(payments()[0])
+
+    run(main())
+
+
+def test_cancelling_a_dial_leaves_nothing_behind() -> None:
+    """A cancelled `connect` takes its listener along; the node goes on."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, other):
+            dialling = asyncio.ensure_future(one.connect(other.addresses[0]))
+            await asyncio.sleep(0)
+            dialling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await dialling
+            heard = await first(other, PeerConnected)
+            assert heard.peer_id == one.peer_id
+
+    run(main())
+
+
+def test_cancelling_the_whole_node_still_closes_it() -> None:
+    """Cancellation of the task that owns the node runs its ending to the end."""
+
+    async def main() -> None:
+        hub = MemoryHub()
+        async with make(hub, 0) as one:
+
+            async def own() -> None:
+                async with make(hub, 1) as other:
+                    await one.connect(other.addresses[0])
+                    await asyncio.Event().wait()
+
+            owner = asyncio.ensure_future(own())
+            await first(one, PeerConnected)
+            owner.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await owner
+            told = await first(one, PeerDisconnected)
+            assert told.reason.code == ReasonCode.SHUTDOWN
+
+    run(main())
+
+
+def test_a_slow_consumer_loses_the_oldest_and_is_told_how_many() -> None:
+    """Notifications are bounded; what was given up is counted, never silent."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, _):
+            notify = one._runtime._notify
+            extra = 7
+            waiting = len(one._runtime._notifications)
+            for number in range(NOTIFICATIONS_MAX + extra - waiting):
+                notify(number)
+            seen = one.notifications()
+            assert await anext(seen) == NotificationsDropped(extra)
+            assert isinstance(await anext(seen), int)
+
+    run(main())
+
+
+def test_a_bug_of_ours_stops_the_node_loudly() -> None:
+    """An invariant violation reaches whoever reads notifications, and nothing goes on from it."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, _):
+            broken = one.state.pools.replace(verdicts=one.state.pools.verdicts.set(RequestId(1), 4))
+            one.store.state = one.state.replace(pools=broken)
+            one.command(PoolVerdict(RequestId(1), True))
+            with pytest.raises(InvariantViolationError):
+                async for _ in one.notifications():
+                    pass
+            with pytest.raises(CallerError):
+                one.disconnect(one.peer_id) or one.command(PoolVerdict(RequestId(1), True))
+
+    run(main())
+
+
+def test_reasons_print_for_people() -> None:
+    """A reason names its code, its channel and the detail."""
+    reason = Reason(ReasonCode.CHANNEL_MSG_UNEXPECTED, ChannelId.SNARK, "no permission")
+    assert str(reason) == "CHANNEL_MSG_UNEXPECTED on SNARK: no permission"

@@ -1,0 +1,213 @@
+"""What this project takes from aioquic's inside, hook by hook. A failure here names the hook that a version of aioquic broke."""
+
+from __future__ import annotations
+
+import pytest
+from aioquic import tls
+from aioquic.buffer import Buffer
+from aioquic.quic.connection import QuicConnection
+from aioquic.quic.packet import QuicErrorCode, pull_quic_transport_parameters
+from aioquic.quic.stream import QuicStreamReceiver
+
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.ids import ChannelId, StreamId
+from mina_p2p.transport import ChannelsMessageReceived, ConnectionHelloReceived, ConnectionIncomingReceived
+from mina_p2p_effects.transports.quic import aioquic_hooks
+from mina_p2p_effects.transports.quic.aioquic_hooks import EndingKind, missing_hooks
+from mina_p2p_effects.transports.quic.config import QuicConfig
+from quic.pairs import ALICE, BOB, CAROL, Listener, StockServer, World, attacked, connected, dialer, profile, stock_client
+from quic.test_certificate import build
+
+
+def test_every_private_name_exists():
+    """If this fails, its message is the list of what the installed aioquic renamed or dropped."""
+    assert missing_hooks() == []
+
+
+@pytest.mark.parametrize("name", ["_write_stream_limits", "_handle_ack_frame", "_get_or_create_stream"])
+def test_a_missing_method_is_named(monkeypatch, name):
+    """`missing_hooks` is what says so to a user, before anything is sent."""
+    monkeypatch.delattr(QuicConnection, name)
+    assert missing_hooks() == [f"QuicConnection.{name}"]
+
+
+def test_the_server_asks_for_a_certificate():
+    """Hook: tls.Context._request_client_certificate. A stock client is asked, and a stock server does not ask."""
+    attacker, listening = stock_client(CAROL), Listener(profile(BOB))
+    world = World(attacker, listening)
+    world.run(lambda: bool(listening.heard(ConnectionIncomingReceived)))
+    assert attacker.quic.tls._certificate_request is not None
+    assert listening.heard(ConnectionIncomingReceived)[0].peer_id == CAROL.peer_id
+
+
+def test_both_sides_judge_inside_the_handshake():
+    """Hooks: tls.Context._client/_server_handle_certificate_verify. The judge sees DER and ALPN; refusal is a TLS alert."""
+    seen = []
+    dialing, listening = dialer(profile(ALICE)), Listener(profile(BOB))
+    judge = dialing.connection.quic._judge
+    dialing.connection.quic._judge = lambda chain, alpn: (seen.append((chain, alpn)), judge(chain, alpn))
+    world = World(dialing, listening)
+    world.run(lambda: bool(dialing.heard(ConnectionHelloReceived)))
+    ((chain, alpn),) = seen
+    assert [type(each) for each in chain] == [bytes]
+    assert alpn == listening.profile.alpn
+    assert dialing.connection.quic.is_judged
+    assert listening.connection.quic.is_judged
+
+
+def test_an_alert_of_ours_reaches_the_peer():
+    """Hook: an exception derived from tls.Alert closes with CRYPTO_ERROR + alert."""
+    attacker, listening = stock_client(None, own=build(CAROL, fault="signature")), Listener(profile(BOB))
+    world = World(attacker, listening)
+    world.run(lambda: attacker.ended is not None)
+    assert attacker.ended.error_code == QuicErrorCode.CRYPTO_ERROR + tls.AlertDescription.bad_certificate
+
+
+def test_only_one_key_share_is_offered():
+    """Hook: tls.Context._supported_groups. X25519 alone."""
+    server = StockServer(build(BOB))
+    dialing = dialer(profile(ALICE))
+    World(dialing, server).exchange()
+    context = dialing.connection.quic.tls
+    assert context._x25519_private_key is not None
+    assert context._ec_private_keys == []
+
+
+@pytest.mark.parametrize("ours_dials", [True, False])
+def test_the_transport_parameters_are_the_mappings(ours_dials):
+    """Hooks: _local_max_* and _serialize_transport_parameters. No credit for answers, one constant for requests, no stream but the control stream."""
+    if ours_dials:
+        stock = StockServer(build(BOB))
+        world = World(dialer(profile(ALICE)), stock)
+        world.run(lambda: stock.quic is not None and stock.quic._handshake_complete)
+    else:
+        _, stock, _ = attacked()
+    quic = stock.quic
+    assert quic._remote_max_data == (1 << 62) - 1
+    assert quic._remote_max_stream_data_bidi_local == 0
+    assert quic._remote_max_stream_data_bidi_remote == QuicConfig().request_bytes_max + 8
+    assert quic._remote_max_stream_data_uni == 0
+    assert quic._remote_max_streams_uni == 0
+    raw = next(data for kind, data in quic.tls.received_extensions if kind == tls.ExtensionType.QUIC_TRANSPORT_PARAMETERS)
+    parameters = pull_quic_transport_parameters(Buffer(data=raw))
+    assert parameters.max_udp_payload_size == 1472
+    assert parameters.initial_max_streams_bidi == (0 if ours_dials else 1)
+    assert not parameters.disable_active_migration
+
+
+def test_windows_do_not_grow_by_arrival():
+    """Hook: _write_stream_limits. What arrived and was not consumed moves no window."""
+    world, attacker, listening = attacked()
+    listening.connection.request(ChannelId.RPC, StreamId(1), b"?", 1 << 20, 1 << 20)
+    world.quiet()
+    window = QuicConfig().answer_window_bytes
+    assert attacker.quic._streams[1].max_stream_data_remote == window
+    attacker.send_stream(1, 1, bytes(1000), world.now)  # out of order: arrived, not consumable
+    world.quiet()
+    assert attacker.quic._streams[1].max_stream_data_remote == window
+
+
+def test_a_lost_grant_is_repeated():
+    """Hook: _on_max_stream_data_delivery. A MAX_STREAM_DATA frame that is lost comes again."""
+    world, dialing, listening = connected()
+    world.passes = lambda sender, data: False
+    dialing.connection.request(ChannelId.RPC, StreamId(4), b"?", 100, 100)
+    world.exchange()
+    world.passes = lambda sender, data: True
+    world.run(lambda: bool(listening.heard(ChannelsMessageReceived)))
+    world.quiet()
+    assert listening.connection.quic._streams[4].max_stream_data_remote == 100
+
+
+def test_a_lost_stream_limit_is_repeated():
+    """Hook: _on_connection_limit_delivery. A MAX_STREAMS frame that is lost comes again."""
+    dialing, listening = dialer(profile(ALICE)), Listener(profile(BOB), peer_streams=3)
+    world = World(dialing, listening)
+    world.run(lambda: bool(listening.heard(ConnectionHelloReceived)))
+    world.passes = lambda sender, data: False
+    world.exchange()
+    world.passes = lambda sender, data: True
+    world.run(lambda: dialing.connection.quic._remote_max_streams_bidi == 4)
+
+
+def test_early_data_is_not_allocated():
+    """Hook: QuicStream.receiver. The receiver of every stream is ours, so that a gap costs nothing."""
+    world, attacker, listening = attacked()
+    attacker.send_stream(4, 16_000, b"x", world.now)
+    world.exchange()
+    receivers = [stream.receiver for stream in listening.connection.quic._streams.values()]
+    assert len(receivers) == 2
+    assert all(type(receiver) is aioquic_hooks._GaplessReceiver for receiver in receivers)
+    assert all(isinstance(receiver, QuicStreamReceiver) and not receiver._buffer for receiver in receivers)
+
+
+def test_a_close_is_known_in_the_datagram_that_carries_it():
+    """Hooks: _close_event and _state. aioquic's own event comes only after the draining period."""
+    world, dialing, listening = connected()
+    dialing.connection.close(Reason(ReasonCode.USER_REQUEST))
+    world.exchange()
+    ending = listening.connection.quic.ending()
+    assert ending is not None
+    assert (ending.kind, ending.is_application, ending.code) == (EndingKind.PEER, True, ReasonCode.USER_REQUEST)
+    ending = dialing.connection.quic.ending()
+    assert ending is not None
+    assert ending.kind is EndingKind.LOCAL
+
+
+def test_silence_is_told_apart():
+    """Hook: _state TERMINATED after the idle time-out."""
+    world, dialing, _ = connected(QuicConfig(keep_alive_s=1000, idle_timeout_s=3))
+    world.passes = lambda sender, data: False
+    dialing.connection._keep_alive_at = lambda: None
+    world.run(lambda: dialing.closed_by is not None)
+    ending = dialing.connection.quic.ending()
+    assert ending is not None
+    assert ending.kind is EndingKind.SILENCE
+
+
+def test_a_path_probe_has_its_size_and_costs_no_congestion_window():
+    """Hooks: _flush_builder, _packet_number, packet.in_flight. One datagram of exactly the size asked for, acknowledged as such."""
+    world, dialing, _ = connected(QuicConfig(datagram_probe_bytes=1200))
+    quic = dialing.connection.quic
+    reports = []
+    in_flight = quic._loss.bytes_in_flight
+    ((data, _),) = quic.path_probe(1400, world.now, reports.append)
+    assert len(data) == 1400
+    assert quic._loss.bytes_in_flight == in_flight
+    world.ends[1].receive(data, world.dialer_address, world.now)
+    world.quiet()
+    assert reports == [True]
+    quic.path_probe(1400, world.now, reports.append)
+    window = quic._loss.congestion_window
+    world.quiet(2)
+    assert reports == [True, False]
+    assert quic._loss.congestion_window >= window
+
+
+def test_the_library_logs_nothing(caplog):
+    """Hook: _logger. aioquic warns through a logger that prints where nobody configured logging."""
+    caplog.set_level("DEBUG", "quic")
+    world, dialing, listening = connected()
+    dialing.connection.close(Reason(ReasonCode.USER_REQUEST))
+    world.exchange()
+    assert listening.closed_by
+    names = {type(connection.quic._logger).__name__ for connection in (dialing.connection, listening.connection)}
+    assert names == {"_NoLogger"}
+    assert caplog.records == []
+
+
+def test_a_disposed_connection_holds_nothing():
+    """Hook: the instance's dictionary. Reference cycles are gone before the collector runs."""
+    _, dialing, _ = connected()
+    dialing.connection.quic.dispose()
+    assert vars(dialing.connection.quic) == {}
+
+
+def test_handshake_buffers_are_released():
+    """Hook: _crypto_buffers. An idle connection keeps no TLS output buffer, and post-handshake messages still work."""
+    world, dialing, listening = connected()
+    assert dialing.connection.quic._crypto_buffers == {}
+    assert listening.connection.quic._crypto_buffers == {}
+    dialing.connection.quic.request_key_update()
+    dialing.connection.request(ChannelId.RPC, StreamId(4), b"after the update", 10, 10)
+    world.run(lambda: bool(listening.heard(ChannelsMessageReceived)))
