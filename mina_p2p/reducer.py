@@ -44,9 +44,6 @@ from mina_p2p.transport import (
     TransportListening,
 )
 
-MACHINE_NAME = "mina_p2p"
-"""By which logs name this machine."""
-
 STEPS_MAX_BASE = 20_000
 STEPS_MAX_PER_BYTE = 4
 """A byte of input can make so many steps at most: the smallest listed address takes more bytes than steps."""

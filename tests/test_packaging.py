@@ -101,5 +101,5 @@ def test_the_changelog_begins_with_this_version():
     if not changelog.is_file():
         pytest.skip("no CHANGELOG.md yet")
     versions = re.findall(r"^## \[?v?(\d+\.\d+\.\d+)", changelog.read_text(), re.MULTILINE)
-    assert versions[0] == PROJECT["version"]
+    assert versions[:1] == [PROJECT["version"]]
     assert len(set(versions)) == len(versions)

@@ -38,9 +38,10 @@ from mina_p2p.peer.actions import PeerBan, PeerUnban
 from mina_p2p.pool.actions import PoolInsert, PoolRemove, PoolVerdict
 from mina_p2p.pool.announce import snark_info, transaction_info
 from mina_p2p.pool.kinds import KINDS
-from mina_p2p.reducer import MACHINE_NAME, p2p_machine
+from mina_p2p.reducer import p2p_machine
 from mina_p2p.state import P2pState, initial_state
 from mina_p2p.store import Action, Store
+from mina_p2p.trace.machines import SHIPPED_MACHINE
 from mina_p2p_effects.clock import Clock
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.recorder import Recorder
@@ -122,7 +123,7 @@ class Node:
         """
         if self.config.record_to is not None:
             metadata = {"peer_id": str(self.peer_id), "agent": self.config.agent, "python": platform.python_version()}
-            self._recorder = Recorder(self.config.record_to, self.store.machine, MACHINE_NAME, self.store.state, metadata=metadata)
+            self._recorder = Recorder(self.config.record_to, self.store.machine, SHIPPED_MACHINE.name, self.store.state, metadata=metadata)
             self._recorder.attach(self.store)
         try:
             await self._runtime.start()

@@ -137,15 +137,16 @@ class Runtime:
     def _set_timer(self) -> None:
         now = self._clock.now()
         at = None if self._is_stopped or self._failure is not None else next_wake(self.store.state, now)
-        if at == self._wake_at and self._timer is not None:
-            return
         if self._timer is not None:
+            # A timer is never put off: some wake-ups are "a moment from now" after every input, and a
+            # busy node would not get to them. One that comes too early does no harm.
+            if at is not None and self._wake_at is not None and self._wake_at <= at:
+                return
             self._timer.cancel()
             self._timer = None
         self._wake_at = at
         if at is not None:
-            delay = max(0.0, (at - now) / SECOND)
-            self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, (at - now) / SECOND), self._wake)
 
     def _wake(self) -> None:
         self._timer = None

@@ -141,7 +141,8 @@ def annotation_of(name: str) -> Any:
     :raises KeyError: where no type has this name.
     """
     if name.startswith(LIST_OF):
-        return tuple[annotation_of(name.removeprefix(LIST_OF)), ...]
+        item: Any = annotation_of(name.removeprefix(LIST_OF))
+        return tuple.__class_getitem__((item, ...))
     module, _, attribute = TYPE_NAMES[name].rpartition(".")
     return getattr(import_module(module), attribute)
 

@@ -120,11 +120,8 @@ def _continues(behind: ConsensusState, ahead: ConsensusState, rule: Rule) -> boo
     """Whether the chain that is one epoch ahead builds on the checkpoint that the one behind has locked for it."""
     slots_per_epoch = max(1, behind.curr_global_slot_since_hard_fork.slots_per_epoch)
     slot = _slot(behind) % slots_per_epoch
-    if rule is Rule.OCAML:
-        locked = slot + 1 >= slots_per_epoch // 3 * 2
-    else:
-        locked = slot >= slots_per_epoch * 2 // 3
-    return locked and ahead.staking_epoch_data.lock_checkpoint == behind.next_epoch_data.lock_checkpoint
+    seed_is_final = slot + 1 >= slots_per_epoch // 3 * 2 if rule is Rule.OCAML else slot >= slots_per_epoch * 2 // 3
+    return seed_is_final and ahead.staking_epoch_data.lock_checkpoint == behind.next_epoch_data.lock_checkpoint
 
 
 def _projected_density_ocaml(state: ConsensusState, slot: int, network: NetworkConfig) -> int:

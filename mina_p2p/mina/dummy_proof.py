@@ -103,9 +103,11 @@ def _previous_evaluations() -> PreviousEvaluationsAndFt:
         return tuple(one() for _ in range(count))
 
     w, coefficients, z, s = many(15), many(15), one(), many(6)
-    selectors = many(6)
-    optional = (None,) * 8
-    evaluations = AllEvaluations(w, coefficients, z, s, *selectors, *optional, (None,) * 5, *(None,) * 6)
+    generic, poseidon, complete_add, mul, emul, endomul_scalar = many(6)
+    evaluations = AllEvaluations(
+        w, coefficients, z, s, generic, poseidon, complete_add, mul, emul, endomul_scalar,
+        None, None, None, None, None, None, None, None, (None,) * 5, None, None, None, None, None, None,
+    )  # fmt: skip
     return PreviousEvaluationsAndFt(PreviousEvaluations((at_zeta, at_zeta_omega), evaluations), ft_eval1)
 
 

@@ -21,7 +21,7 @@ from mina_p2p.mina.poseidon import HashInput, hash_fields
 from mina_p2p.mina.protocol_state import EpochData, ProtocolState, ProtocolStateBody, Registers
 from mina_p2p.mina.raw import RawBlock, RawSnark, RawUserCommand
 from mina_p2p.mina.snark_work import OneProof, TwoProofs, job_id
-from mina_p2p.mina.zkapp import CallForestItem, ControlNoneGiven, ControlProof, ControlSignature, ZkappCommand
+from mina_p2p.mina.zkapp import CallForestItem, Control, ControlNoneGiven, ControlProof, ControlSignature, ZkappCommand
 from mina_p2p.record import Record, record
 from mina_p2p.wire import codec
 
@@ -85,15 +85,18 @@ def _dummy_forest(forest: tuple[CallForestItem, ...]) -> tuple[CallForestItem, .
 
 def _dummy_tree(item: CallForestItem) -> CallForestItem:
     tree = item.elt
-    match tree.account_update.authorization:
-        case ControlProof():
-            authorization = ControlProof(dummy_transaction_proof())
-        case ControlSignature():
-            authorization = ControlSignature(_DUMMY_SIGNATURE)
-        case ControlNoneGiven() as none:
-            authorization = none
-    update = tree.account_update.replace(authorization=authorization)
+    update = tree.account_update.replace(authorization=_dummy_authorization(tree.account_update.authorization))
     return CallForestItem(tree.replace(account_update=update, calls=_dummy_forest(tree.calls)))
+
+
+def _dummy_authorization(authorization: Control) -> Control:
+    match authorization:
+        case ControlProof():
+            return ControlProof(dummy_transaction_proof())
+        case ControlSignature():
+            return ControlSignature(_DUMMY_SIGNATURE)
+        case ControlNoneGiven():
+            return authorization
 
 
 def state_hash_from_body(previous_state_hash: bytes, body_hash: bytes) -> bytes:

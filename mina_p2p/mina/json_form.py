@@ -17,7 +17,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any, TypeAlias, get_args, get_origin
 
-import attrs
 import cattrs
 
 from mina_p2p.address import Domain, Ipv4, Ipv6, parse_address, parse_host
@@ -26,7 +25,7 @@ from mina_p2p.identity import PeerId
 from mina_p2p.mina import text
 from mina_p2p.mina.basics import SnarkJobId
 from mina_p2p.mina.proof_sexp import proof_from_text, proof_to_text
-from mina_p2p.record import Record
+from mina_p2p.record import Record, field_names, record_fields
 from mina_p2p.wire import codec, notation
 from mina_p2p.wire.dial_options import read_dial_address, read_host
 from mina_p2p.wire.raw import Raw
@@ -109,7 +108,8 @@ def _plain(kind: Any) -> Form:
         if issubclass(kind, Raw):
             return _raw(kind)
         if issubclass(kind, Record):
-            return _record(kind)
+            cls: Any = kind
+            return _record(cls)
         if issubclass(kind, enum.IntEnum):
             return _union([kind], None)
     if kind is bytes:
@@ -284,7 +284,7 @@ def _raw(kind: Any) -> Form:
 @cache
 def _fields(cls: Any) -> tuple[tuple[str, Form], ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
-    return tuple((field.name, form_of(hints[field.name])) for field in attrs.fields(cls))
+    return tuple((field.name, form_of(hints[field.name])) for field in record_fields(cls))
 
 
 @cache
@@ -317,7 +317,7 @@ def _from_object(cls: Any, data: Any) -> Any:
 
 
 def _job_id_text(value: SnarkJobId) -> str:
-    a, b, c, d = (text.LEDGER_HASH.text(getattr(value, field.name)) for field in attrs.fields(SnarkJobId))
+    a, b, c, d = (text.LEDGER_HASH.text(getattr(value, name)) for name in field_names(SnarkJobId))
     return f"{a}_{b}-{c}_{d}"
 
 

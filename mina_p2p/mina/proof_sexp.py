@@ -74,7 +74,7 @@ def _dump(shape: Shape, value: Any) -> Sexp:
         case OptionShape(inner=inner):
             return [] if value is None else [_dump(inner, value)]
         case FixedShape():
-            return b"0x" + value[::-1].hex().upper().encode()
+            return b"0x%064X" % int.from_bytes(value, "little")
         case IntShape():
             return b"%016x" % value
         case ByteShape():

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final, TypeAlias
 from mina_p2p.errors import DecodeError
 from mina_p2p.mina.basics import CompressedPublicKey, StateHash, TextBytes
 from mina_p2p.mina.block import Block
+from mina_p2p.mina.ledger_query import LedgerQuery
 from mina_p2p.mina.pending_coinbase import PendingCoinbase
 from mina_p2p.mina.protocol_state import ConsensusState, ProtocolState
 from mina_p2p.mina.scan_state import ScanState
-from mina_p2p.mina.ledger_query import LedgerQuery
 from mina_p2p.mina.sync_ledger import LedgerAnswer, SparseLedger
 from mina_p2p.mina.text import JsonNumber, Positional, Text, serde
 from mina_p2p.record import Record, record

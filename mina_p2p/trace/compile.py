@@ -167,11 +167,7 @@ class _Compiler:
                 struct.__annotations__[f"f{i}"] = self._hint(shape)
             values = "".join(f", {self._write(shape, f'v.{name}')}" for name, shape in t.fields)
             lines.append(f"def write_{t.tag}(v):\n    return ({t.tag}{values},)\n")
-            values = ", ".join(
-                f"{keyword}{self._read(shape, f's.f{i}')}"
-                for i, (keyword, (_, shape)) in enumerate(zip(_keywords(t.cls), t.fields, strict=True))
-            )
-            lines.append(f"def read_{t.tag}(s):\n    return C{t.tag}({values})\n")
+            lines.append(f"def read_{t.tag}(s):\n    return C{t.tag}({self._arguments(t)})\n")
         lines += self._helpers
         lines.append(_ANY)
         writers = ", ".join(f"C{t.tag}: write_{t.tag}" for t in self._types if not _has_arguments(t))
@@ -179,6 +175,17 @@ class _Compiler:
         lines.append(f"W = {{{writers}}}\nR = {{{readers}}}\ndef functions():\n    return W, R\n")
         write, read = compile_function("functions", "".join(lines), self._scope, label)()
         return Functions(write, self._structs, read)
+
+    def _arguments(self, t: RecordType) -> str:
+        positional: list[str] = []
+        keyword: list[str] = []
+        for i, (field, (_, shape)) in enumerate(zip(record_fields(t.cls), t.fields, strict=True)):
+            value = self._read(shape, f"s.f{i}")
+            if field.kw_only:
+                keyword.append(f"{field.alias or field.name}={value}")
+            else:
+                positional.append(value)
+        return ", ".join(positional + keyword)
 
     # What msgspec shall accept.
 
@@ -417,7 +424,3 @@ def _first(cls: type[enum.Enum]) -> enum.Enum:
 def _has_arguments(found: RecordType) -> bool:
     return found.name.endswith("]")
 
-
-def _keywords(cls: Any) -> list[str]:
-    """What stands before each value in a call of the constructor: nothing, or the keyword it must have."""
-    return [f"{field.alias or field.name}=" if field.kw_only else "" for field in record_fields(cls)]

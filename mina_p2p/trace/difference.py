@@ -39,20 +39,25 @@ def differences(left: Any, right: Any, path: str = "") -> Iterator[Difference]:
     """
     if left is right:
         return
-    if type(left) is not type(right):
-        yield Difference(path, left, right)
-    elif isinstance(left, Record):
+    if isinstance(left, Record) and type(left) is type(right):
         for name in field_names(type(left)):
             yield from differences(getattr(left, name), getattr(right, name), f"{path}.{name}" if path else name)
-    elif isinstance(left, Table):
+    elif isinstance(left, Table) and isinstance(right, Table):
         mine, theirs = cast("Table[int, Any]", left), cast("Table[int, Any]", right)
         for key in sorted({*mine, *theirs}):
             yield from differences(mine.get(key, ABSENT), theirs.get(key, ABSENT), f"{path}[{key}]")
-    elif isinstance(left, tuple):
+    elif isinstance(left, tuple) and isinstance(right, tuple):
         for place, (mine_at, theirs_at) in _places(left, right):
             yield from differences(mine_at, theirs_at, f"{path}[{place}]")
-    elif left != right and not (left != left and right != right):  # noqa: PLR0124 - not a number equals nothing
+    elif not _is_same(left, right):
         yield Difference(path, left, right)
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    """Whether two values are one in a log: ``PeerId`` and bytes are where bytes were declared, ``True`` and 1 are not."""
+    if left != right:
+        return isinstance(left, float) and left != left and right != right  # noqa: PLR0124 - not a number equals nothing
+    return isinstance(left, bool) == isinstance(right, bool)
 
 
 def _places(left: Any, right: Any) -> Iterator[tuple[int, tuple[Any, Any]]]:

@@ -86,3 +86,13 @@ def machine_named(name: str) -> RegisteredMachine:
         known = ", ".join(sorted(_machines)) or "none"
         raise LogError(LogFault.MACHINE, f"{name!r}; registered: {known}. Register it with mina_p2p.trace.register_machine")
     return found
+
+
+def _shipped_machine() -> Machine[Any]:
+    from mina_p2p.reducer import p2p_machine  # noqa: PLC0415 - the log format does not need the node's slices
+
+    return p2p_machine()
+
+
+SHIPPED_MACHINE = register_machine("mina_p2p", _shipped_machine)
+"""The machine of a node of this library."""

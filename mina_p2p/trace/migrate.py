@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec.msgpack import Ext
 
-from mina_p2p.record import Record, record
+from mina_p2p.record import Record, record, record_fields
 from mina_p2p.table import Table
 from mina_p2p.trace.chunks import ChunkKind
 from mina_p2p.trace.compile import EXT_BYTES, EXT_INT, EXT_TEXT, narrow
@@ -131,7 +131,8 @@ class Upgrade:
         cls = self._classes.get(name)
         if cls is None:
             raise LogError(LogFault.SCHEMA, f"there is no class {name} any more; migrate it to another")
-        return cls(**{field.lstrip("_"): value for field, value in found.items()})
+        parameters = {field.name: field.alias or field.name for field in record_fields(cls)}
+        return cls(**{parameters.get(field, field): value for field, value in found.items()})
 
     def _value(self, form: Any, raw: Any) -> Any:
         """What a form of the header makes of a raw value; the result is checked when it is encoded again."""

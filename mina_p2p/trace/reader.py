@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Protocol, TypeAlias
 
 from mina_p2p.record import Record, record
-from mina_p2p.trace.chunks import HEAD_LENGTH, MAGIC, ChunkKind, Head, OpenChunk, open_payload, parse_head
+from mina_p2p.trace.chunks import HEAD_LENGTH, MAGIC, ChunkKind, Head, open_payload, parse_head
 from mina_p2p.trace.errors import BadChunk, Gap, LogError, LogFault, TornTail
 from mina_p2p.trace.migrate import Upgrade
 from mina_p2p.trace.records import (
@@ -177,9 +177,9 @@ class Reader:
         index = Index([], [], [], [], [])
         walker = Reader(self._source)
         while (found := walker._next(follow=False, heads_only=True)) is not None:
-            if isinstance(found, Chunk) and found.head.kind in ChunkKind:
+            if isinstance(found, Chunk):
                 head = found.head
-                index.add(OpenChunk(ChunkKind(head.kind), head.first_id, head.first_time, ()), head.offset)
+                index.add(head.kind, head.offset, head.first_id, head.first_time)
         return index
 
     def _next(self, *, follow: bool, heads_only: bool) -> Chunk | BadChunk | TornTail | None:

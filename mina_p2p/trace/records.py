@@ -238,13 +238,13 @@ class Index(msgspec.Struct, frozen=True):
     tags: list[bytes]
     """Which kinds of actions are in each chunk of records: bit ``tag % 8`` of byte ``tag // 8``."""
 
-    def add(self, chunk: OpenChunk, offset: int) -> None:
+    def add(self, kind: int, offset: int, first_id: int, first_time: int, tags: tuple[int, ...] = ()) -> None:
         """Note a chunk and where it begins."""
-        self.kinds.append(chunk.kind)
+        self.kinds.append(kind)
         self.offsets.append(offset)
-        self.first_ids.append(chunk.first_id)
-        self.first_times.append(chunk.first_time)
-        bits = sum(1 << tag for tag in chunk.tags)
+        self.first_ids.append(first_id)
+        self.first_times.append(first_time)
+        bits = sum(1 << tag for tag in tags)
         self.tags.append(bits.to_bytes((bits.bit_length() + 7) // 8, "little"))
 
     def remove_last(self) -> None:

@@ -253,7 +253,7 @@ class Tape:
         :raises LogError: ``UNWRITABLE`` for a chunk beyond the limit of the format; nothing follows then.
         """
         sealed = seal(chunk, self._schema, None if chunk.kind is ChunkKind.FOOTER else self._level)
-        self._index.add(chunk, self.length)
+        self._index.add(chunk.kind, self.length, chunk.first_id, chunk.first_time, chunk.tags)
         self._counts.append((chunk.inputs, chunk.actions, chunk.missed))
         if chunk.kind is ChunkKind.STATE:
             self._last = chunk.first_id, chunk.first_time, hash_of_encoded(chunk.parts[0])

@@ -37,8 +37,8 @@ class Codec(Generic[T]):
 
     def __init__(self, kind: Any, label: str) -> None:
         self._kind = kind
-        self._read: Any = self._compile_read
-        self._write: Any = self._compile_write
+        self._read: Any = None
+        self._write: Any = None
         self.label = label
 
     def __repr__(self) -> str:
@@ -61,9 +61,10 @@ class Codec(Generic[T]):
 
         :raises DecodeError: where no value stands there.
         """
+        read = self._read or self._compile_read()
         failure: tuple[Any, str]
         try:
-            value, end = self._read(data, offset, len(data), 0)
+            value, end = read(data, offset, len(data), 0)
         except Malformed as error:
             failure = error.__traceback__, str(error)
         except (IndexError, struct_error) as error:
@@ -75,7 +76,8 @@ class Codec(Generic[T]):
 
     def read(self, data: bytes, offset: int) -> tuple[T, int]:
         """`decode_from` for functions of a `Custom`: failures are those that a reader may raise."""
-        made: tuple[T, int] = self._read(data, offset, len(data), 0)
+        read = self._read or self._compile_read()
+        made: tuple[T, int] = read(data, offset, len(data), 0)
         return made
 
     def encode(self, value: T) -> bytes:
@@ -83,9 +85,10 @@ class Codec(Generic[T]):
 
         :raises EncodeError: where a field can not be written.
         """
+        write = self._write or self._compile_write()
         pieces: list[bytes] = []
         try:
-            self._write(value, pieces.append)
+            write(value, pieces.append)
             return b"".join(pieces)
         except (ValueError, TypeError, AttributeError, OverflowError, struct_error) as error:
             path, _ = locate(error.__traceback__, 0)
@@ -99,13 +102,13 @@ class Codec(Generic[T]):
         made: Shape = import_module("mina_p2p.wire.shapes").shape_of(self._kind)
         return made
 
-    def _compile_read(self, data: bytes, offset: int, end: int, depth: int) -> Any:
+    def _compile_read(self) -> Any:
         self._read = _compiler("read").reader(self.shape(), self.label)
-        return self._read(data, offset, end, depth)
+        return self._read
 
-    def _compile_write(self, value: T, append: Any) -> None:
+    def _compile_write(self) -> Any:
         self._write = _compiler("write").writer(self.shape(), self.label)
-        self._write(value, append)
+        return self._write
 
 
 def _compiler(direction: str) -> Any:

@@ -240,9 +240,11 @@ def _irregular(shape: Shape) -> Skipper:
         case ListShape(inner=inner, limit=None):
             return _items(_sequence([inner]), max(1, size_min(inner)))
         case OptionShape(inner=inner, some_tag=some_tag):
-            return _choice({some_tag: _sequence([inner]), 1 - some_tag: _nothing})
-        case VariantShape(polymorphic=False, constructors=constructors):
-            return _choice({c.tag: _nothing if c.member is not None else _sequence([RecordShape(c.cls)]) for c in constructors})
+            return _choice({bytes([some_tag]): _sequence([inner]), bytes([1 - some_tag]): _nothing}, 1)
+        case VariantShape(polymorphic=polymorphic, constructors=constructors):
+            size = 4 if polymorphic else 1
+            bodies = [_nothing if c.member is not None else _sequence([RecordShape(c.cls)]) for c in constructors]
+            return _choice({c.tag.to_bytes(size, "little"): body for c, body in zip(constructors, bodies, strict=True)}, size)
         case RecordShape(cls=cls):
             return _recursive(cls)
         case _:
@@ -279,10 +281,10 @@ def _items(item: Skipper, least: int) -> Skipper:
     return skip_items
 
 
-def _choice(alternatives: dict[int, Skipper]) -> Skipper:
+def _choice(alternatives: dict[bytes, Skipper], size: int) -> Skipper:
     def skip_choice(data: bytes, offset: int, depth: int) -> int:
-        chosen = alternatives.get(data[offset]) if offset < len(data) else None
-        return -1 if chosen is None else chosen(data, offset + 1, depth)
+        chosen = alternatives.get(data[offset : offset + size])
+        return -1 if chosen is None else chosen(data, offset + size, depth)
 
     return skip_choice
 

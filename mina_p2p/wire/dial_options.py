@@ -71,7 +71,7 @@ def read_host(data: bytes, offset: int) -> tuple[Host, int]:
     if tag == 2:
         segments, end = _read_run(data, offset + 1, 8, 0xFFFF)
         return Ipv6(pack(">8H", *segments)), end
-    _refuse_tag("host", tag)
+    return _refuse_tag("host", tag)
 
 
 def write_host(value: Host) -> bytes:

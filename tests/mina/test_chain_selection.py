@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from support.vectors import vectors_path, vectors_root
 
 from mina_p2p.mina import text
+from mina_p2p.mina.basics import CompressedPublicKey
 from mina_p2p.mina.chain_selection import Decision, Reason, Rule, is_short_range, relative_densities, select_chain
 from mina_p2p.mina.network import DEVNET, MAINNET
-from mina_p2p.mina.protocol_state import ConsensusState, EpochData, EpochLedger, ConsensusGlobalSlot
-from mina_p2p.mina.basics import CompressedPublicKey
+from mina_p2p.mina.protocol_state import ConsensusGlobalSlot, ConsensusState, EpochData, EpochLedger
 
 ZERO = bytes(32)
 KEY = CompressedPublicKey(ZERO, is_odd=False)

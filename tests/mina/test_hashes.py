@@ -16,7 +16,7 @@ from mina_p2p.mina import hashes, text
 from mina_p2p.mina.block import Block, BlockBody
 from mina_p2p.mina.dummy_proof import dummy_transaction_proof
 from mina_p2p.mina.field import FP_MODULUS
-from mina_p2p.mina.poseidon import Poseidon, hash_fields, pack, poseidon, HashInput
+from mina_p2p.mina.poseidon import HashInput, Poseidon, hash_fields, pack, poseidon
 from mina_p2p.mina.protocol_state import ProtocolState
 from mina_p2p.mina.raw import RawBlock, RawSnark
 from mina_p2p.mina.snark_work import Snark, job_id
@@ -143,7 +143,7 @@ def test_cheaper_snark_is_the_greater_one() -> None:
 @pytest.mark.parametrize("text_form", ["", "a_b-c", "a_b_c_d", "a-b-c-d", "a_b-c_d"])
 def test_malformed_job_id_is_refused(text_form: str) -> None:
     """A job id has four ledger hashes."""
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(Exception, match=r"."):
         hashes.parse_snark_job_id(text_form)
 
 

@@ -84,6 +84,14 @@ class Lab:
         self._peer_streams: dict[ConnectionId, int] = {}
         self._handles = 0
 
+    @classmethod
+    def of_state(cls, other: Lab) -> Lab:
+        """A second lab that goes on from where another is."""
+        lab = cls(other.machine)
+        lab.now, lab.state, lab.all = other.now, other.state, [*other.all]
+        lab._peer_streams, lab._handles = {**other._peer_streams}, other._handles
+        return lab
+
     # --- input ----------------------------------------------------------------------------
 
     def feed(self, action: Any) -> Lab:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.ids import SECOND, ConnectionId
 from mina_p2p.record import Record, record
 from mina_p2p.reducer import p2p_machine
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt
+
+CID = ConnectionId(1)
+"""The connection that the tables are about."""
+GONE = ConnectionId(99)
+WHY = Reason(ReasonCode.USER_REQUEST)
+LATE = 1_000 * SECOND
+"""After every deadline."""
 
 REFUSED = "-"
 NOTHING = "nothing"

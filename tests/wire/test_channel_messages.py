@@ -47,8 +47,8 @@ from mina_p2p.channels.transaction.messages import (
 )
 from mina_p2p.identity import PeerId
 from mina_p2p.mina.basics import CompressedPublicKey, SnarkJobId
-from mina_p2p.mina.raw import RawBlock, RawLedgerAnswer
 from mina_p2p.mina.ledger_query import MerkleAddress, NumAccounts, WhatContents
+from mina_p2p.mina.raw import RawBlock, RawLedgerAnswer
 from mina_p2p.wire import DecodeError, EncodeError, codec, encode_frame
 from mina_p2p.wire.dial_options import WireDialAddress
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module, metadata
 
 from mina_p2p.errors import MinaP2pError
 
-COMMANDS = ("demo", "replay", "inspect", "key")
-"""Each a module of this package with ``add_arguments(parser)``, ``run(arguments) -> exit code`` and a docstring that is its help."""
+COMMANDS = {
+    "demo": "mina_p2p_effects.cli.demo_command",
+    "replay": "mina_p2p_effects.cli.replay_command",
+    "inspect": "mina_p2p_effects.inspect",
+    "key": "mina_p2p_effects.cli.key_command",
+}
+"""Each a module with ``add_arguments(parser)``, ``run(arguments) -> exit code`` and a docstring that is its help."""
 
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def parser(names: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The parser of some commands, by default all; only their modules are loaded."""
     top = argparse.ArgumentParser(
         prog="mina-p2p",
         description="A peer-to-peer node for the Mina network as a pure state machine: run it, record it, replay it.",
@@ -26,8 +31,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"mina-p2p {metadata.version('mina-p2p')}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        module = import_module(f"{__name__}.{name}_command")
+    for name in names:
+        module = import_module(COMMANDS[name])
         text: str = module.__doc__ or ""
         summary = text.strip().splitlines()[0].rstrip(".")
         command = commands.add_parser(name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -41,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :returns: its exit code.
     """
-    parsed = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    known = given[:1] if given and given[0] in COMMANDS else COMMANDS
+    parsed = parser(known).parse_args(given)
     try:
         code: int = parsed.run(parsed)
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mina_p2p.errors import CallerError
 from mina_p2p_effects.cli.demo.parent import DemoOptions, Outcome, run_demo
 from mina_p2p_effects.cli.demo.report import LiveProgress, Progress, SilentProgress, outcome_json, print_outcome
 
@@ -53,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="mina-p2p-demo-") as temporary:
         record_dir: Path = arguments.record if arguments.record is not None else Path(temporary)
         record_dir.mkdir(parents=True, exist_ok=True)
+        if next(record_dir.glob("*.log"), None) is not None:
+            raise CallerError(f"{record_dir} holds logs already; choose another directory for --record")
         if not arguments.json:
             console.print(f"seed {seed}; run again with --seed {seed} for the same keys and data")
         options = DemoOptions(arguments.nodes, seed, arguments.timeout, record_dir, arguments.blocks, arguments.transactions)

@@ -29,7 +29,9 @@ FILE_SIZE_MAX = 512 * 1024 * 1024
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", metavar="FILE", type=Path, help="wire bytes; - for standard input")
-    parser.add_argument("--type", metavar="NAME", dest="type_name", help='the type, or "list of NAME"; found by trying where it is left out')
+    parser.add_argument(
+        "--type", metavar="NAME", dest="type_name", help='the type, or "list of NAME"; found by trying where it is left out'
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a tree")
     parser.add_argument("--depth", type=int, default=4, metavar="N", help="levels of the tree that are shown (default: %(default)s)")
 

@@ -7,9 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, cast
-
-import attrs
+from typing import Any
 
 from mina_p2p.errors import DecodeError, MinaP2pError
 from mina_p2p.mina import hashes, text
@@ -21,7 +19,7 @@ from mina_p2p.mina.protocol_state import ProtocolState
 from mina_p2p.mina.raw import RawUserCommand
 from mina_p2p.mina.rpc import RPC_METHODS, Query, Response, RpcMethod, response_value
 from mina_p2p.mina.zkapp import ZkappCommand
-from mina_p2p.record import Record, record
+from mina_p2p.record import Record, field_names, record
 from mina_p2p.wire import Raw, codec, write_nat0
 
 GUESSES = (
@@ -168,7 +166,7 @@ def _open(value: Any) -> None:
     """Decode every part that would stay bytes, so that what is wrong in it shows."""
     for part in _walk(value):
         if isinstance(part, Raw):
-            _ = cast("Any", part).value
+            _ = part.value
 
 
 def _walk(value: Any) -> Iterator[Any]:
@@ -177,11 +175,11 @@ def _walk(value: Any) -> Iterator[Any]:
         part = todo.pop()
         yield part
         if isinstance(part, Raw):
-            todo.append(cast("Any", part).value)
+            todo.append(part.value)
         elif isinstance(part, tuple):
-            todo.extend(reversed(cast("tuple[Any, ...]", part)))
+            todo.extend(reversed(part))
         elif isinstance(part, Record):
-            todo.extend(getattr(part, field.name) for field in reversed(attrs.fields(type(part))))
+            todo.extend(getattr(part, name) for name in reversed(field_names(type(part))))
 
 
 def _hashes(value: Any) -> dict[str, Any]:
@@ -194,18 +192,16 @@ def _hashes(value: Any) -> dict[str, Any]:
             made["body_reference"] = hashes.body_reference(part).hex()
         if isinstance(part, RawUserCommand):
             commands.append(part)
-    for item in cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,):
-        if isinstance(item, SignedCommand | ZkappCommand):
-            commands.append(RawUserCommand.of(item))
+    items: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
+    commands.extend(RawUserCommand.of(item) for item in items if isinstance(item, SignedCommand | ZkappCommand))
     if commands or "body_reference" in made:
         made["transaction_hashes"] = [hashes.transaction_id_text(hashes.transaction_hash(command)) for command in commands]
     return made
 
 
 def _state_hash(part: Block | BlockHeader | ProtocolState) -> dict[str, str]:
-    match part:
-        case Block(header=BlockHeader(protocol_state=state)) | BlockHeader(protocol_state=state) | (ProtocolState() as state):
-            pass
+    header = part.header if isinstance(part, Block) else part
+    state = header.protocol_state if isinstance(header, BlockHeader) else header
     try:
         return {"state_hash": text.STATE_HASH.text(hashes.state_hash(state))}
     except ValueError as error:

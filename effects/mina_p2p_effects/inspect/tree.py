@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, cast
-
-import attrs
+from typing import Any
 
 from mina_p2p.mina.json_form import form_of
-from mina_p2p.record import Record
+from mina_p2p.record import Record, field_names
 from mina_p2p.wire import Raw, codec
 from mina_p2p_effects.inspect.inspection import Inspection
 
@@ -31,10 +29,9 @@ def render(found: Inspection, depth_max: int) -> str:
 
 def _lines(name: str, value: Any, depth: int, indent: str) -> Iterator[str]:
     if isinstance(value, Raw):
-        raw = cast("Raw[Any]", value)
-        yield f"{indent}{name} ({len(raw)} bytes)"
+        yield f"{indent}{name} ({len(value)} bytes)"
         if depth > 0:
-            yield from _parts(raw.value, depth - 1, indent + "  ")
+            yield from _parts(value.value, depth - 1, indent + "  ")
         return
     size = f" ({len(codec(type(value)).encode(value))} bytes)" if isinstance(value, Record) else ""
     if depth <= 0 or not isinstance(value, Record | tuple) or not value:
@@ -46,7 +43,7 @@ def _lines(name: str, value: Any, depth: int, indent: str) -> Iterator[str]:
 
 def _parts(value: Any, depth: int, indent: str) -> Iterator[str]:
     if isinstance(value, tuple):
-        items = cast("tuple[Any, ...]", value)
+        items: tuple[Any, ...] = value
         for i, item in enumerate(items[:ITEMS_MAX]):
             yield from _lines(f"[{i}] {type(item).__name__}", item, depth, indent)
         if len(items) > ITEMS_MAX:
@@ -55,8 +52,8 @@ def _parts(value: Any, depth: int, indent: str) -> Iterator[str]:
     if not isinstance(value, Record):
         yield f"{indent}{_short(value)}"
         return
-    for field in attrs.fields(type(value)):
-        yield from _lines(field.name, getattr(value, field.name), depth, indent)
+    for name in field_names(type(value)):
+        yield from _lines(name, getattr(value, name), depth, indent)
 
 
 def _short(value: Any) -> str:
@@ -64,7 +61,7 @@ def _short(value: Any) -> str:
         text = value[::-1].hex() if len(value) == 32 else value.hex()
         return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}… ({len(value)} bytes)"
     if isinstance(value, tuple):
-        return f"{len(cast('tuple[Any, ...]', value))} items"
+        return f"{len(value)} items"
     if isinstance(value, Record):
         shown = json.dumps(form_of(type(value))[0](value))
         return shown if len(shown) <= _WIDTH else f"{type(value).__name__} …"

@@ -45,7 +45,7 @@ class DemoNode:
                 host="127.0.0.1",
                 port=0,
                 initial_peers=initial,
-                limits=Limits(peers_max=max(2 * assignment.nodes_count, 4), peers_min=assignment.nodes_count),
+                limits=Limits(peers_max=2 * assignment.nodes_count, peers_min=assignment.peers_wanted),
                 seed=assignment.seed,
                 agent=f"demo-{assignment.number}",
                 are_private_addresses_allowed=True,
@@ -54,7 +54,6 @@ class DemoNode:
         )
         self._meter = Meter(self._node.store)
         self._best_tip: RawBlock | None = None
-        self._final: dict[str, Any] = {}
 
     async def run(self, commands: asyncio.StreamReader) -> None:
         """Until told to stop, or until the parent is gone."""
@@ -70,8 +69,7 @@ class DemoNode:
                 for task in (software, reporting, stopped):
                     task.cancel()
                 await asyncio.gather(software, reporting, stopped, return_exceptions=True)
-                self._final = self._summary()
-        _report({"event": "stopped", **self._final})
+        _report({"event": "stopped", **attrs.asdict(self._meter.totals)})
 
     def _give(self, share: Share) -> None:
         for transaction in share.transactions:
@@ -109,18 +107,15 @@ class DemoNode:
     def _progress(self) -> dict[str, Any]:
         state = self._node.state
         best_tip = state.best_tips.own
+        ready = [connection for cid, connection in state.connections.table.items() if state.connections.ready(cid) is not None]
         return {
-            "peers": sorted(str(c.peer_id) for cid, c in state.connections.table.items() if state.connections.ready(cid) is not None),
+            "peers": sorted(str(connection.peer_id) for connection in ready),
+            "dialled": sorted(str(connection.peer_id) for connection in ready if not connection.is_incoming),
             "transactions": len(state.pools.of(ChannelId.TRANSACTION).items),
             "snarks": len(state.pools.of(ChannelId.SNARK).items),
             "commitments": len(state.pools.of(ChannelId.SNARK_JOB_COMMITMENT).items),
             "best_tip": None if best_tip is None else best_tip.state_hash.hex(),
         }
-
-    def _summary(self) -> dict[str, Any]:
-        connections = self._node.state.connections
-        dialled = [str(c.peer_id) for cid, c in connections.table.items() if not c.is_incoming and connections.ready(cid) is not None]
-        return {**self._progress(), "dialled": sorted(dialled), **attrs.asdict(self._meter.totals)}
 
 
 def _is_better(candidate: RawBlock, tip: RawBlock) -> bool:

@@ -10,15 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mina_p2p.testing.mina import Generator
-
 from mina_p2p.channels.snark_job_commitment.messages import SnarkJobCommitment
 from mina_p2p.errors import CallerError, DecodeError
 from mina_p2p.mina.block import PreDiffOne, PreDiffTwo
 from mina_p2p.mina.chain_selection import select_chain
+from mina_p2p.mina.commands import UserCommand
 from mina_p2p.mina.hashes import snark_job_id_of, state_hash_of_block, transaction_hash
 from mina_p2p.mina.raw import RawBlock, RawSnark
 from mina_p2p.mina.snark_work import Snark
+from mina_p2p.testing.mina import MinaGenerator
 from mina_p2p.wire import codec, encode
 from mina_p2p_effects.cli.demo.protocol import Share
 
@@ -37,9 +37,9 @@ def shares_of(nodes_count: int, seed: int, blocks_dir: Path | None, transactions
     :returns: what each node starts with, and the block that is best of all.
     :raises CallerError: where a given file holds something else.
     """
-    generator = Generator(seed)
+    generator = MinaGenerator(seed)
     if blocks_dir is None:
-        blocks = generator.chain(nodes_count)
+        blocks = [encode(block) for block in generator.chain(nodes_count)]
         snarks = [encode(generator.snark()) for _ in range(SNARKS_COUNT)]
     else:
         blocks = _read_blocks(blocks_dir)
@@ -49,7 +49,7 @@ def shares_of(nodes_count: int, seed: int, blocks_dir: Path | None, transactions
     elif blocks_dir is not None:
         transactions = list(islice(_commands_of(blocks), TRANSACTIONS_MAX))
     else:
-        transactions = [generator.payment() for _ in range(TRANSACTIONS_COUNT)]
+        transactions = [codec(UserCommand).encode(generator.payment()) for _ in range(TRANSACTIONS_COUNT)]
     commitments = [_commitment_to(snark, number) for number, snark in enumerate(snarks)]
     shares = [
         Share(
@@ -103,7 +103,7 @@ def _read_transactions(path: Path) -> list[bytes]:
 
 def _works_of(blocks: Iterable[bytes]) -> Iterable[bytes]:
     works = (
-        encode(Snark(work.prover, work.fee, work.proofs))
+        encode(Snark(work.value.prover, work.value.fee, work.value.proofs))
         for block in blocks
         for part in _parts_of(block)
         for work in part.completed_works
@@ -112,12 +112,7 @@ def _works_of(blocks: Iterable[bytes]) -> Iterable[bytes]:
 
 
 def _commands_of(blocks: Iterable[bytes]) -> Iterable[bytes]:
-    commands = (
-        bytes(command.data)
-        for block in blocks
-        for part in _parts_of(block)
-        for command in part.commands
-    )
+    commands = (bytes(command.data) for block in blocks for part in _parts_of(block) for command in part.commands)
     return _distinct(commands, transaction_hash)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 import time
@@ -19,7 +20,7 @@ from mina_p2p.identity import ChainId
 from mina_p2p.mina.hashes import state_hash_of_block
 from mina_p2p.prng import Random
 from mina_p2p_effects.cli.demo.data import shares_of
-from mina_p2p_effects.cli.demo.protocol import Assignment, Share
+from mina_p2p_effects.cli.demo.protocol import Assignment, Share, peers_wanted
 from mina_p2p_effects.cli.demo.report import Progress
 from mina_p2p_effects.replay import replay_path, summary
 
@@ -49,7 +50,12 @@ class NodeReport:
     log_path: Path
     peer_id: str = ""
     address: str = ""
-    latest: dict[str, Any] = attrs.field(factory=dict)
+    latest: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    """What it last said of its peers and items."""
+    totals: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    """What it counted, said when it stopped."""
+    is_settled: bool = False
+    """Whether the run is decided; that nodes leave one by one afterwards is nobody's news."""
     is_stopped: bool = False
 
 
@@ -61,6 +67,8 @@ class Goal:
     snarks: int
     commitments: int
     best_tip: str | None
+    peers: int
+    """Connections of every node."""
 
     @classmethod
     def of(cls, shares: list[Share], best_tip: bytes | None) -> Goal:
@@ -70,12 +78,16 @@ class Goal:
             len({item for share in shares for item in share.snarks}),
             len({item for share in shares for item in share.commitments}),
             None if best_tip is None else state_hash_of_block(best_tip).hex(),
+            peers_wanted(len(shares)),
         )
 
     def is_reached(self, nodes: list[NodeReport]) -> bool:
-        """Whether every node has everything and is connected to somebody."""
-        wanted = attrs.asdict(self)
-        return all(node.latest.get("peers") and all(node.latest.get(name) == value for name, value in wanted.items()) for node in nodes)
+        """Whether every node has found its peers and has everything."""
+        return all(len(node.latest.get("peers", ())) >= self.peers and self._is_complete(node) for node in nodes)
+
+    def _is_complete(self, node: NodeReport) -> bool:
+        names = ("transactions", "snarks", "commitments", "best_tip")
+        return all(node.latest.get(name) == getattr(self, name) for name in names)
 
     @property
     def items(self) -> int:
@@ -106,6 +118,8 @@ async def run_demo(options: DemoOptions, progress: Progress) -> Outcome:
         progress.started(goal, nodes)
         converged = await _converged(goal, nodes, changed, options.timeout_s, progress)
         seconds = time.monotonic() - started
+        for node in nodes:
+            node.is_settled = True
     progress.stopped(converged=converged)
     logs = await asyncio.to_thread(replay_path, options.record_dir)
     return Outcome(converged, seconds, goal, nodes, summary(logs))
@@ -176,6 +190,7 @@ async def _start(assignment: Assignment) -> NodeReport:
         sys.executable,
         "-m",
         "mina_p2p_effects.cli.demo.child",
+        str(os.getpid()),  # for people who look at a list of processes
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=LINE_BYTES_MAX,
@@ -200,8 +215,10 @@ async def _read(node: NodeReport, listening: asyncio.Future[None], changed: asyn
             node.address, node.peer_id = report["address"], report["peer_id"]
             if not listening.done():
                 listening.set_result(None)
-        else:
-            node.latest.update(report)
+        elif event == "stopped":
+            node.totals = report
+        elif not node.is_settled:
+            node.latest = report
         changed.set()
     node.is_stopped = True
     if not listening.done():

@@ -39,6 +39,15 @@ class Share:
         )
 
 
+MESH_PEERS_MAX = 8
+"""Connections that every node of a large demo makes; small ones connect everybody with everybody."""
+
+
+def peers_wanted(nodes_count: int) -> int:
+    """How many connections each of so many nodes shall have."""
+    return min(nodes_count - 1, MESH_PEERS_MAX)
+
+
 @attrs.frozen
 class Assignment:
     """The first line a node's process reads."""
@@ -52,6 +61,11 @@ class Assignment:
     initial_peer: str | None
     log_path: str
     share: Share
+
+    @property
+    def peers_wanted(self) -> int:
+        """Connections below which this node looks for more."""
+        return peers_wanted(self.nodes_count)
 
     def to_line(self) -> str:
         """One line of JSON."""

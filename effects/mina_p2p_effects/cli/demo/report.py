@@ -13,7 +13,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from mina_p2p_effects.cli.demo.parent import Goal, NodeReport, Outcome
 
-PEER_ID_CHARS = 8
+PEER_ID_CHARS = 6
 
 
 class Progress(Protocol):
@@ -90,23 +90,23 @@ def print_outcome(console: Console, outcome: Outcome, record_dir: Path, *, is_ke
     def names(peers: list[str]) -> str:
         return " ".join(str(number_of.get(peer, peer[:PEER_ID_CHARS])) for peer in peers) or "-"
 
-    columns = ("node", "peer id", "dialled", "was dialled by", "items", "bytes in", "bytes out", "permissions given", "used", "violations")
-    table = Table(*columns, title="who connected to whom, and what they sent by permission")
+    # Narrow enough for 80 columns.
+    columns = ("node", "id", "dialled", "dialled by", "items", "KB in", "KB out", "permits", "faults")
+    table = Table(*columns, title="who connected to whom, and what they sent by permission", caption="permits: used/given")
     for node in outcome.nodes:
-        latest = node.latest
+        latest, totals = node.latest, node.totals
         dialled: list[str] = latest.get("dialled", [])
         incoming = [peer for peer in latest.get("peers", []) if peer not in dialled]
         table.add_row(
             str(node.number),
-            node.peer_id[:PEER_ID_CHARS] + "…",
+            node.peer_id[:PEER_ID_CHARS],
             names(dialled),
             names(incoming),
-            f"{items_of(node, outcome.goal)} of {outcome.goal.items}",
-            f"{latest.get('bytes_in', 0):,}",
-            f"{latest.get('bytes_out', 0):,}",
-            str(latest.get("permissions_granted", 0)),
-            str(latest.get("permissions_used", 0)),
-            str(latest.get("violations", 0)),
+            f"{items_of(node, outcome.goal)}/{outcome.goal.items}",
+            f"{totals.get('bytes_in', 0) / 1000:,.0f}",
+            f"{totals.get('bytes_out', 0) / 1000:,.0f}",
+            f"{totals.get('permissions_used', 0)}/{totals.get('permissions_granted', 0)}",
+            str(totals.get("violations", 0)),
         )
     console.print(table)
     reached = f"in {outcome.seconds:.1f} s" if outcome.converged else "not within the time given"
@@ -127,18 +127,18 @@ def outcome_json(outcome: Outcome, record_dir: Path) -> str:
     """The object for scripts."""
     nodes: list[dict[str, Any]] = []
     for node in outcome.nodes:
-        latest = node.latest
+        latest, totals = node.latest, node.totals
         nodes.append(
             {
                 "peer_id": node.peer_id,
                 "peers": latest.get("peers", []),
                 "dialled": latest.get("dialled", []),
                 "items": items_of(node, outcome.goal),
-                "bytes_in": latest.get("bytes_in", 0),
-                "bytes_out": latest.get("bytes_out", 0),
-                "permissions_granted": latest.get("permissions_granted", 0),
-                "permissions_used": latest.get("permissions_used", 0),
-                "violations": latest.get("violation_reasons", []),
+                "bytes_in": totals.get("bytes_in", 0),
+                "bytes_out": totals.get("bytes_out", 0),
+                "permissions_granted": totals.get("permissions_granted", 0),
+                "permissions_used": totals.get("permissions_used", 0),
+                "violations": totals.get("violation_reasons", []),
             }
         )
     return json.dumps(

@@ -66,7 +66,7 @@ _TLS_METHODS: Final = (
 _CONNECTION_FIELDS: Final = (
     "_ack_delay", "_close_at", "_close_event", "_crypto_buffers", "_crypto_streams", "_cryptos", "_local_max_data",
     "_local_max_stream_data_bidi_local", "_local_max_stream_data_bidi_remote", "_local_max_stream_data_uni", "_local_max_streams_bidi",
-    "_local_max_streams_uni", "_logger", "_loss", "_max_datagram_size", "_network_paths", "_packet_number", "_peer_cid", "_spaces",
+    "_local_max_streams_uni", "_logger", "_loss", "_max_datagram_size", "_network_paths", "_pacing_at", "_packet_number", "_peer_cid", "_spaces",
     "_spin_bit", "_state", "_streams", "_version",
 )  # fmt: skip
 _TLS_FIELDS: Final = ("_peer_certificate", "_request_client_certificate", "_supported_groups", "alpn_negotiated")
@@ -120,6 +120,7 @@ def missing_hooks() -> list[str]:
     found += [f"QuicStreamSender.{name}" for name in ("_buffer_start", "_buffer_stop") if not hasattr(sender, name)]
     loss: Any = connection._loss  # noqa: SLF001 - this module is where private names are allowed
     found += [f"QuicPacketRecovery.{name}" for name in ("_pto_count", "_time_of_last_sent_ack_eliciting_packet") if not hasattr(loss, name)]
+    found += [f"QuicPacketPacer.{name}" for name in ("bucket_max", "_max_datagram_size") if not hasattr(loss._pacer, name)]  # noqa: SLF001
     return found
 
 
@@ -409,7 +410,11 @@ class PullQuicConnection(QuicConnection):
 
     def dispose(self) -> None:
         """Drop everything, so that the object's reference cycles are gone before the collector runs. Nothing may follow."""
-        vars(self).clear()
+        for space in self._spaces.values():
+            space.sent_packets.clear()
+        for part in (getattr(self, "tls", None), self._loss, self):
+            if part is not None:
+                vars(part).clear()
 
     # --- time
 
@@ -460,11 +465,13 @@ class PullQuicConnection(QuicConnection):
         loss._time_of_last_sent_ack_eliciting_packet = now  # noqa: SLF001
         return self._flush_builder(builder=builder, network_path=path, peer_cid=self._peer_cid.cid, now=now)
 
-    # --- acknowledgements of what was never sent
+    # --- pacing, and acknowledgements of what was never sent
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
-        """As the base class; now and then a packet number is left out (RFC 9000 21.4)."""
+        """As the base class; in bursts that a timer can keep, and now and then a packet number is left out (RFC 9000 21.4)."""
         datagrams = super().datagrams_to_send(now)
+        if self._pacing_at is not None:
+            self._pacing_at = max(self._pacing_at, now + self._config.pacing_burst_s / 2)
         self._until_skip -= len(datagrams)
         if self._until_skip < 0 and self._state is QuicConnectionState.CONNECTED and self._handshake_confirmed:
             self._until_skip = _skip_distance()
@@ -477,6 +484,8 @@ class PullQuicConnection(QuicConnection):
 
     def _handle_ack_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:
         super()._handle_ack_frame(context, frame_type, buf)
+        loss: Any = self._loss
+        loss._pacer.bucket_max = max(loss._pacer.bucket_max, self._config.pacing_burst_s)  # noqa: SLF001
         this: Any = self
         if self._spaces[context.epoch].largest_acked_packet >= this._packet_number:  # noqa: SLF001
             _refuse_acknowledgement()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -136,7 +136,7 @@ def read_certificate(chain: tuple[bytes, ...]) -> x509.Certificate:
 
 
 @contextmanager
-def _no_warnings() -> Iterator[None]:
+def _no_warnings() -> Generator[None]:
     """Keep ``cryptography`` from printing about what a peer sent, such as a serial number of zero."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

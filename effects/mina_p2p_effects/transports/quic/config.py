@@ -90,6 +90,7 @@ class QuicConfig(Record):
     """Requested for each direction of the socket; small default buffers lose datagrams in bursts."""
     initial_rtt_s: float = field(default=0.1, validator=gt(0))
     congestion_control: str = field(default="reno", validator=in_(("reno", "cubic")))
-
+    pacing_burst_s: float = field(default=0.002, validator=gt(0))
+    """What the path carries in this time may leave at once. The loop's timer knows milliseconds; a finer pace would cost more than it smooths."""
     ack_delay_s: float = field(default=0.001, validator=[gt(0), le(0.02)])
     """How long an acknowledgement may wait for company; at most the 25 ms we announce, less scheduling."""

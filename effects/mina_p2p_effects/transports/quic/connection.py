@@ -54,6 +54,10 @@ Address: TypeAlias = Any
 Datagrams: TypeAlias = list[tuple[bytes, Address]]
 
 
+_SENDING_MAX = 64
+"""Streams to remember as sending before looking which of them are done."""
+
+
 class Phase(enum.Enum):
     """Where a connection stands."""
 
@@ -105,6 +109,7 @@ class Connection:
         self._hello_out: bytes | None = None  # waits for the control stream
         self._credits = CreditBook(window=self._config.answer_window_bytes, total=self._config.connection_credit_bytes)
         self._sending: set[int] = set()  # streams whose answer is not yet acknowledged
+        self._backlog = 0
         self._is_blocked = False
         self._is_open = False  # both hellos were good
         self._mtu = PathMtu(self._config)
@@ -163,8 +168,8 @@ class Connection:
         """What to send now. A closed connection gives its goodbye, once."""
         if self.phase is Phase.CLOSED:
             return self.quic.datagrams_to_send(now)
-        if self._sending:
-            self._watch_backlog()
+        if self._is_blocked or len(self._sending) > _SENDING_MAX:
+            self._count_backlog()
         if self._is_open and self.quic.get_peer_address() != self._path:
             self._path = self.quic.get_peer_address()
             self._mtu.begin(now)
@@ -419,26 +424,26 @@ class Connection:
 
     def _send(self, stream: StreamId, data: bytes, channel: ChannelId | None, *, ends: bool) -> bool:
         """Hand bytes to aioquic, unless that would exceed the hard cap; then the connection ends."""
-        if sum(map(self.quic.unacknowledged, self._sending)) + len(data) > self._config.send_bytes_max:
+        if self._backlog + len(data) > self._config.send_high_bytes:
+            self._count_backlog()
+        if self._backlog + len(data) > self._config.send_bytes_max:
             reason = Reason(ReasonCode.CHANNEL_SEND_FAILED, channel, "the peer is too slow: the send buffer is full")
             self.close(reason, tell=True)
             return False
         self.quic.send_stream_data(stream, data, end_stream=ends)
         self._sending.add(stream)
-        self._watch_backlog()
-        return True
-
-    def _watch_backlog(self) -> None:
-        waiting = 0
-        for stream in tuple(self._sending):
-            size = self.quic.unacknowledged(stream)
-            waiting += size
-            if not size:
-                self._sending.discard(stream)
-        if not self._is_blocked and waiting > self._config.send_high_bytes:
+        self._backlog += len(data)
+        if self._backlog > self._config.send_high_bytes and not self._is_blocked:
             self._is_blocked = True
             self._event(ChannelsSendBlocked)
-        elif self._is_blocked and waiting < self._config.send_low_bytes:
+        return True
+
+    def _count_backlog(self) -> None:
+        """Make `_backlog` exact: between counts it is an upper bound, as acknowledgements are not followed one by one."""
+        sizes = {stream: self.quic.unacknowledged(stream) for stream in self._sending}
+        self._sending = {stream for stream, size in sizes.items() if size}
+        self._backlog = sum(sizes.values())
+        if self._is_blocked and self._backlog < self._config.send_low_bytes:
             self._is_blocked = False
             self._event(ChannelsSendUnblocked)
 

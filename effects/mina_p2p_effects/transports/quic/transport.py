@@ -89,6 +89,7 @@ class QuicTransport:
         self._endpoint: UdpEndpoint | None = None
         self._feed: EventSink | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0  # uvloop's handles do not tell
         self._settle_handle: asyncio.Handle | None = None
         self._is_settling = False
         self._next_handle = 0
@@ -438,10 +439,11 @@ class QuicTransport:
 
     def _arm(self) -> None:
         time = self._deadlines.next
-        if time is None or (self._timer is not None and self._timer.when() <= time):
+        if time is None or (self._timer is not None and self._timer_at <= time):
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._timer_at = time
         self._timer = asyncio.get_running_loop().call_at(time, self._on_timer)
 
 

@@ -1,0 +1,1 @@
+"""What every slice does in every state."""

@@ -1,0 +1,138 @@
+"""Records of peers."""
+
+from __future__ import annotations
+
+from mina_p2p import transport
+from mina_p2p.address import Ipv4
+from mina_p2p.config import Limits
+from mina_p2p.ids import PeerNumber, Timestamp
+from mina_p2p.peer import actions as peer
+from mina_p2p.peer.state import PeerSource
+from mina_p2p.state import P2pState
+from slices.lab import Lab, address, hello, peer_id
+from slices.transitions import CID, GONE, LATE, WHY, Case, Table
+
+NUMBER = PeerNumber(1)
+
+
+def _peer_states() -> dict[str, P2pState]:
+    states: dict[str, P2pState] = {}
+    lab = Lab()
+    states["none"] = lab.state
+    lab.feed(peer.PeerDiscovered(address(1), PeerSource.USER, None))
+    states["Disconnected"] = lab.state
+    lab.dial(1)
+    states["Attached, connecting"] = lab.state
+    lab.close(CID)
+    states["BackingOff"] = lab.state
+    lab = Lab()
+    lab.accept(1)
+    states["Attached, ready"] = lab.state
+    lab.feed(transport.ConnectionHelloReceived(CID, hello()))
+    states["Banned"] = lab.state
+    lab = Lab()
+    lab.feed(peer.PeerDiscovered(address(1), PeerSource.INITIAL_PEERS, None)).wait(0)
+    lab.close(CID)
+    states["BackingOff, known by hearsay"] = lab.state
+    lab = Lab(is_discovery_enabled=True, limits=Limits(peers_max=2, peers_min=2))
+    lab.accept(1)
+    states["Attached, asks for peers"] = lab.state
+    lab.accept(2)
+    lab.feed(peer.PeerDiscovered(address(3), PeerSource.USER, None))
+    states["Attached, enough peers"] = lab.state
+    gone = states["Attached, ready"].connections.remove(CID)
+    states["Attached, its connection just gone"] = states["Attached, ready"].replace(connections=gone)
+    return states
+
+
+_UNTIL = Timestamp(Lab().now + 2 * LATE)
+
+PEERS = Table(
+    _peer_states(),
+    {
+        "PeerDiscovered": Case(peer.PeerDiscovered(address(1), PeerSource.USER, None)),
+        "PeerDiscovered, elsewhere": Case(peer.PeerDiscovered(address(1, port=1), PeerSource.USER, None)),
+        "PeerDiscovered, private": Case(
+            peer.PeerDiscovered(address(1).replace(host=Ipv4.of(10, 0, 0, 1)), PeerSource.INITIAL_PEERS, PeerNumber(2))
+        ),
+        "PeerDiscovered, ourselves": Case(peer.PeerDiscovered(address(100), PeerSource.USER, None)),
+        "PeerAttached": Case(peer.PeerAttached(CID, peer_id(1), None, PeerSource.INCOMING)),
+        "PeerAttached, of nothing": Case(peer.PeerAttached(GONE, peer_id(1), None, PeerSource.INCOMING)),
+        "PeerReady": Case(peer.PeerReady(CID, peer_id(1), None)),
+        "PeerReady, stale": Case(peer.PeerReady(GONE, peer_id(1), None)),
+        "PeerDetached": Case(peer.PeerDetached(CID, peer_id(1), WHY, False, True)),
+        "PeerUndialable": Case(peer.PeerUndialable(NUMBER, WHY)),
+        "PeerWoken, early": Case(peer.PeerWoken(NUMBER)),
+        "PeerWoken, late": Case(peer.PeerWoken(NUMBER), LATE),
+        "PeerBan": Case(peer.PeerBan(peer_id(1), _UNTIL, WHY)),
+        "PeerBan, over already": Case(peer.PeerBan(peer_id(1), Lab().now, WHY)),
+        "PeerBan, ourselves": Case(peer.PeerBan(peer_id(100), _UNTIL, WHY)),
+        "PeerUnban": Case(peer.PeerUnban(peer_id(1))),
+        "PeersDiscover": Case(peer.PeersDiscover(CID)),
+        "PeersDiscoverRandom": Case(peer.PeersDiscoverRandom()),
+        "PeersDiscoverRandom, late": Case(peer.PeersDiscoverRandom(), LATE),
+        "ConnectionOutgoingRandomInit": Case(peer.ConnectionOutgoingRandomInit(0)),
+        "ConnectionOutgoingRandomInit, more": Case(peer.ConnectionOutgoingRandomInit(3)),
+    },
+    lambda state: None if (found := state.peers.find(peer_id(1))) is None else found[1].status,
+    {
+        "PeerDiscovered": {
+            "none": "Disconnected",
+        },
+        "PeerDiscovered, elsewhere": {
+            "none": "Disconnected",
+            "BackingOff, known by hearsay": "BackingOff",
+        },
+        "PeerAttached": {
+            "Attached, connecting": "Attached",
+            "Attached, ready": "Attached",
+            "Attached, asks for peers": "Attached",
+            "Attached, enough peers": "Attached",
+        },
+        "PeerReady": {
+            "Attached, ready": "Attached",
+            "Attached, asks for peers": "Attached",
+            "Attached, enough peers": "Attached",
+        },
+        "PeerDetached": {
+            "Attached, its connection just gone": "BackingOff",
+        },
+        "PeerUndialable": {
+            "Disconnected": "BackingOff",
+        },
+        "PeerWoken, late": {
+            "BackingOff": "Disconnected",
+            "Banned": "Disconnected",
+            "BackingOff, known by hearsay": "Disconnected",
+        },
+        "PeerBan": {
+            "none": "Banned",
+            "Disconnected": "Banned",
+            "Attached, connecting": "Banned: DisconnectionInit",
+            "BackingOff": "Banned",
+            "Attached, ready": "Banned: DisconnectionInit",
+            "Banned": "Banned",
+            "BackingOff, known by hearsay": "Banned",
+            "Attached, asks for peers": "Banned: DisconnectionInit",
+            "Attached, enough peers": "Banned: DisconnectionInit",
+            "Attached, its connection just gone": "Banned: DisconnectionInit",
+        },
+        "PeerUnban": {
+            "BackingOff": "Disconnected",
+            "Banned": "Disconnected",
+            "BackingOff, known by hearsay": "Disconnected",
+        },
+        "PeersDiscover": {
+            "Attached, asks for peers": "Attached: ChannelsRpcRequestSend",
+        },
+        "PeersDiscoverRandom, late": {
+            "Attached, asks for peers": "Attached: PeersDiscover",
+        },
+        "ConnectionOutgoingRandomInit": {
+            "Disconnected": "Disconnected: ConnectionOutgoingInit | PeerUndialable",
+        },
+        "ConnectionOutgoingRandomInit, more": {
+            "Disconnected": "Disconnected: ConnectionOutgoingInit | PeerUndialable, ConnectionOutgoingRandomInit",
+        },
+    },
+)

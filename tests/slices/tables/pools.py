@@ -1,0 +1,242 @@
+"""Best tips, and what pools do with announcements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mina_p2p import transport
+from mina_p2p.best_tip.actions import BestTipSend, BestTipSet, PeerBestTipReceived
+from mina_p2p.channels.rpc.messages import (
+    TransactionResponse,
+)
+from mina_p2p.config import Limits
+from mina_p2p.ids import ChannelId, ConnectionId, RequestId
+from mina_p2p.mina.raw import RawBlock
+from mina_p2p.pool import actions as pool
+from mina_p2p.pool.kinds import identity
+from mina_p2p.state import P2pState
+from slices.items import block, commitment, insert_payment, payment, payment_info, state_hash
+from slices.lab import Lab
+from slices.transitions import CID, LATE, Case, Table
+
+TX = ChannelId.TRANSACTION
+TIP = ChannelId.BEST_TIP
+
+
+def _best_tip_states() -> dict[str, P2pState]:
+    lab = Lab()
+    states = {"no channel": lab.state}
+    lab.accept(1)
+    states["no tip"] = lab.state
+    lab.get_next(CID, TIP)
+    states["no tip, permitted"] = lab.state
+    lab.feed(BestTipSet(block(1), state_hash(1)))
+    states["tip sent"] = lab.state
+    lab.get_next(CID, TIP)
+    states["tip sent, permitted again"] = lab.state
+    lab = Lab()
+    lab.accept(1)
+    lab.feed(BestTipSet(block(1), state_hash(1)))
+    states["tip"] = lab.state
+    lab.feed(transport.ChannelsSendBlocked(CID))
+    lab.get_next(CID, TIP)
+    states["tip, permitted, blocked"] = lab.state
+    states["tip, permitted"] = lab.state.replace(
+        channels=lab.state.channels.replace(
+            table=lab.state.channels.table.set(CID, lab.state.channels.table[CID].replace(is_send_blocked=False))
+        )
+    )
+    return states
+
+
+BEST_TIPS = Table(
+    _best_tip_states(),
+    {
+        "BestTipSet": Case(BestTipSet(block(2), state_hash(2))),
+        "BestTipSet, the same": Case(BestTipSet(block(1), state_hash(1))),
+        "BestTipSend": Case(BestTipSend(CID)),
+        "PeerBestTipReceived": Case(PeerBestTipReceived(CID, block(2))),
+        "PeerBestTipReceived, garbage": Case(PeerBestTipReceived(CID, RawBlock(b"?"))),
+    },
+    lambda state: state.best_tips.own,
+    {
+        "BestTipSet": {
+            "no channel": "OwnTip",
+            "no tip": "OwnTip",
+            "no tip, permitted": "OwnTip: BestTipSend",
+            "tip sent": "OwnTip",
+            "tip sent, permitted again": "OwnTip: BestTipSend",
+            "tip": "OwnTip",
+            "tip, permitted, blocked": "OwnTip: BestTipSend",
+            "tip, permitted": "OwnTip: BestTipSend",
+        },
+        "BestTipSet, the same": {
+            "no channel": "OwnTip",
+            "no tip": "OwnTip",
+            "no tip, permitted": "OwnTip: BestTipSend",
+        },
+        "BestTipSend": {
+            "tip, permitted": "OwnTip: ChannelsPropagationResponseSend",
+        },
+        "PeerBestTipReceived": {
+            "no tip": "nothing: BestTipReceived",
+            "no tip, permitted": "nothing: BestTipReceived",
+            "tip sent": "OwnTip: BestTipReceived",
+            "tip sent, permitted again": "OwnTip: BestTipReceived",
+            "tip": "OwnTip: BestTipReceived",
+            "tip, permitted, blocked": "OwnTip: BestTipReceived",
+            "tip, permitted": "OwnTip: BestTipReceived",
+        },
+        "PeerBestTipReceived, garbage": {
+            "no tip": "nothing: DisconnectionInit",
+            "no tip, permitted": "nothing: DisconnectionInit",
+            "tip sent": "OwnTip: DisconnectionInit",
+            "tip sent, permitted again": "OwnTip: DisconnectionInit",
+            "tip": "OwnTip: DisconnectionInit",
+            "tip, permitted, blocked": "OwnTip: DisconnectionInit",
+            "tip, permitted": "OwnTip: DisconnectionInit",
+        },
+    },
+)
+
+
+def _pool_states() -> dict[str, P2pState]:
+    lab = Lab(limits=Limits(rpc_requests_max=1, pool_items_max=1))
+    states = {"no channel": lab.state}
+    lab.accept(1)
+    lab.accept(2)
+    states["none"] = lab.state
+    full = Lab.of_state(lab).feed(insert_payment(9))
+    states["none, pool full"] = full.state
+    full.get_next(CID, TX)
+    states["in the pool, offered"] = full.state
+    full.feed(transport.ChannelsSendBlocked(CID))
+    full.feed(pool.PoolRemove(TX, payment_info(9).hash)).feed(insert_payment(1))
+    full.get_next(CID, TX)
+    states["in the pool, permitted, blocked"] = full.state
+    lab.announce(CID, TX, payment_info(2), payment_info(1))
+    states["Announced"] = lab.state
+    free = lab.state.config.replace(limits=lab.state.config.limits.replace(rpc_requests_max=2))
+    states["Announced, a question free"] = lab.state.replace(config=free)
+    lab.answer(CID, 0, None).end(CID, ChannelId.RPC)
+    states["Fetching"] = lab.state
+    states["Fetching, two sources"] = Lab.of_state(lab).feed(pool.PoolCandidateReceived(ConnectionId(2), TX, payment_info(1))).state
+    lab.answer(CID, 1, TransactionResponse(payment(1)))
+    states["VerifyPending"] = lab.state
+    return states
+
+
+def _candidate(state: P2pState) -> Any:
+    found = state.pools.transaction.find(identity(TX, payment_info(1)))
+    return None if found is None else found[1].status
+
+
+POOLS = Table(
+    _pool_states(),
+    {
+        "CandidateReceived": Case(pool.PoolCandidateReceived(CID, TX, payment_info(1))),
+        "CandidateReceived, of another peer": Case(pool.PoolCandidateReceived(ConnectionId(2), TX, payment_info(1))),
+        "CandidateReceived, a commitment": Case(pool.PoolCandidateReceived(CID, ChannelId.SNARK_JOB_COMMITMENT, commitment(1))),
+        "FetchNext": Case(pool.PoolFetchNext(CID)),
+        "Fetched": Case(pool.PoolFetched(CID, TX, 2, TransactionResponse(payment(1)))),
+        "Fetched, None": Case(pool.PoolFetched(CID, TX, 2, None)),
+        "Fetched, a lie": Case(pool.PoolFetched(CID, TX, 2, TransactionResponse(payment(3)))),
+        "Fetched, from another": Case(pool.PoolFetched(ConnectionId(2), TX, 2, TransactionResponse(payment(1)))),
+        "Verdict, valid": Case(pool.PoolVerdict(RequestId(1), True)),
+        "Verdict, invalid": Case(pool.PoolVerdict(RequestId(1), False)),
+        "VerdictTimeout, early": Case(pool.PoolVerdictTimeout(TX, 2)),
+        "VerdictTimeout, late": Case(pool.PoolVerdictTimeout(TX, 2), LATE),
+        "Insert": Case(insert_payment(1)),
+        "Remove": Case(pool.PoolRemove(TX, payment_info(1).hash)),
+        "Send": Case(pool.PoolSend(CID, TX)),
+        "Forget": Case(pool.PoolForget(CID)),
+    },
+    _candidate,
+    {
+        "CandidateReceived": {
+            "none": "Announced: PoolFetchNext",
+            "none, pool full": "nothing",
+            "in the pool, offered": "nothing",
+            "in the pool, permitted, blocked": "nothing",
+            "Announced": "Announced",
+            "Announced, a question free": "Announced",
+            "Fetching": "Fetching",
+            "Fetching, two sources": "Fetching",
+            "VerifyPending": "VerifyPending",
+        },
+        "CandidateReceived, of another peer": {
+            "none": "Announced: PoolFetchNext",
+            "none, pool full": "nothing",
+            "in the pool, offered": "nothing",
+            "in the pool, permitted, blocked": "nothing",
+            "Announced": "Announced: PoolFetchNext",
+            "Announced, a question free": "Announced: PoolFetchNext",
+            "Fetching": "Fetching: PoolFetchNext",
+            "Fetching, two sources": "Fetching",
+            "VerifyPending": "VerifyPending: PoolFetchNext",
+        },
+        "CandidateReceived, a commitment": {
+            "none": "nothing: ItemReceived",
+            "none, pool full": "nothing: ItemReceived",
+            "in the pool, offered": "nothing: ItemReceived",
+            "in the pool, permitted, blocked": "nothing: ItemReceived",
+            "Announced": "Announced: ItemReceived",
+            "Announced, a question free": "Announced: ItemReceived",
+            "Fetching": "Fetching: ItemReceived",
+            "Fetching, two sources": "Fetching: ItemReceived",
+            "VerifyPending": "VerifyPending: ItemReceived",
+        },
+        "FetchNext": {
+            "none": "nothing",
+            "none, pool full": "nothing",
+            "in the pool, offered": "nothing",
+            "in the pool, permitted, blocked": "nothing",
+            "Announced, a question free": "Fetching: ChannelsRpcRequestSend, PoolFetchNext",
+        },
+        "Fetched": {
+            "Fetching": "VerifyPending: ItemReceived",
+            "Fetching, two sources": "VerifyPending: ItemReceived",
+        },
+        "Fetched, None": {
+            "Fetching": "nothing: ChannelsPropagationRequestSend",
+            "Fetching, two sources": "Announced: PoolFetchNext, ChannelsPropagationRequestSend",
+        },
+        "Fetched, a lie": {
+            "Fetching": "Fetching: DisconnectionInit",
+            "Fetching, two sources": "Fetching: DisconnectionInit",
+        },
+        "Verdict, valid": {
+            "VerifyPending": "nothing: PoolInsert, ChannelsPropagationRequestSend",
+        },
+        "Verdict, invalid": {
+            "VerifyPending": "nothing: DisconnectionInit, ChannelsPropagationRequestSend",
+        },
+        "VerdictTimeout, late": {
+            "VerifyPending": "nothing: ChannelsPropagationRequestSend",
+        },
+        "Insert": {
+            "no channel": "nothing",
+            "none": "nothing",
+            "Announced": "Announced",
+            "Announced, a question free": "Announced",
+            "Fetching": "Fetching",
+            "Fetching, two sources": "Fetching",
+            "VerifyPending": "VerifyPending",
+        },
+        "Remove": {
+            "in the pool, permitted, blocked": "nothing",
+        },
+        "Forget": {
+            "no channel": "nothing",
+            "none": "nothing",
+            "none, pool full": "nothing",
+            "in the pool, offered": "nothing",
+            "in the pool, permitted, blocked": "nothing",
+            "Announced": "nothing",
+            "Announced, a question free": "nothing",
+            "Fetching": "nothing",
+            "Fetching, two sources": "Announced: PoolFetchNext",
+            "VerifyPending": "VerifyPending",
+        },
+    },
+)
