@@ -20,14 +20,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import attrs
 import msgspec
 
 from mina_p2p.mina import hashes
 from mina_p2p.mina.block import Block
 from mina_p2p.mina.poseidon import Poseidon, poseidon
+from mina_p2p.mina.proof import RawProof
 from mina_p2p.mina.raw import RawBlock
-from mina_p2p.wire import Codec, Raw, codec
+from mina_p2p.mina.snark_work import OneProof, TwoProofs
+from mina_p2p.mina.zkapp import ControlProof, ZkappCommand
+from mina_p2p.wire import Codec, codec
 from mina_p2p.wire.shapes import (
     BoolShape,
     ByteShape,
@@ -114,8 +116,8 @@ class Mirror:
                 return self.type_of(inner) | None
             case TaggedShape(inner=inner):
                 return self.type_of(inner)
-            case RawShape(inner=inner, eager=eager):
-                return self.type_of(inner) if eager or self.proofs else bytes
+            case RawShape(cls=cls, inner=inner):
+                return bytes if cls is RawProof and not self.proofs else self.type_of(inner)
             case VariantShape(constructors=constructors):
                 made: Any = None
                 for constructor in constructors:
@@ -137,8 +139,8 @@ class Mirror:
                 return None if value is None else self.value_of(inner, value)
             case TaggedShape(inner=inner):
                 return self.value_of(inner, value)
-            case RawShape(inner=inner, eager=eager):
-                return self.value_of(inner, value.value) if eager or self.proofs else bytes(value)
+            case RawShape(cls=cls, inner=inner):
+                return bytes(value) if cls is RawProof and not self.proofs else self.value_of(inner, value.value)
             case VariantShape(constructors=constructors):
                 if isinstance(value, enum.IntEnum):
                     return int(value)
@@ -151,16 +153,33 @@ class Mirror:
         return [self.value_of(shape, getattr(value, name)) for name, shape in fields_of(cls)]
 
 
-def open_everything(value: Any) -> None:
-    """Decode every part that is still bytes."""
-    if isinstance(value, Raw):
-        open_everything(value.value)
-    elif isinstance(value, tuple):
-        for item in value:
-            open_everything(item)
-    elif attrs.has(type(value)):
-        for field in attrs.fields(type(value)):
-            open_everything(getattr(value, field.name))
+def open_block(block: Block, *, proofs: bool) -> None:
+    """Decode the parts that are still bytes; proofs only where told."""
+    found = [block.header.protocol_state_proof]
+    for work in block.body.completed_works:
+        match work.value.proofs:
+            case OneProof(proof=one):
+                found.append(one.proof)
+            case TwoProofs(pair=pair):
+                found += [one.proof for one in pair]
+    for command in block.body.commands:
+        value = command.data.value
+        todo = list(value.account_updates) if isinstance(value, ZkappCommand) else []
+        while todo:
+            tree = todo.pop().elt
+            todo += tree.calls
+            if isinstance(tree.account_update.authorization, ControlProof):
+                found.append(tree.account_update.authorization.proof)
+    if proofs:
+        for proof in found:
+            _ = proof.value
+
+
+def plain(value: Any) -> Any:
+    """A struct and all that is in it as lists, which msgspec decodes without a type."""
+    if isinstance(value, msgspec.Struct):
+        return [plain(getattr(value, name)) for name in value.__struct_fields__]
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def measure(path: Path) -> dict[str, Any]:
@@ -170,7 +189,8 @@ def measure(path: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"file": path.name, "bytes": len(raw)}
     row["decode_us"] = best(lambda: blocks.decode(raw))
     row["encode_us"] = best(lambda: blocks.encode(block))
-    row["decode_all_us"] = best(lambda: open_everything(blocks.decode(raw)))
+    row["decode_opened_us"] = best(lambda: open_block(blocks.decode(raw), proofs=False))
+    row["decode_proofs_us"] = best(lambda: open_block(blocks.decode(raw), proofs=True))
     for name, proofs in (("msgspec", False), ("msgspec_proofs", True)):
         mirror = Mirror(proofs=proofs)
         value = mirror.value_of(blocks.shape(), block)
@@ -181,8 +201,12 @@ def measure(path: Path) -> dict[str, Any]:
         row[f"{name}_decode_us"] = best(lambda d=decoder, p=packed: d.decode(p))
         row[f"{name}_encode_us"] = best(lambda e=encoder, v=value: e.encode(v))
         row[f"{name}_bytes"] = len(packed)
+        untyped = encoder.encode(plain(value))
+        row[f"{name}_untyped_decode_us"] = best(lambda p=untyped: msgspec.msgpack.decode(p))
     row["decode_ratio"] = row["decode_us"] / row["msgspec_decode_us"]
     row["decode_ratio_proofs"] = row["decode_us"] / row["msgspec_proofs_decode_us"]
+    row["decode_ratio_untyped"] = row["decode_us"] / row["msgspec_untyped_decode_us"]
+    row["decode_ratio_proofs_untyped"] = row["decode_us"] / row["msgspec_proofs_untyped_decode_us"]
     return row
 
 
@@ -213,16 +237,27 @@ def main() -> None:
     if arguments.json:
         print(json.dumps({"blocks": rows, "hashes": digests}))
         return
-    print("microseconds, best of batches, collector off; ratio = ours / msgspec (below 1: ours is faster)")
-    print(
-        f"{'bytes':>8} {'decode':>9} {'msgspec':>9} {'ratio':>6} {'msgspec+proofs':>15} {'ratio':>6} {'ours+proofs':>12} {'encode':>8} {'msgspec':>9}"
-    )
+    columns = [
+        ("bytes", "bytes", 0),
+        ("ours", "decode_us", 1),
+        ("+opened", "decode_opened_us", 1),
+        ("+proofs", "decode_proofs_us", 1),
+        ("msgspec", "msgspec_decode_us", 1),
+        ("+proofs", "msgspec_proofs_decode_us", 1),
+        ("ratio", "decode_ratio_proofs", 2),
+        ("untyped", "msgspec_untyped_decode_us", 1),
+        ("+proofs", "msgspec_proofs_untyped_decode_us", 1),
+        ("ratio", "decode_ratio_proofs_untyped", 2),
+        ("encode", "encode_us", 1),
+        ("msgspec", "msgspec_encode_us", 1),
+    ]
+    print("microseconds, best of batches, collector off")
+    print("ours: layout of every part checked; +opened: transactions and snark works decoded; +proofs: proofs as well")
+    print("msgspec: the same tree as typed structs with proofs as bytes; +proofs: proofs decoded; untyped: as plain lists")
+    print("ratio: ours / msgspec with proofs decoded (below 1: ours is faster)")
+    print("".join(f"{title:>9}" for title, _, _ in columns))
     for row in rows:
-        print(
-            f"{row['bytes']:>8} {row['decode_us']:>9.1f} {row['msgspec_decode_us']:>9.1f} {row['decode_ratio']:>6.2f}"
-            f" {row['msgspec_proofs_decode_us']:>15.1f} {row['decode_ratio_proofs']:>6.2f} {row['decode_all_us']:>12.1f}"
-            f" {row['encode_us']:>8.1f} {row['msgspec_encode_us']:>9.1f}"
-        )
+        print("".join(f"{row[key]:>9.{digits}f}" for _, key, digits in columns))
     for name, value in digests.items():
         print(f"{name:>26} {value:10.2f}")
 

@@ -17,6 +17,9 @@ from pathlib import Path
 from diagrams.machines import END, MACHINES, START, Drawn, Edge, edges
 from diagrams.svg import Arrow, draw
 
+FEW_STATES = 2
+"""So many arrows to an end do not yet hide the rest."""
+
 EXPLANATION = Path(__file__).resolve().parent / "explanation"
 
 HEAD = """\
@@ -39,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing")
     is_check = parser.parse_args(arguments).check
-    stale = [path for path, text in sorted(pages().items()) if not path.exists() or path.read_text() != text]
-    for path in stale:
+    stale = {path: text for path, text in pages().items() if not path.exists() or path.read_text() != text}
+    for path, text in stale.items():
         if is_check:
             sys.stderr.write(f"{path.name} is out of date; run python docs/make_state_diagrams.py\n")
         else:
             path.parent.mkdir(exist_ok=True)
-            path.write_text(pages()[path])
+            path.write_text(text)
     return 1 if is_check and stale else 0
 
 
@@ -58,26 +61,33 @@ def pages() -> dict[Path, str]:
 def drawing(machine: Drawn) -> str:
     """One machine as SVG."""
     seen = edges(machine)
-    note, hidden = common_end(machine, seen)
+    common = common_end(machine, seen)
     labels: dict[tuple[str, str], list[str]] = {}
     for edge in seen:
-        if edge.action not in hidden or edge.target != END:
-            lines = labels.setdefault((edge.source, edge.target), [])
-            if (short := edge.action.removeprefix(machine.prefix)) not in lines:
-                lines.append(short)
-    arrows = [Arrow(*ends, lines, machine.bends.get(ends, 0)) for ends, lines in labels.items()]
+        if edge.target == END and edge.action == common:
+            continue
+        lines = labels.setdefault((edge.source, edge.target), [])
+        if (short := edge.action.removeprefix(machine.prefix)) not in lines:
+            lines.append(short)
+    arrows = [Arrow(_dot_at(machine, *ends), ends[1], lines, machine.bends.get(ends, 0)) for ends, lines in labels.items()]
     used = {name for arrow in arrows for name in arrow[:2]}
     places = {name: place for name, place in machine.places.items() if name in used}
-    return draw(machine.title, places, arrows, start=START, end=END, note=note)
+    dots = {name: name.startswith(END) for name in places if name.startswith((START, END))}
+    return draw(machine.title, places, arrows, dots=dots, note=f"{common} ends it in every state" if common else "")
 
 
-def common_end(machine: Drawn, seen: Sequence[Edge]) -> tuple[str, frozenset[str]]:
-    """What ends the machine in every state, which is said once instead of drawn from each box."""
-    states = set(machine.places) - {START, END}
-    ends = {state: {edge.action for edge in seen if edge[:2] == (state, END)} for state in states}
-    common = frozenset.intersection(*map(frozenset, ends.values()))
-    note = f"{' and '.join(sorted(common))} ends it in every state" if common else ""
-    return note, common
+def _dot_at(machine: Drawn, source: str, target: str) -> str:
+    """The place where an arrow begins: a machine that can begin in several states has a dot at each of them."""
+    own = f"{source} {target}"
+    return own if own in machine.places else source
+
+
+def common_end(machine: Drawn, seen: Sequence[Edge]) -> str | None:
+    """The action that ends a machine of many states in each of them; said once instead of drawn from each box."""
+    states = [state for state in machine.places if not state.startswith((START, END))]
+    ends = [{edge.action for edge in seen if edge[:2] == (state, END)} for state in states]
+    common = set.intersection(*ends)
+    return common.pop() if len(states) > FEW_STATES and len(common) == 1 else None
 
 
 def section(machine: Drawn) -> str:
@@ -104,7 +114,7 @@ def section(machine: Drawn) -> str:
 
 
 def _reading_order(machine: Drawn, edge: tuple[str, str, str]) -> tuple[int, int, str]:
-    order = list(machine.places)
+    order = [START, *(name for name in machine.places if not name.startswith((START, END))), END]
     return order.index(edge[0]), order.index(edge[1]), edge[2]
 
 

@@ -54,6 +54,16 @@ class Limits(Record):
     """Streams a peer may have open towards us: one per propagation and signaling channel, RPCs, one streaming RPC."""
     answer_bytes_granted_max: int = attrs.field(default=1 << 30, validator=_positive)
     """Answer bytes that all peers together may be permitted by RPC at one time."""
+    streaming_part_bytes_max: int = attrs.field(default=16 << 20, validator=_positive)
+    """Longest frame of one part of a streamed answer (spec: pull-protocol 3.3)."""
+    streaming_answer_bytes_max: int = attrs.field(default=256 << 20, validator=_positive)
+    """All parts of a streamed answer together, received or sent: what the same answer may take in one piece."""
+    streaming_trees_max: int = attrs.field(default=1_024, validator=_positive)
+    """Trees of a scan state that a peer may announce; mainnet's has at most 25."""
+    streaming_serving_max: int = attrs.field(default=4, validator=_positive)
+    """Streamed answers that are prepared or sent at one time, for all peers: each may hold a whole staged ledger."""
+    signaling_pairs_max: int = attrs.field(default=1_000, validator=_positive)
+    """Introductions that a relay remembers, so that it does not repeat them (defect R8)."""
     hello_bytes_max: int = attrs.field(default=4_096, validator=_positive)
     deadlines_per_turn_max: int = attrs.field(default=256, validator=_positive)
     """Due deadlines one `CheckTimeouts` takes; it is dispatched again while more are due."""
@@ -101,6 +111,26 @@ class Timeouts(Record):
     rpc_snark: int = 8 * SECOND
     rpc_transaction: int = 8 * SECOND
     rpc_initial_peers: int = 5 * SECOND
+    streaming_rpc: int = 30 * SECOND
+    """Between two parts of a streamed answer, in either role (reference: 30 s; defect C6)."""
+    streaming_rpc_answer: int = 600 * SECOND
+    """A whole streamed answer, however well it progresses."""
+    streaming_rpc_serve: int = 20 * SECOND
+    """The node software's answer to a peer's streamed question; less than that peer's patience (defect C5)."""
+    signaling_make: int = 15 * SECOND
+    """Making and encrypting an offer or an answer, or decrypting one (reference: 15 s for an attempt's state; defect R4)."""
+    signaling_relay: int = 20 * SECOND
+    """As a relay, from a proposal to the offer, from the offer to the answer, from the answer to the stream's end."""
+    signaling_answer: int = 30 * SECOND
+    """As a dialer, from the offer to the answer."""
+    signaling_pause: int = 60 * SECOND
+    """As a relay, from one introduction of a peer to its next (reference: 60 s), and until a pair that failed is tried again."""
+    signaling_pair: int = 600 * SECOND
+    """As a relay, until a pair is introduced again that was introduced, or of which one declined the other (defect R8)."""
+    signaling_recheck: int = 10 * SECOND
+    """How often a half that had no need or no room looks again (defect R3)."""
+    stream_settle: int = 5 * SECOND
+    """From a reset of a request of ours to the next one on its channel, which must not overtake it."""
     granularity: int = 100 * MILLISECOND
     """Resolution of all of the above: never early, at most this late."""
 

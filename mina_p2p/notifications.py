@@ -10,6 +10,7 @@ from typing import TypeAlias
 from mina_p2p.address import DialAddress
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse
+from mina_p2p.channels.streaming_rpc.messages import StagedLedgerPart, StreamingRpcRequest
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId
@@ -108,6 +109,42 @@ class RpcFailed(Record):
 
 
 @record
+class StreamingRpcRequested(Record):
+    """A peer asks for an answer in parts; `ChannelsStreamingRpcResponseSendInit` with this connection and serial answers.
+
+    An answer that comes after ``timeouts.streaming_rpc_serve`` is refused: the peer was told that there is none.
+    """
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    serial: int
+    request: StreamingRpcRequest
+
+
+@record
+class StreamingRpcPartReceived(Record):
+    """One part of an answer. It is handed over here and not kept; `join_parts` makes one answer of all."""
+
+    request_id: RequestId
+    connection_id: ConnectionId
+    part: StagedLedgerPart
+    received_count: int
+    """Parts that have come, with this one."""
+    expected_count: int
+    """Parts in all, as far as is known."""
+
+
+@record
+class StreamingRpcResponded(Record):
+    """The parts of an answer have all come; or none will, because the peer does not have what was asked for."""
+
+    request_id: RequestId
+    connection_id: ConnectionId
+    parts_count: int | None
+    """``None``: the peer does not have it, or not any more; parts that came are of no use."""
+
+
+@record
 class ListenerReady(Record):
     """Peers can dial this address."""
 
@@ -130,6 +167,9 @@ Notification: TypeAlias = (
     | RpcRequested
     | RpcResponded
     | RpcFailed
+    | StreamingRpcRequested
+    | StreamingRpcPartReceived
+    | StreamingRpcResponded
     | ListenerReady
     | ListenerFailed
 )

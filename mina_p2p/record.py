@@ -61,14 +61,21 @@ class _Replaceable(Protocol[_P, _R_co]):
 
 
 class _ReplaceMethod(Generic[_T]):
-    """Gives ``record.replace`` the signature of the synthesised ``__replace__``."""
+    """Compiles a class's ``replace`` when it is first asked for, and takes its own place with it.
+
+    To type checkers it has the signature of the synthesised ``__replace__``.
+    """
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> _ReplaceMethod[_T]: ...
     @overload
     def __get__(self, instance: _Replaceable[_P, _R_co], owner: type[Any]) -> Callable[_P, _R_co]: ...
     def __get__(self, instance: Any, owner: type[Any]) -> Any:
-        raise TypeError(f"{owner.__qualname__} derives from Record but is not decorated with @record")
+        if _BUILDING not in owner.__dict__:
+            raise TypeError(f"{owner.__qualname__} derives from Record but is not decorated with @record")
+        compiled: Any = _Namespace(owner).replace(record_fields(owner)) if "__new__" in vars(owner) else _evolve
+        owner.replace = compiled
+        return compiled.__get__(instance, owner)
 
 
 class Record:
@@ -109,14 +116,10 @@ def record(cls: _C) -> _C:
         if not field.init:
             raise TypeError(f"{cls.__qualname__}.{field.name} is no argument of the constructor; give it a default instead")
     setattr(made, _BUILDING, _building(made))
-    namespace = _Namespace(made)
     if compiled:
-        made.__new__ = staticmethod(namespace.constructor(fields, "__new__", "_cls"))
-        made.replace = namespace.replace(fields)
-    else:
-        made.replace = _evolve
-    made.__replace__ = made.replace
-    made.__reduce__ = namespace.reduce(fields)
+        made.__new__ = staticmethod(_Namespace(made).constructor(fields, "__new__", "_cls"))
+    made.__replace__ = _replace
+    made.__reduce__ = _reduce
     return cast("_C", made)
 
 
@@ -256,14 +259,15 @@ class _Namespace:
             name, f"def {name}({parameters}):\n    _new = _B()\n{''.join(lines)}    _new.__class__ = _C\n    return _new\n"
         )
 
-    def reduce(self, fields: tuple[attrs.Attribute[Any], ...]) -> Any:
-        """For pickle and copy: rebuild through the constructor, fields by position."""
-        if any(f.kw_only for f in fields):
-            self.globals["_rebuild"] = _rebuild
-            pairs = ", ".join(f"{f.alias or f.name!r}: self.{f.name}" for f in fields)
-            return self._compile("__reduce__", f"def __reduce__(self):\n    return _rebuild, (_C, {{{pairs}}})\n")
-        values = "".join(f"self.{f.name}, " for f in fields)
-        return self._compile("__reduce__", f"def __reduce__(self):\n    return _C, ({values})\n")
+
+def _replace(self: Any, /, **changes: Any) -> Any:
+    """What ``copy.replace`` calls."""
+    return self.replace(**changes)
+
+
+def _reduce(self: Any) -> Any:
+    """For pickle and copy: rebuild through the constructor."""
+    return _rebuild, (type(self), {field.alias or field.name: getattr(self, field.name) for field in record_fields(type(self))})
 
 
 def _rebuild(cls: Any, values: dict[str, Any]) -> Any:

@@ -23,6 +23,14 @@ transport carries a peer. One connection, as a transport must drive it:
    A stream the peer opened shows as `ChannelsMessageReceived` with the request's frame; the answer
    leaves by `ChannelsEffectfulAnswerSend`. It carries one request: a further frame on it is a
    `ConnectionClosed` with `STREAM_MISUSE`.
+   *Conversations*: on `CONVERSATION_CHANNELS` whoever asked goes on speaking on the same stream,
+   by `ChannelsEffectfulRequestContinue`, which also says how much may be answered from then on.
+   There every further frame of the peer's half shows as `ChannelsMessageReceived` too, and the
+   end of its half as `ChannelsStreamEnded`; its credit is one largest frame ahead of what was
+   delivered. The end of the answer is the end of the stream: the asker's half ends with it where it
+   had not yet, and what still comes on that half is dropped.
+   After `ChannelsEffectfulStreamReset` no event names that stream, not even one that had come and
+   was not delivered yet.
 4. `DisconnectionEffectfulInit` says goodbye and forgets the connection. After it, or after
    `ConnectionClosed`, no further event names this connection.
 
@@ -32,7 +40,7 @@ A frame in an event or effect is the payload without its length header.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mina_p2p.address import DialAddress
 from mina_p2p.disconnection.reasons import Reason, StreamResetCode
@@ -42,6 +50,10 @@ from mina_p2p.record import Record, record
 
 if TYPE_CHECKING:
     from mina_p2p.state import P2pState
+
+
+CONVERSATION_CHANNELS: Final = frozenset({ChannelId.SIGNALING_DISCOVERY, ChannelId.SIGNALING_EXCHANGE, ChannelId.STREAMING_RPC})
+"""Channels on whose streams both sides speak in turns, where others carry one request and its answer."""
 
 
 class TransportKind(enum.IntEnum):
@@ -149,7 +161,7 @@ class ChannelsMessageReceived(OfConnection):
 
 @record
 class ChannelsStreamEnded(OfConnection):
-    """The peer's half of a stream ended: after an answer, that is its end."""
+    """The peer's half of a stream ended: of ours, that is the end of the answer; of its own, it has asked all it will."""
 
     connection_id: ConnectionId
     channel: ChannelId
@@ -242,7 +254,7 @@ class ConnectionEffectfulOpen(Record):
 
 @record
 class ChannelsEffectfulRequestSend(Record):
-    """Open ``stream`` on ``channel``, send the request, end our half, and grant credit for the answer."""
+    """Open ``stream`` on ``channel``, send the request, and grant credit for the answer."""
 
     connection_id: ConnectionId
     channel: ChannelId
@@ -252,11 +264,28 @@ class ChannelsEffectfulRequestSend(Record):
     """Bytes of answer permitted in all, length headers included."""
     frame_bytes_max: int
     """Longest payload of one frame of the answer."""
+    ends: bool = True
+    """Whether our half ends with the request; else `ChannelsEffectfulRequestContinue` goes on with it."""
+
+
+@record
+class ChannelsEffectfulRequestContinue(Record):
+    """Send a further frame on our half of a stream that we opened, and grant credit for what may be answered to it."""
+
+    connection_id: ConnectionId
+    stream: StreamId
+    frame: bytes
+    answer_bytes_max: int
+    """Bytes of answer permitted from now on, length headers included; what was left of an earlier permission lapses."""
+    frame_bytes_max: int
+    """Longest payload of one frame of the answer from now on."""
+    ends: bool
+    """Whether our half ends with this frame."""
 
 
 @record
 class ChannelsEffectfulAnswerSend(Record):
-    """Send frames on our half of a stream that the peer opened."""
+    """Send frames, or none, on our half of a stream that the peer opened."""
 
     connection_id: ConnectionId
     stream: StreamId
@@ -289,6 +318,7 @@ TransportEffect: TypeAlias = (
     | ConnectionEffectfulHelloSend
     | ConnectionEffectfulOpen
     | ChannelsEffectfulRequestSend
+    | ChannelsEffectfulRequestContinue
     | ChannelsEffectfulAnswerSend
     | ChannelsEffectfulStreamReset
     | DisconnectionEffectfulInit

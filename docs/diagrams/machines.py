@@ -40,9 +40,9 @@ class Drawn(NamedTuple):
     project: Callable[[P2pState], Instances]
     """The machine's instances in a state of the node, each with its state of this machine."""
     places: Mapping[str, tuple[float, float]]
-    """Column and row of each state."""
+    """Column and row of each state; of a dot, ``(start) Name`` is the one whose arrow leads to that state."""
     bends: Mapping[tuple[str, str], float] = {}
-    """How far an arrow leaves the straight line, to the left of its direction, where 0 is no good."""
+    """How far an arrow leaves the straight line, to the left of its direction, where 0 is no good; a loop with less than 0 is below."""
     prefix: str = ""
     """Of the names of actions; left out in the drawing."""
 
@@ -53,7 +53,7 @@ def edges(machine: Drawn) -> list[Edge]:
     :raises LookupError: where it was seen in a state that has no place in the drawing.
     """
     found = {edge for world in machine.worlds for step in _steps(world) for edge in _edges_of(machine, step)}
-    unplaced = {name for edge in found for name in (edge.source, edge.target)} - set(machine.places)
+    unplaced = {name for edge in found for name in edge[:2] if not any(place.startswith(name) for place in (*machine.places, END))}
     if unplaced:
         raise LookupError(f"{machine.name}: give a place to {', '.join(sorted(unplaced))}")
     return sorted(found)
@@ -120,7 +120,8 @@ MACHINES = (
         "One attempt of ours, by its `ConnectionId`.",
         (connections,),
         _attempts(is_incoming=False),
-        {START: (0, 0), "OutgoingInit": (1, 0), "OutgoingFinalizePending": (2, 0), "Ready": (3, 0), END: (2, 1)},
+        {START: (0, 0), "OutgoingInit": (0.7, 0), "OutgoingFinalizePending": (2.1, 0), "Ready": (3.2, 0), END: (2.1, 1.1)},
+        bends={("OutgoingFinalizePending", END): -0.1},
         prefix="ConnectionOutgoing",
     ),
     Drawn(
@@ -130,7 +131,7 @@ MACHINES = (
         "One attempt of a peer's, which is authenticated before this machine hears of it.",
         (connections,),
         _attempts(is_incoming=True),
-        {START: (0, 0), "IncomingFinalizePending": (1, 0), "Ready": (2, 0), END: (1.5, 1)},
+        {START: (0, 0), "IncomingFinalizePending": (0.9, 0), "Ready": (2.1, 0), END: (1.5, 1.1)},
         prefix="ConnectionIncoming",
     ),
     Drawn(
@@ -140,14 +141,24 @@ MACHINES = (
         "The status of one record in the peer table.",
         (connections, strangers, undialable),
         _peers,
-        {START: (0, 0.8), "Disconnected": (1, 0), "Attached": (2.2, 0), "BackingOff": (1, 1.6), "Banned": (2.2, 1.6)},
+        {
+            f"{START} Disconnected": (0.3, 0),
+            f"{START} Attached": (3.95, 0),
+            f"{START} Banned": (2.85, 2.3),
+            "Disconnected": (1.1, 0),
+            "Attached": (3.1, 0),
+            "BackingOff": (2.1, 1.1),
+            "Banned": (2.1, 2.3),
+        },
         bends={
-            ("Disconnected", "BackingOff"): 26,
-            ("BackingOff", "Disconnected"): 26,
-            ("Attached", "BackingOff"): 22,
-            ("BackingOff", "Attached"): 22,
-            ("Disconnected", "Banned"): 24,
-            ("Banned", "Disconnected"): 24,
+            ("Disconnected", "BackingOff"): 16,
+            ("BackingOff", "Disconnected"): 16,
+            ("Attached", "BackingOff"): 16,
+            ("BackingOff", "Attached"): 16,
+            ("Disconnected", "Banned"): -35,
+            ("Banned", "Disconnected"): 135,
+            ("Attached", "Banned"): 90,
+            ("Banned", "Banned"): -0.1,
         },
     ),
     Drawn(
@@ -163,10 +174,9 @@ MACHINES = (
             "Requested": (2, 0),
             "Responding": (3.2, 0),
             "Declined": (2, 1),
-            "Responded": (3.2, 1),
-            END: (0.9, 1),
+            "Responded": (2.6, -1.15),
         },
-        bends={("WaitingForRequest", "Requested"): 24, ("Requested", "WaitingForRequest"): 24},
+        bends={("WaitingForRequest", "Requested"): 24, ("Requested", "WaitingForRequest"): 24, ("Requested", "Responding"): -0.1},
         prefix="ChannelsPropagation",
     ),
     Drawn(
@@ -176,7 +186,7 @@ MACHINES = (
         "The remote half of the same channel: how many items we may send.",
         (commitments, best_tips),
         _halves("remote"),
-        {START: (0, 0), "WaitingForRequest": (0.9, 0), "RemoteRequested": (2.1, 0), "RemoteResponded": (3.3, 0), END: (2.1, 1)},
+        {START: (0, 0), "WaitingForRequest": (0.9, 0), "RemoteRequested": (2.1, 0), "RemoteResponded": (3.3, 0)},
         bends={
             ("WaitingForRequest", "RemoteRequested"): 24,
             ("RemoteRequested", "WaitingForRequest"): 24,
@@ -212,7 +222,15 @@ MACHINES = (
         "One item that peers announced and that is not in the pool. What is announced whole goes straight to `VerifyPending`.",
         (candidates, commitments),
         _candidates,
-        {START: (0, 0), "Announced": (1, 0), "Fetching": (2, 0), "VerifyPending": (3, 0), END: (2, 1.2)},
+        {
+            START: (0, 0),
+            f"{START} VerifyPending": (3.9, 0),
+            "Announced": (0.9, 0),
+            "Fetching": (1.9, 0),
+            "VerifyPending": (2.9, 0),
+            END: (1.9, 1.1),
+        },
+        bends={("Announced", "Fetching"): 22, ("Fetching", "Announced"): 22, ("Announced", END): -0.1},
         prefix="Pool",
     ),
 )

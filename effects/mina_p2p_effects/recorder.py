@@ -57,6 +57,16 @@ class _Close(Record):
     """The log ends here."""
 
 
+@record
+class _Settle(Record):
+    """Someone waits for everything before this."""
+
+    done: threading.Event
+
+
+_Item: TypeAlias = _Append | _Part | _Settle | _Close
+
+
 class _Disk:
     """The file side: runs on the recorder's thread, one item after the other."""
 
@@ -79,15 +89,17 @@ class _Disk:
         self._header: tuple[OpenChunk, ...] = ()
         self._file = _create(path, sync)
 
-    def handle(self, item: _Append | _Part | _Close) -> None:
+    def handle(self, item: _Item) -> None:
         """Do what one item asks. Never raises: what goes wrong ends in ``warnings`` and ``broken``."""
-        chunks = () if isinstance(item, _Close) else item.chunks
+        chunks = item.chunks if isinstance(item, _Append | _Part) else ()
         try:
             match item:
                 case _Append():
                     self._append(chunks)
                 case _Part(path=path):
                     self._begin_part(path, chunks)
+                case _Settle(done=done):
+                    done.set()
                 case _Close():
                     self._finish()
         except Exception as error:  # noqa: BLE001 - whatever it is, the node goes on
@@ -204,14 +216,16 @@ class Recorder:
         self._rotate_bytes = rotate_bytes
         self._on_warning = on_warning
         self._parts = 0
-        self._state = state
         self._missed = 0
         self._retry_at: int | None = None
+        """When to try to go on; ``None`` while all is well."""
+        self._state = state
+        """The last state, while nothing is recorded."""
         self._is_closed = False
         self._stop_observing: Callable[[], None] | None = None
-        self._writer = self._new_writer()
+        self._writer = self._new_writer(state)
         self._disk = _Disk(self._first_path, self._schema, level=level, sync=sync)
-        self._queue: SimpleQueue[_Append | _Part | _Close] = SimpleQueue()
+        self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._queued_bytes = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name=f"record {self._first_path.name}", daemon=True) if is_threaded else None
@@ -219,12 +233,12 @@ class Recorder:
             self._thread.start()
         self._put(_Append(tuple(self._writer.take())))
 
-    def _new_writer(self) -> Writer:
+    def _new_writer(self, state: Any) -> Writer:
         metadata = {**self._metadata, "part": str(self._parts)}
         return Writer(
             self._machine,
             self._name,
-            self._state,
+            state,
             version=self._version,
             metadata=metadata,
             schema=self._schema,
@@ -259,11 +273,9 @@ class Recorder:
         try:
             self._writer.add(action, now, steps, state)
         except Exception as error:  # noqa: BLE001 - the node goes on, whatever it is
-            self._state = state
-            self._skip(error, now)
+            self._skip(error, now, state)
             return
         if self._writer.is_ready:
-            self._state = state
             self._hand_over(now)
 
     def record_failure(self, action: Any, now: Timestamp, error: Exception) -> None:
@@ -279,6 +291,13 @@ class Recorder:
             self._resume(now)
         self._warn()
 
+    def settle(self) -> None:
+        """Wait until the thread has written what it was given, for tests and measurements."""
+        if self._thread is not None:
+            done = threading.Event()
+            self._queue.put(_Settle(done))
+            done.wait()
+
     def close(self, timeout_seconds: float | None = 30.0) -> None:
         """End the log with its footer and wait until it is written."""
         if self._is_closed:
@@ -286,8 +305,9 @@ class Recorder:
         self._is_closed = True
         if self._stop_observing is not None:
             self._stop_observing()
-        if self.is_interrupted:
-            self._missed += self._writer.abandon()
+        if self._retry_at is None and self._disk.broken:
+            self._suspend("", self._writer.abandon(), Timestamp(0), self._writer.state)
+        if self._retry_at is not None:
             self._resume(Timestamp(0))
         if self._retry_at is None:
             self._guarded(self._writer.close, Timestamp(0))
@@ -302,11 +322,11 @@ class Recorder:
         try:
             step()
         except Exception as error:  # noqa: BLE001 - the node goes on, whatever it is
-            self._suspend(f"recording is interrupted: {error}", self._writer.abandon(), now)
+            self._suspend(f"recording is interrupted: {error}", self._writer.abandon(), now, self._writer.state)
         else:
             self._hand_over(now)
 
-    def _skip(self, error: Exception, now: Timestamp) -> None:
+    def _skip(self, error: Exception, now: Timestamp, state: Any) -> None:
         """Leave out the one input that can not be recorded, if it is only that."""
         try:
             self._writer.flush()
@@ -315,13 +335,16 @@ class Recorder:
             missed = self._writer.abandon()
         else:
             self._hand_over(now)
-        self._suspend(f"an input is not recorded: {error}", missed, now)
+        self._suspend(f"an input is not recorded: {error}", missed, now, state)
         self._resume(now)
 
-    def _suspend(self, warning: str, missed: int, now: Timestamp) -> None:
+    def _suspend(self, warning: str, missed: int, now: Timestamp, state: Any) -> None:
+        """Count inputs instead of recording them until `_resume`; an empty warning is one that was given already."""
         self._missed += missed
         self._retry_at = now + RETRY_AFTER
-        self._disk.warnings.append(warning)
+        self._state = state
+        if warning:
+            self._disk.warnings.append(warning)
         self._warn()
 
     def _resume(self, now: Timestamp) -> None:
@@ -340,11 +363,12 @@ class Recorder:
 
     def _hand_over(self, now: Timestamp) -> None:
         chunks = tuple(self._writer.take())
+        state = self._writer.state
         if self._disk.broken:
-            self._missed += _inputs(chunks) + self._writer.abandon()
-            self._retry_at = now + RETRY_AFTER
+            self._suspend("", _inputs(chunks) + self._writer.abandon(), now, state)
         elif self._queued_bytes > QUEUED_BYTES_MAX:
-            self._suspend("recording is interrupted: the disk is slower than the node", _inputs(chunks) + self._writer.abandon(), now)
+            warning = "recording is interrupted: the disk is slower than the node"
+            self._suspend(warning, _inputs(chunks) + self._writer.abandon(), now, state)
         elif chunks:
             self._put(_Append(chunks))
             if self._rotate_bytes is not None and self._disk.length + self._queued_bytes >= self._rotate_bytes:
@@ -356,16 +380,16 @@ class Recorder:
             self._writer.close()
             last = tuple(self._writer.take())
             self._parts += 1
-            self._writer = self._new_writer()
+            self._writer = self._new_writer(self._writer.state)
         except Exception as error:  # noqa: BLE001 - the node goes on, whatever it is
-            self._suspend(f"recording is interrupted: {error}", self._writer.abandon(), now)
+            self._suspend(f"recording is interrupted: {error}", self._writer.abandon(), now, self._writer.state)
             return
         if last:
             self._put(_Append(last))
         path = self._first_path
         self._put(_Part(path.with_name(f"{path.stem}.{self._parts:06}{path.suffix}"), tuple(self._writer.take())))
 
-    def _put(self, item: _Append | _Part | _Close) -> None:
+    def _put(self, item: _Item) -> None:
         if self._thread is None:
             self._disk.handle(item)
             return
@@ -409,5 +433,5 @@ def _inputs(chunks: tuple[OpenChunk, ...]) -> int:
     return sum(chunk.inputs + chunk.missed for chunk in chunks)
 
 
-def _size(item: _Append | _Part | _Close) -> int:
-    return 0 if isinstance(item, _Close) else sum(chunk.size for chunk in item.chunks)
+def _size(item: _Item) -> int:
+    return sum(chunk.size for chunk in item.chunks) if isinstance(item, _Append | _Part) else 0

@@ -140,10 +140,10 @@ def _replay_file(path: Path, given: RegisteredMachine | None) -> LogReplay:
 
 def _connected(before: LogReplay | None, log: LogReplay) -> LogReplay:
     """A part of a rotated log must begin at the state with which the part before it ended."""
-    if before is None or before.result is None or log.result is None or not log.metadata:
+    log_id = log.metadata.get("log")
+    if log_id is None or before is None or before.metadata.get("log") != log_id or before.result is None or log.result is None:
         return log
-    is_next = before.metadata.get("log") == log.metadata.get("log") and before.result.is_closed
-    if is_next and before.is_verified and before.result.state_hash != log.result.start_hash:
+    if before.result.is_closed and before.is_verified and before.result.state_hash != log.result.start_hash:
         return log.replace(error=f"it does not begin where {before.path.name} ended; is a part of this log missing?")
     return log
 

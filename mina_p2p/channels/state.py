@@ -1,8 +1,8 @@
 """Channels: the permissions of every ready connection.
 
 One record per connection holds its channels, because they share what a connection has
-once: the numbering of streams. `Channels.with_propagation` and `Channels.with_rpc` are
-the only places where a half changes, so that deadlines and waiting lists follow it.
+once: the numbering of streams. `Channels.with_propagation`, `Channels.with_rpc` and their
+like are the only places where a half changes, so that deadlines and waiting lists follow it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from typing import Any, Final
 
 from mina_p2p.channels.propagation.state import Propagation, RemoteRequested
 from mina_p2p.channels.rpc.state import Rpc
+from mina_p2p.channels.signaling_discovery.state import Discovery, DiscoveryRequested
+from mina_p2p.channels.signaling_exchange.state import Exchange, Introductions
+from mina_p2p.channels.signaling_exchange.state import RemoteRequested as Available
+from mina_p2p.channels.streaming_rpc.state import Servings, StreamingRpc
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp, stream_id
 from mina_p2p.record import Record, record, setter
 from mina_p2p.table import Deadlines, Table, empty_table
@@ -31,6 +35,13 @@ class WaitKind(enum.IntEnum):
     """A request of ours; the serial is its id."""
     RPC_SERVING = 2
     """A request of the peer's; the serial is ours."""
+    STREAMING_LOCAL = 3
+    """The one streamed request of ours; serial 0, as for all that follow."""
+    STREAMING_REMOTE = 4
+    DISCOVERY_LOCAL = 5
+    DISCOVERY_REMOTE = 6
+    EXCHANGE_LOCAL = 7
+    EXCHANGE_REMOTE = 8
 
 
 def wait_key(connection_id: ConnectionId, kind: WaitKind, serial: int) -> int:
@@ -57,6 +68,11 @@ class PeerChannels(Record):
     rpc: Rpc | None
     is_send_blocked: bool = False
     """Whether so much waits to be sent to the peer that items are held back."""
+    next_request_id: int = 0
+    """One numbering of questions for channels 7 and 8 (spec: pull-protocol 5.7)."""
+    streaming_rpc: StreamingRpc | None = None
+    discovery: Discovery | None = None
+    exchange: Exchange | None = None
 
     def propagation(self, channel: ChannelId) -> Propagation | None:
         """The permission machine of a channel."""
@@ -67,6 +83,10 @@ class PeerChannels(Record):
         """An id for a stream that we open now."""
         number = self.next_stream_number
         return stream_id(number, by_dialer=self.is_dialer), self.replace(next_stream_number=number + 1)
+
+    def next_request(self) -> tuple[int, PeerChannels]:
+        """An id for a question that we ask now."""
+        return self.next_request_id, self.replace(next_request_id=self.next_request_id + 1)
 
 
 _GET: Final[Mapping[ChannelId, Callable[[PeerChannels], Propagation | None]]] = MappingProxyType(
@@ -92,6 +112,10 @@ class Channels(Record):
     """Connections whose peers gave us a permission that we have not used, by channel."""
     answer_bytes_granted: int = 0
     """Credit given for answers of requests that are under way, at all peers."""
+    servings: Servings = Servings()
+    """Streamed answers for all peers."""
+    introductions: Introductions = Introductions()
+    """What we can match as a relay."""
 
     def propagation(self, connection_id: ConnectionId, channel: ChannelId) -> Propagation | None:
         """The permission machine of one channel of one connection, where there is one."""
@@ -102,6 +126,21 @@ class Channels(Record):
         """The RPC channel of one connection, where there is one."""
         channels = self.table.get(connection_id)
         return None if channels is None else channels.rpc
+
+    def streaming_rpc(self, connection_id: ConnectionId) -> StreamingRpc | None:
+        """The streaming RPC channel of one connection, where there is one."""
+        channels = self.table.get(connection_id)
+        return None if channels is None else channels.streaming_rpc
+
+    def discovery(self, connection_id: ConnectionId) -> Discovery | None:
+        """The signaling discovery channel of one connection, where there is one."""
+        channels = self.table.get(connection_id)
+        return None if channels is None else channels.discovery
+
+    def exchange(self, connection_id: ConnectionId) -> Exchange | None:
+        """The signaling exchange channel of one connection, where there is one."""
+        channels = self.table.get(connection_id)
+        return None if channels is None else channels.exchange
 
     def is_send_blocked(self, connection_id: ConnectionId) -> bool:
         """Whether items for that peer are held back."""
@@ -142,15 +181,74 @@ class Channels(Record):
         table = self.table.set(connection_id, channels.replace(rpc=new))
         return self.replace(table=table, deadlines=deadlines, answer_bytes_granted=granted + new.answer_bytes_granted)
 
+    def with_streaming_rpc(
+        self, connection_id: ConnectionId, new: StreamingRpc | None, channels: PeerChannels | None = None
+    ) -> Channels:
+        """With ``new`` as the streaming RPC channel's state; ``channels`` as above."""
+        channels = channels if channels is not None else self.table[connection_id]
+        old = channels.streaming_rpc
+        granted = self.answer_bytes_granted
+        granted += (0 if new is None else new.answer_bytes_granted) - (0 if old is None else old.answer_bytes_granted)
+        return self.replace(
+            table=self.table.set(connection_id, channels.replace(streaming_rpc=new)),
+            deadlines=_halves_moved(self.deadlines, connection_id, WaitKind.STREAMING_LOCAL, old, new),
+            answer_bytes_granted=granted,
+            servings=self.servings.moved(connection_id, old, new),
+        )
+
+    def with_discovery(self, connection_id: ConnectionId, new: Discovery | None, channels: PeerChannels | None = None) -> Channels:
+        """With ``new`` as the signaling discovery channel's state; ``channels`` as above."""
+        channels = channels if channels is not None else self.table[connection_id]
+        old = channels.discovery
+        queue = self.introductions.queue
+        if old is not None and isinstance(old.local, DiscoveryRequested):
+            queue = queue.delete(old.local.ticket)
+        if new is not None and isinstance(new.local, DiscoveryRequested):
+            queue = queue.set(new.local.ticket, connection_id)
+        return self.replace(
+            table=self.table.set(connection_id, channels.replace(discovery=new)),
+            deadlines=_halves_moved(self.deadlines, connection_id, WaitKind.DISCOVERY_LOCAL, old, new),
+            introductions=self.introductions.replace(queue=queue),
+        )
+
+    def with_exchange(self, connection_id: ConnectionId, new: Exchange | None, channels: PeerChannels | None = None) -> Channels:
+        """With ``new`` as the signaling exchange channel's state; ``channels`` as above."""
+        channels = channels if channels is not None else self.table[connection_id]
+        old = channels.exchange
+        available = self.introductions.available
+        if new is not None and isinstance(new.remote, Available):
+            available = available.set(connection_id, None)
+        else:
+            available = available.discard(connection_id)
+        return self.replace(
+            table=self.table.set(connection_id, channels.replace(exchange=new)),
+            deadlines=_halves_moved(self.deadlines, connection_id, WaitKind.EXCHANGE_LOCAL, old, new),
+            introductions=self.introductions.replace(available=available),
+        )
+
     def add(self, connection_id: ConnectionId, channels: PeerChannels) -> Channels:
-        """With the channels of a connection that became ready."""
-        return self.replace(table=self.table.set(connection_id, channels))
+        """With the channels of a connection that became ready; where these wait for something, it is due from now on."""
+        empty = channels.replace(streaming_rpc=None, discovery=None, exchange=None)
+        added = self.replace(table=self.table.set(connection_id, empty))
+        if channels.streaming_rpc is not None:
+            added = added.with_streaming_rpc(connection_id, channels.streaming_rpc)
+        if channels.discovery is not None:
+            added = added.with_discovery(connection_id, channels.discovery)
+        if channels.exchange is not None:
+            added = added.with_exchange(connection_id, channels.exchange)
+        return added
 
     def forget(self, connection_id: ConnectionId) -> Channels:
         """Without the channels of a connection; the same where it had none."""
         channels = self.table.get(connection_id)
         if channels is None:
             return self
+        if channels.streaming_rpc is not None:
+            return self.with_streaming_rpc(connection_id, None).forget(connection_id)
+        if channels.discovery is not None:
+            return self.with_discovery(connection_id, None).forget(connection_id)
+        if channels.exchange is not None:
+            return self.with_exchange(connection_id, None).forget(connection_id)
         deadlines, waiting, granted = self.deadlines, self.waiting, self.answer_bytes_granted
         for channel in _GET:
             machine = channels.propagation(channel)
@@ -172,6 +270,23 @@ def _rpc_waits(connection_id: ConnectionId, rpc: Rpc) -> Iterator[tuple[Timestam
         yield request.deadline, wait_key(connection_id, WaitKind.RPC_REQUEST, request.id)
     for serving in rpc.serving:
         yield serving.deadline, wait_key(connection_id, WaitKind.RPC_SERVING, serving.serial)
+
+
+def _halves_moved(
+    deadlines: Deadlines,
+    connection_id: ConnectionId,
+    kind: WaitKind,
+    old: StreamingRpc | Discovery | Exchange | None,
+    new: StreamingRpc | Discovery | Exchange | None,
+) -> Deadlines:
+    """With the waits of a channel's two halves changed; ``kind`` is the local half's, the remote half's follows it."""
+    before = (None, None) if old is None else old.waits
+    after = (None, None) if new is None else new.waits
+    for half in (0, 1):
+        if before[half] != after[half]:
+            key = wait_key(connection_id, WaitKind(kind + half), 0)
+            deadlines = _moved(deadlines, key, before[half], after[half])
+    return deadlines
 
 
 def _moved(deadlines: Deadlines, key: int, old: Timestamp | None, new: Timestamp | None) -> Deadlines:

@@ -119,6 +119,8 @@ _CHANNELS: Final = {
 }
 
 _OTHERS: Final = {
+    "ChannelMsg": "mina_p2p.mina.channel_message.ChannelMessage",
+    "SignalingMethod": "mina_p2p.wire.dial_options.WireSignaling",
     "ChainId": "mina_p2p.mina.basics.ChainIdBytes",
     "PeerId": "mina_p2p.wire.dial_options.WirePeerId",
     "Host": "mina_p2p.wire.dial_options.WireHost",

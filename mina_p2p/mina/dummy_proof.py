@@ -114,9 +114,11 @@ def _previous_evaluations() -> PreviousEvaluationsAndFt:
 def _wire_proof() -> WireProof:
     numbers = _fields("fq", FQ_MODULUS, 93)
     z_1, z_2 = next(numbers), next(numbers)
-    next(numbers), next(numbers)  # two counters went into points that the generator replaced
+    for _ in range(2):
+        next(numbers)  # went into points, which the generator replaced
     ft_eval1 = next(numbers)
-    next(numbers), next(numbers)
+    for _ in range(2):
+        next(numbers)
 
     def many(count: int) -> tuple[Point, ...]:
         return tuple((next(numbers), next(numbers)) for _ in range(count))

@@ -62,13 +62,27 @@ def from_json(data: Any, kind: Any) -> Any:
 def converter() -> cattrs.Converter:
     """A cattrs converter whose hooks are these forms."""
     made = cattrs.Converter()
-    made.register_unstructure_hook_factory(_is_ours, lambda kind: form_of(kind)[0])
-    made.register_structure_hook_factory(_is_ours, lambda kind: lambda data, _kind: from_json(data, kind))
+    made.register_unstructure_hook_factory(_is_ours, _unstructure_hook)
+    made.register_structure_hook_factory(_is_ours, _structure_hook)
+    # Raw parts are bytes, for which cattrs has hooks that it asks before the factories.
+    made.register_unstructure_hook(Raw, to_json)
+    made.register_structure_hook(Raw, from_json)
     return made
 
 
+def _unstructure_hook(kind: Any) -> Callable[[Any], Any]:
+    return form_of(kind)[0]
+
+
+def _structure_hook(kind: Any) -> Callable[[Any, Any], Any]:
+    def load(data: Any, _kind: Any) -> Any:
+        return from_json(data, kind)
+
+    return load
+
+
 def _is_ours(kind: Any) -> bool:
-    if isinstance(kind, type) and issubclass(kind, Record | Raw):
+    if isinstance(kind, type) and issubclass(kind, Record):
         return True
     return get_origin(kind) is Annotated and any(type(marker).__module__ in _MARKER_MODULES for marker in get_args(kind)[1:])
 
@@ -278,13 +292,24 @@ def _raw(kind: Any) -> Form:
     def inner() -> Form:
         return form_of(kind.kind())
 
-    return lambda raw: inner()[0](raw.value), lambda data: kind(codec(kind.kind()).encode(inner()[1](data)))
+    return lambda raw: inner()[0](raw.value), lambda data: kind(kind.codec().encode(inner()[1](data)))
 
 
 @cache
 def _fields(cls: Any) -> tuple[tuple[str, Form], ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple((field.name, form_of(hints[field.name])) for field in record_fields(cls))
+
+
+@cache
+def _shown_names(cls: Any) -> tuple[str, ...]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return tuple(_shown_name(field.name, hints[field.name]) for field in record_fields(cls))
+
+
+def _shown_name(name: str, annotation: Any) -> str:
+    markers = getattr(annotation, "__metadata__", ())
+    return next((marker.name for marker in markers if isinstance(marker, text.JsonName)), name)
 
 
 @cache
@@ -309,11 +334,13 @@ def _from_arguments(cls: Any, data: list[Any]) -> Any:
 
 
 def _object(cls: Any, value: Any) -> dict[str, Any]:
-    return {name: dump(getattr(value, name)) for name, (dump, _) in _fields(cls)}
+    shown = zip(_shown_names(cls), _fields(cls), strict=True)
+    return {name: dump(getattr(value, field)) for name, (field, (dump, _)) in shown}
 
 
 def _from_object(cls: Any, data: Any) -> Any:
-    return cls(*[load(_checked(dict)(data).get(name)) for name, (_, load) in _fields(cls)])
+    given = _checked(dict)(data)
+    return cls(*[load(given.get(name)) for name, (_, (_, load)) in zip(_shown_names(cls), _fields(cls), strict=True)])
 
 
 def _job_id_text(value: SnarkJobId) -> str:

@@ -7,10 +7,10 @@ installed, Python's own elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib import import_module
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from mina_p2p.mina.field import FP_MODULUS
 from mina_p2p.mina.poseidon_constants import MDS, ROUND_CONSTANTS
@@ -25,17 +25,23 @@ _REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Every byte with its bits in the other order."""
 
 
+def _lanes(row: State, number: Callable[[int], int]) -> State:
+    first, second, third = row
+    return number(first), number(second), number(third)
+
+
 class Poseidon:
     """The hash over one kind of integer.
 
     :param number: makes such an integer of an ``int``; ``int`` itself will do.
     """
 
-    def __init__(self, number: Any = int) -> None:
+    def __init__(self, number: Callable[[int], int] = int) -> None:
         self._number = number
         self._modulus = number(FP_MODULUS)
-        self._mds = tuple(tuple(map(number, row)) for row in MDS)
-        self._rounds = tuple(tuple(map(number, row)) for row in ROUND_CONSTANTS)
+        first, second, third = MDS
+        self._mds = _lanes(first, number), _lanes(second, number), _lanes(third, number)
+        self._rounds = [_lanes(row, number) for row in ROUND_CONSTANTS]
         self._prefixes: dict[bytes, State] = {}
 
     def permute(self, state: State) -> State:
@@ -92,10 +98,9 @@ class Poseidon:
 def poseidon() -> Poseidon:
     """The fastest one that this environment can offer."""
     try:
-        number = import_module("gmpy2").mpz
+        return Poseidon(import_module("gmpy2").mpz)
     except ImportError:
-        number = int
-    return Poseidon(number)
+        return Poseidon()
 
 
 def hash_fields(prefix: str, fields: Sequence[int]) -> int:

@@ -3,6 +3,7 @@
 Each is a `mina_p2p.wire.Raw`: exact wire bytes with a typed ``value``.
 """
 
+# ruff: noqa: F401 - the imports are used in quotes, in the bases of the classes
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

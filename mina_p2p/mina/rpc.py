@@ -7,11 +7,13 @@ the network's own. Source: spec wire-types 2.4, pull-protocol 5.7.
 from __future__ import annotations
 
 import enum
+from functools import cache
 from typing import Annotated, Any, Final, TypeAlias
 
 from mina_p2p.errors import DecodeError
 from mina_p2p.mina.basics import CompressedPublicKey, StateHash, TextBytes
 from mina_p2p.mina.block import Block
+from mina_p2p.mina.gossip import ArchiveRpc
 from mina_p2p.mina.ledger_query import LedgerQuery
 from mina_p2p.mina.pending_coinbase import PendingCoinbase
 from mina_p2p.mina.protocol_state import ConsensusState, ProtocolState
@@ -19,7 +21,7 @@ from mina_p2p.mina.scan_state import ScanState
 from mina_p2p.mina.sync_ledger import LedgerAnswer, SparseLedger
 from mina_p2p.mina.text import JsonNumber, Positional, Text, serde
 from mina_p2p.record import Record, record
-from mina_p2p.wire.codec import codec
+from mina_p2p.wire.codec import Codec, codec
 from mina_p2p.wire.notation import (
     ByteString,
     Field,
@@ -286,8 +288,19 @@ class RpcMethod(Record):
     query: Any
     response: Any
 
+    @property
+    def query_codec(self) -> Codec[Any]:
+        """The codec of the query's data."""
+        return _codecs(self.tag, self.version)[0]
+
+    @property
+    def response_codec(self) -> Codec[Any]:
+        """The codec of the answer's data."""
+        return _codecs(self.tag, self.version)[1]
+
 
 RPC_METHODS: Final[tuple[RpcMethod, ...]] = (
+    RpcMethod("Send_archive_diff", 0, ArchiveRpc, Unit),
     RpcMethod("__Versioned_rpc.Menu", 1, Unit, tuple[tuple[TextBytes, Annotated[IntU32, JsonNumber()]], ...]),
     RpcMethod("get_some_initial_peers", 1, Unit, tuple[Peer, ...]),
     RpcMethod("get_staged_ledger_aux_and_pending_coinbases_at_hash", 2, Field, StagedLedgerAnswer | None),
@@ -309,6 +322,14 @@ def rpc_method(tag: str, version: int) -> RpcMethod | None:
     return next((method for method in RPC_METHODS if (method.tag, method.version) == (tag, version)), None)
 
 
+@cache
+def _codecs(tag: str, version: int) -> tuple[Codec[Any], Codec[Any]]:
+    method = rpc_method(tag, version)
+    if method is None:
+        raise KeyError(tag, version)
+    return codec(method.query), codec(method.response)
+
+
 def query_value(query: Query) -> Any:
     """What a query asks, by its method.
 
@@ -317,7 +338,7 @@ def query_value(query: Query) -> Any:
     method = rpc_method(query.tag.decode(errors="replace"), query.version)
     if method is None:
         raise DecodeError("tag", 0, f"no method {query.tag!r} in version {query.version}")
-    return codec(method.query).decode(query.data)
+    return method.query_codec.decode(query.data)
 
 
 def response_value(method: RpcMethod, response: Response) -> Any:
@@ -327,4 +348,4 @@ def response_value(method: RpcMethod, response: Response) -> Any:
     """
     if isinstance(response.data, ResponseError):
         return response.data.error
-    return codec(method.response).decode(response.data.data)
+    return method.response_codec.decode(response.data.data)

@@ -61,6 +61,13 @@ class JsonNumber(Record):
 
 
 @record
+class JsonName(Record):
+    """The field's name in JSON, where that says less than ours."""
+
+    name: str
+
+
+@record
 class SexpBase64(Record):
     """A proof as base64 of its s-expression."""
 

@@ -164,7 +164,7 @@ def _peer_channels(state: P2pState, path: str, connection_id: ConnectionId, chan
     open_channels = [channel for channel in PROPAGATION_CHANNELS if channels.propagation(channel) is not None]
     if channels.rpc is not None:
         open_channels.append(ChannelId.RPC)
-        yield from _rpc(state, f"{path}.rpc", channels.rpc)
+        yield from _rpc(state, f"{path}.rpc", channels.rpc, channels.next_request_id)
     agreed = [channel for channel in ready.channels if channel in {*PROPAGATION_CHANNELS, ChannelId.RPC}]
     yield from _differ(f"{path} that are open", open_channels, agreed)
     ours: list[StreamId] = [] if channels.rpc is None else [request.stream for request in channels.rpc.requests]
@@ -193,12 +193,12 @@ def _propagation(state: P2pState, path: str, channel: ChannelId, machine: Propag
     yield from _over(f"{path}.next_send_index", machine.next_send_index, counter)
 
 
-def _rpc(state: P2pState, path: str, rpc: Rpc) -> Iterator[str]:
+def _rpc(state: P2pState, path: str, rpc: Rpc, next_request_id: int) -> Iterator[str]:
     limits = state.config.limits
     yield from _over(f"len({path}.requests)", len(rpc.requests), limits.rpc_requests_max)
     yield from _over(f"len({path}.serving)", len(rpc.serving), limits.rpc_pending_max)
     ids = [request.id for request in rpc.requests]
-    yield from _differ(f"{path}.requests: ids", ids, sorted({number for number in ids if number < rpc.next_request_id}))
+    yield from _differ(f"{path}.requests: ids", ids, sorted({number for number in ids if number < next_request_id}))
     serials = [serving.serial for serving in rpc.serving]
     yield from _differ(f"{path}.serving: serials", serials, sorted({serial for serial in serials if serial < rpc.next_serial}))
     for what, values in (("ids", [s.id for s in rpc.serving]), ("streams", [s.stream for s in rpc.serving])):

@@ -19,7 +19,9 @@ from mina_p2p.identity import PeerId
 from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.prng import Random
 from mina_p2p.transport import (
+    CONVERSATION_CHANNELS,
     ChannelsEffectfulAnswerSend,
+    ChannelsEffectfulRequestContinue,
     ChannelsEffectfulRequestSend,
     ChannelsEffectfulStreamReset,
     ChannelsMessageReceived,
@@ -201,6 +203,7 @@ class MemoryNetwork:
         effect: ConnectionEffectfulHelloSend
         | ConnectionEffectfulOpen
         | ChannelsEffectfulRequestSend
+        | ChannelsEffectfulRequestContinue
         | ChannelsEffectfulAnswerSend
         | ChannelsEffectfulStreamReset
         | DisconnectionEffectfulInit,
@@ -213,6 +216,8 @@ class MemoryNetwork:
                 end.is_open = True
             case ChannelsEffectfulRequestSend():
                 self._request(end, effect, now)
+            case ChannelsEffectfulRequestContinue():
+                self._continue(end, effect, now)
             case ChannelsEffectfulAnswerSend():
                 self._answer(end, effect, now)
             case ChannelsEffectfulStreamReset(stream=stream, code=code):
@@ -248,13 +253,24 @@ class MemoryNetwork:
     def _connect(self, end: _End, listener: MemoryPort, at: Timestamp) -> None:
         other = _End(listener, None)
         end.other, other.other = other, end
-        self._handles += 1
-        handle = self._handles
-        listener.arrivals[handle] = other
         remote = listener.address
-        # The dialer may speak from the handshake's end on, a round trip after it began.
-        self._send(other, at, 0, lambda me, cid: me.port.feed(ConnectionEstablished(cid, listener.peer_id, remote)))
-        listener.feed(ConnectionIncomingReceived(TransportKind.MEMORY, handle, end.port.address, end.port.peer_id))
+
+        def finished(dialer: _End, connection_id: ConnectionId) -> None:
+            # The dialer's last handshake message is on its way, and all it says from now on behind it.
+            other.free_at = arrival = max(Timestamp(dialer.free_at + self._delay()), other.free_at)
+            self._at(arrival, lambda _at: self._arrived(other))
+            dialer.port.feed(ConnectionEstablished(connection_id, listener.peer_id, remote))
+
+        self._send(other, at, 0, finished)
+
+    def _arrived(self, end: _End) -> None:
+        """The handshake is complete at the listener too."""
+        if not end.port.is_alive:
+            return
+        self._handles += 1
+        end.port.arrivals[self._handles] = end
+        dialer = end.other.port
+        end.port.feed(ConnectionIncomingReceived(TransportKind.MEMORY, self._handles, dialer.address, dialer.peer_id))
 
     def _request(self, end: _End, effect: ChannelsEffectfulRequestSend, now: Timestamp) -> None:
         stream, channel, frame = effect.stream, effect.channel, effect.frame
@@ -263,8 +279,31 @@ class MemoryNetwork:
         def arrive(other: _End, connection_id: ConnectionId) -> None:
             other.served[stream] = channel
             other.port.feed(ChannelsMessageReceived(connection_id, channel, stream, frame))
+            if effect.ends and channel in CONVERSATION_CHANNELS:
+                self._asked_all(other, connection_id, stream)
 
         self._send(end, now, len(frame), arrive)
+
+    def _continue(self, end: _End, effect: ChannelsEffectfulRequestContinue, now: Timestamp) -> None:
+        stream, asked = effect.stream, end.asked.get(effect.stream)
+        if asked is None:
+            return
+        asked.bytes_left, asked.frame_bytes_max = effect.answer_bytes_max, effect.frame_bytes_max
+
+        def arrive(other: _End, connection_id: ConnectionId) -> None:
+            channel = other.served.get(stream)
+            if channel is None:
+                return
+            other.port.feed(ChannelsMessageReceived(connection_id, channel, stream, effect.frame))
+            if effect.ends:
+                self._asked_all(other, connection_id, stream)
+
+        self._send(end, now, len(effect.frame), arrive)
+
+    def _asked_all(self, end: _End, connection_id: ConnectionId, stream: StreamId) -> None:
+        channel = end.served.get(stream)
+        if channel is not None:
+            end.port.feed(ChannelsStreamEnded(connection_id, channel, stream))
 
     def _answer(self, end: _End, effect: ChannelsEffectfulAnswerSend, now: Timestamp) -> None:
         stream = effect.stream

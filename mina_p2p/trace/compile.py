@@ -20,7 +20,7 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from mina_p2p.codegen import compile_function
-from mina_p2p.record import record_fields
+from mina_p2p.record import builder, record_fields
 from mina_p2p.table import Table
 from mina_p2p.trace.errors import LogError, LogFault
 from mina_p2p.trace.shapes import (
@@ -163,11 +163,12 @@ class _Compiler:
         for t, struct in zip(self._types, self._structs, strict=True):
             self._scope[f"C{t.tag}"] = t.cls
             self._scope[f"S{t.tag}"] = struct
+            self._scope[f"B{t.tag}"] = builder(t.cls)
             for i, (_, shape) in enumerate(t.fields):
                 struct.__annotations__[f"f{i}"] = self._hint(shape)
             values = "".join(f", {self._write(shape, f'v.{name}')}" for name, shape in t.fields)
             lines.append(f"def write_{t.tag}(v):\n    return ({t.tag}{values},)\n")
-            lines.append(f"def read_{t.tag}(s):\n    return C{t.tag}({self._arguments(t)})\n")
+            lines.append(f"def read_{t.tag}(s):\n    return B{t.tag}({self._arguments(t)})\n")
         lines += self._helpers
         lines.append(_ANY)
         writers = ", ".join(f"C{t.tag}: write_{t.tag}" for t in self._types if not _has_arguments(t))
@@ -423,4 +424,3 @@ def _first(cls: type[enum.Enum]) -> enum.Enum:
 
 def _has_arguments(found: RecordType) -> bool:
     return found.name.endswith("]")
-

@@ -101,7 +101,7 @@ class Upgrade:
             # Migrations and constructors are the machine's own and may raise what they like.
             raise LogError(LogFault.SCHEMA, f"a record can not be brought forward: {error!r}") from error
 
-    def _tags(self, tags: list[int]) -> list[int]:
+    def _tags(self, tags: bytes | list[int]) -> list[int]:
         """Numbers of the same classes now; of a class that is gone a number that none has."""
         gone = len(self._schema.types)
         return [self._schema.tags.get(self._classes.get(self._name(tag), type(None)), gone) for tag in tags]

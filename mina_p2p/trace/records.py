@@ -84,9 +84,9 @@ class _Body(NamedTuple):
 
     times: tuple[int, ...]
     inputs: tuple[Any, ...]
-    counts: tuple[int, ...]
-    kinds: tuple[int, ...]
-    depths: tuple[int, ...]
+    counts: tuple[int, ...] | bytes
+    kinds: tuple[int, ...] | bytes
+    depths: tuple[int, ...] | bytes
     refusals: dict[int, tuple[int, ...]]
     state_hash: bytes | None
     failure: str | None
@@ -108,9 +108,17 @@ def records_chunk(
 ) -> OpenChunk:
     """Put columns together; ``inputs`` are encoded already, ``times`` are absolute."""
     deltas = [after - before for before, after in zip([times[0], *times], times, strict=False)]
-    columns = (counts, kinds, depths, refusals, state_hash, failure)
+    columns = (_packed(counts), _packed(kinds), _packed(depths), refusals, state_hash, failure)
     parts = (b"\x98", _encode(deltas), _array_head(len(inputs)), *inputs, *map(_encode, columns))
     return OpenChunk(ChunkKind.RECORDS, first_id, times[0], parts, len(inputs), len(kinds), tags=tuple(sorted(set(kinds))))
+
+
+def _packed(column: list[int]) -> bytes | list[int]:
+    """A column of numbers below 256 as bytes, which cost least to write and to read."""
+    try:
+        return bytes(column)
+    except ValueError:
+        return column
 
 
 def _array_head(length: int) -> bytes:
@@ -121,7 +129,8 @@ def _body_hint(schema: Schema, structs: list[Any]) -> Any:
     ints = tuple[int, ...]
     of: Any = tuple
     inputs = of[any_of(structs[tag] for tag in schema.inputs), ...]
-    return of[ints, inputs, ints, ints, ints, dict[int, ints], bytes | None, str | None]
+    column = ints | bytes
+    return of[ints, inputs, column, column, column, dict[int, ints], bytes | None, str | None]
 
 
 def _build_body(raw: Any, read: dict[type[Any], Callable[[Any], Any]]) -> _Body:
@@ -150,7 +159,8 @@ def read_records(schema: Schema, head: Head, payload: bytes) -> Records:
     if not is_whole:
         raise LogError(LogFault.CONTENT, f"the columns of the chunk at byte {head.offset} do not fit together")
     times = tuple(accumulate(body.times, initial=head.first_time))[1:]
-    return Records(head.first_id, times, *body[1:])
+    columns = tuple(body.counts), tuple(body.kinds), tuple(body.depths)
+    return Records(head.first_id, times, body.inputs, *columns, body.refusals, body.state_hash, body.failure)
 
 
 def state_chunk(encoded: bytes, last_id: int, now: int) -> OpenChunk:

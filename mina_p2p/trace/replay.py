@@ -19,7 +19,7 @@ from typing import Any, Final
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import Timestamp
 from mina_p2p.record import Record, record
-from mina_p2p.store import Clock, Machine, Steps
+from mina_p2p.store import Clock, Machine
 from mina_p2p.trace.difference import Difference, first_difference
 from mina_p2p.trace.errors import BadChunk, Gap, LogError, LogFault, Note, Skipped, TornTail
 from mina_p2p.trace.migrate import Upgrade
@@ -306,28 +306,23 @@ class _Outcome:
 
 def _dispatch_all(machine: Machine[Any], schema: Schema, state: Any, chunk: Records) -> _Outcome:
     outcome = _Outcome(state)
-    dispatch, tags = machine.dispatch, schema.tags
+    execute, tags = machine.execute, schema.tags
     count, kind, depth = outcome.counts.append, outcome.kinds.append, outcome.depths.append
     for action, now in zip(chunk.inputs, chunk.times, strict=True):
         try:
-            state, _, steps = dispatch(state, action, Timestamp(now))
+            state, _, _, steps, refused = execute(state, action, Timestamp(now))
         except (CallerError, InvariantViolationError) as error:
             outcome.error = error
             count(0)
             break
-        raw = steps.raw
-        for step, _, level in raw:
+        for step, _, level in steps:
             kind(tags[type(step)])
             depth(level)
-        if steps.refused_count:
-            outcome.refusals[len(outcome.counts)] = _refused(tags, steps)
-        count(len(raw))
+        if refused:
+            outcome.refusals[len(outcome.counts)] = tuple([tags[type(refusal[0])] for refusal in refused])
+        count(len(steps))
     outcome.state = state
     return outcome
-
-
-def _refused(tags: dict[type[Any], int], steps: Steps) -> tuple[int, ...]:
-    return tuple(tags[type(refusal.action)] for refusal in steps.refusals)
 
 
 def _compare(schema: Schema, chunk: Records, outcome: _Outcome, equal_until: int) -> Divergence | None:

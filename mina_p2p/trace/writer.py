@@ -44,6 +44,9 @@ class WriterOptions(Record):
     bytes_per_input: int = 16
     """Bounds what hashes and checkpoints cost: between two hashes lie at least as many inputs as the
     encoded state has bytes divided by this, between two checkpoints ten times as many."""
+    is_checked: bool = False
+    """Decode every input again before it is recorded: for tests. Type hints are not looked at when
+    writing, so an input that breaks them can otherwise make its chunk unreadable."""
 
 
 class Writer:
@@ -113,13 +116,15 @@ class Writer:
             data = self._pack(self._write[type(action)](action))
         except _NOT_PACKED:
             data = self.schema.encode(action)
+        if self._options.is_checked:
+            self.schema.decode(data)
         raw = steps.raw
         kinds, depths, tags = self._kinds, self._depths, self._tags
         for step, _, depth in raw:
             kinds.append(tags[type(step)])
             depths.append(depth)
-        if steps.refused_count:
-            self._refusals[len(self._inputs)] = [tags[type(refusal.action)] for refusal in steps.refusals]
+        if steps.refused:
+            self._refusals[len(self._inputs)] = [tags[type(refused[0])] for refused in steps.refused]
         self._inputs.append(data)
         self._times.append(now)
         self._counts.append(len(raw))
@@ -214,6 +219,11 @@ class Writer:
         self.take()
         self._begin()
         return dropped
+
+    @property
+    def state(self) -> Any:
+        """The state after the last input that was added."""
+        return self._state
 
     def take(self) -> list[OpenChunk]:
         """The chunks that are complete, in order; each is handed out once."""

@@ -13,7 +13,7 @@ Declare a record, and it can be read and written::
 
 * ``notation``: what annotations mean on the wire;
 * ``shapes``: the same without Python's typing;
-* ``compile_read``, ``compile_write``: shapes into functions; ``source`` turns their failures into paths;
+* ``compile_read``, ``compile_write``, ``compile_skip``: shapes into functions; ``source`` turns their failures into paths;
 * ``codec``: the two functions of a type, compiled when first used;
 * ``raw``: parts that keep their bytes and are decoded when asked for;
 * ``primitives``: bin_prot's integers; ``framing``: cutting a stream into messages;
@@ -32,7 +32,6 @@ from mina_p2p.wire.notation import (
     ByteString,
     Char,
     Custom,
-    Eager,
     Field,
     FixedBytes,
     Int,
@@ -69,7 +68,6 @@ __all__ = [
     "Codec",
     "Custom",
     "DecodeError",
-    "Eager",
     "EncodeError",
     "Field",
     "FixedBytes",

@@ -334,13 +334,8 @@ class _Emitter:
         variable = self.source.name("v")
         cls = self.source.constant("_C", shape.cls)
         self.line(f"{start} = p", path)
-        if shape.eager:
-            value = self.assigned(shape.inner, path)
-            self.line(f"{variable} = {cls}(data[{start}:p])", path)
-            self.line(f"{variable}.__dict__['_value'] = {value}", path)
-        else:
-            self.line(f"p = {self.source.constant('_k', _skip_function(shape.inner))}(data, p, n, d)", path)
-            self.line(f"{variable} = {cls}(data[{start}:p])", path)
+        self.line(f"p = {self.source.constant('_k', _skip_function(shape.inner))}(data, p, n, d)", path)
+        self.line(f"{variable} = {cls}(data[{start}:p])", path)
         return variable
 
     def option(self, shape: OptionShape, path: str) -> str:

@@ -142,6 +142,7 @@ def write_dial_address(value: DialAddress) -> bytes:
 
 WirePeerId: TypeAlias = Annotated[PeerId, Custom(read_peer_id, write_peer_id, _PEER_ID_SIZE_MIN)]
 WireHost: TypeAlias = Annotated[Host, Custom(read_host, write_host, 2)]
+WireSignaling: TypeAlias = Annotated[SignalingMethod, Custom(read_signaling, write_signaling, 3)]
 WireDialAddress: TypeAlias = Annotated[DialAddress, Custom(read_dial_address, write_dial_address, 1 + _PEER_ID_SIZE_MIN + 3)]
 
 

@@ -134,11 +134,6 @@ class Remainder(Record):
 
 
 @record
-class Eager(Record):
-    """A `Raw` part that is decoded together with what holds it, and still keeps its bytes."""
-
-
-@record
 class Custom(Record):
     """A hand-written pair of functions.
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
+
+if TYPE_CHECKING:
+    from mina_p2p.wire.codec import Codec
 
 T = TypeVar("T")
 
@@ -21,6 +24,7 @@ class Raw(bytes, Generic[T]):
     """
 
     _kind: ClassVar[str]
+    _codec: ClassVar[Any] = None
 
     def __init_subclass__(cls, *, of: str) -> None:
         super().__init_subclass__()
@@ -33,12 +37,19 @@ class Raw(bytes, Generic[T]):
         return getattr(import_module(module), name)
 
     @classmethod
+    def codec(cls) -> Codec[T]:
+        """The codec of `value`."""
+        if cls._codec is None:
+            cls._codec = import_module("mina_p2p.wire.codec").codec(cls.kind())
+        return cast("Codec[T]", cls._codec)
+
+    @classmethod
     def of(cls, value: T) -> Self:
         """The bytes of ``value``, which is kept beside them.
 
         :raises EncodeError: where a field of ``value`` can not be written.
         """
-        made = cls(_codec_of(cls).encode(value))
+        made = cls(cls.codec().encode(value))
         made.__dict__["_value"] = value
         return made
 
@@ -50,7 +61,7 @@ class Raw(bytes, Generic[T]):
         """
         known = self.__dict__.get("_value", _UNKNOWN)
         if known is _UNKNOWN:
-            known = self.__dict__["_value"] = _codec_of(type(self)).decode(self)
+            known = self.__dict__["_value"] = self.codec().decode(self)
         return cast("T", known)
 
     def __repr__(self) -> str:
@@ -65,7 +76,3 @@ class Raw(bytes, Generic[T]):
 
 
 _UNKNOWN = object()
-
-
-def _codec_of(cls: type[Raw[Any]]) -> Any:
-    return import_module("mina_p2p.wire.codec").codec(cls.kind())

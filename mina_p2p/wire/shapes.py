@@ -80,11 +80,10 @@ class CustomShape(Record):
 
 @record
 class RawShape(Record):
-    """A part that keeps its bytes; ``eager`` where it is decoded at once."""
+    """A part that stays bytes, as ``cls``, until its value is asked for."""
 
     cls: Any
     inner: Shape
-    eager: bool
 
 
 @record
@@ -320,8 +319,6 @@ def _marked(base: Any, marker: Any) -> Shape | None:
             return RemainderShape(base)
         case notation.Custom():
             return CustomShape(marker)
-        case notation.Eager():
-            return RawShape(base, shape_of(base.kind()), eager=True)
         case notation.MaxItems(limit=limit):
             return ListShape(_item(base), limit)
         case notation.Padded(size=size):
@@ -358,7 +355,7 @@ def _plain(kind: Any) -> Shape:
         return _variant(members)
     if isinstance(kind, type):
         if issubclass(kind, Raw):
-            return RawShape(kind, shape_of(kind.kind()), eager=False)
+            return RawShape(kind, shape_of(kind.kind()))
         if issubclass(kind, Record):
             return RecordShape(kind)
         if issubclass(kind, enum.IntEnum):

@@ -169,9 +169,9 @@ def test_the_class_of_a_record_is_the_record_itself(sample: Any):
 def test_nothing_can_be_set_or_deleted(sample: Any):
     before = copy.deepcopy(sample)
     for name in [*field_names(type(sample)), "other", "__class__"]:
-        with pytest.raises((attrs.exceptions.FrozenInstanceError, TypeError)):
+        with pytest.raises((AttributeError, TypeError)):
             setattr(sample, name, 1)
-        with pytest.raises((attrs.exceptions.FrozenInstanceError, TypeError)):
+        with pytest.raises((AttributeError, TypeError)):
             delattr(sample, name)
     assert sample == before
 

@@ -85,9 +85,9 @@ def strategy(shape: Shape) -> st.SearchStrategy[Any]:
             return st.integers(0, 255)
         case IntShape(range=bounds):
             return integers(bounds.low, bounds.high)
-        case FixedShape(size=size):
+        case FixedShape(size=size, cls=cls):
             # One drawn byte repeated: a proof has hundreds of fields, and none is looked into.
-            return st.one_of(st.integers(0, 255).map(lambda byte: bytes([byte]) * size), st.just(bytes(range(size))))
+            return st.one_of(st.integers(0, 255).map(lambda byte: cls(bytes([byte]) * size)), st.just(cls(bytes(range(size)))))
         case BytesShape(limit=limit):
             return st.binary(max_size=min(limit, 40))
         case RemainderShape(cls=cls):

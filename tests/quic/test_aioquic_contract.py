@@ -85,7 +85,7 @@ def test_the_transport_parameters_are_the_mappings(ours_dials):
     quic = stock.quic
     assert quic._remote_max_data == (1 << 62) - 1
     assert quic._remote_max_stream_data_bidi_local == 0
-    assert quic._remote_max_stream_data_bidi_remote == QuicConfig().request_bytes_max + 8
+    assert quic._remote_max_stream_data_bidi_remote == QuicConfig().request_bytes_max + 5
     assert quic._remote_max_stream_data_uni == 0
     assert quic._remote_max_streams_uni == 0
     raw = next(data for kind, data in quic.tls.received_extensions if kind == tls.ExtensionType.QUIC_TRANSPORT_PARAMETERS)

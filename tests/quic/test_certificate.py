@@ -227,6 +227,12 @@ def test_other_certificate_keys_are_refused(key, reason):
     assert reason_of(der(build(HOST, key=key))) is reason
 
 
+def test_an_ed25519_certificate_signs_itself_too():
+    """The other kind of certificate key has its signature checked as well."""
+    good = der(build(HOST, key=ed25519.Ed25519PrivateKey.generate()))
+    assert reason_of(good[:-1] + bytes((good[-1] ^ 1,))) is CertificateReason.SELF_SIGNATURE
+
+
 def test_two_extensions_are_refused():
     """Which of two would count is not a question to answer."""
     assert reason_of(twice()) is CertificateReason.EXTENSION_REPEATED

@@ -122,6 +122,23 @@ def test_a_large_answer_flows_under_a_window_and_loss():
     assert book.outstanding == 0
 
 
+def test_a_large_answer_does_not_delay_a_small_one():
+    """While 8 MB are on their way, a small answer needs little more than what was in flight already."""
+    world, dialing, listening = connected()
+    dialing.connection.request(ChannelId.BEST_TIP, REQUEST, b"all", 9_000_000, 9_000_000)
+    world.run(lambda: bool(listening.heard(ChannelsMessageReceived)))
+    listening.connection.answer(REQUEST, (b"x" * 8_000_000,), ends=True)
+    before = world.carried[1]
+    world.run(lambda: world.carried[1] - before > 1000)
+    before = world.carried[1]
+    dialing.connection.request(RPC, StreamId(8), b"quick", 1000, 1000)
+    world.run(lambda: len(listening.heard(ChannelsMessageReceived)) == 2)
+    listening.connection.answer(StreamId(8), (b"here",), ends=True)
+    world.run(lambda: bool(dialing.heard(ChannelsStreamEnded)))
+    assert dialing.heard(ChannelsStreamEnded)[0].stream == StreamId(8)
+    assert world.carried[1] - before < 2 * QuicConfig().answer_window_bytes // 1200
+
+
 def test_credit_is_exactly_what_was_permitted():
     """An answer of the permitted size passes; the peer can not put one byte more on the wire."""
     world, dialing, listening = connected()
@@ -396,6 +413,21 @@ def test_a_path_that_shrinks_later_is_survived():
     listening.connection.answer(REQUEST, (b"x" * 300_000,), ends=True)
     world.run(lambda: bool(dialing.heard(ChannelsStreamEnded)), seconds=120)
     assert dialing.closed_by is None
+
+
+def test_a_full_hello_and_a_full_request_fit_the_first_credit():
+    """The constant credit of peer-opened streams holds the largest of both, and a byte more is refused."""
+    config = QuicConfig(request_bytes_max=100, hello_bytes_max=4096)
+    dialing, listening = dialer(profile(ALICE, config), agrees=False), Listener(profile(BOB, config))
+    world = World(dialing, listening)
+    world.run(lambda: bool(dialing.heard(ConnectionEstablished)))
+    dialing.connection.send_hello(b"h" * 4096)
+    world.run(lambda: bool(listening.heard(ConnectionHelloReceived)))
+    dialing.connection.request(RPC, REQUEST, b"r" * 100, 10, 10)
+    dialing.connection.request(RPC, StreamId(8), b"r" * 101, 10, 10)
+    world.run(lambda: listening.closed_by is not None)
+    assert [len(event.frame) for event in listening.heard(ChannelsMessageReceived)] == [100]
+    assert listening.closed_by[0].code is ReasonCode.CHANNEL_MSG_TOO_LARGE
 
 
 def test_secrets_do_not_show():

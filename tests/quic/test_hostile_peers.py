@@ -11,6 +11,7 @@ import tracemalloc
 import pytest
 from aioquic.buffer import encode_uint_var
 from aioquic.quic.packet import QuicErrorCode
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mina_p2p.disconnection.reasons import ReasonCode
 from mina_p2p.ids import ChannelId, StreamId
@@ -21,6 +22,7 @@ from mina_p2p.transport import (
     ConnectionHelloReceived,
     ConnectionIncomingReceived,
 )
+from mina_p2p_effects.transports.quic.aioquic_hooks import PeerRefusedError
 from mina_p2p_effects.transports.quic.config import QuicConfig
 from mina_p2p_effects.transports.quic.connection import Phase
 from quic.pairs import (
@@ -39,7 +41,7 @@ from quic.pairs import (
 from quic.test_certificate import build
 
 REQUEST = b"\x04\x00\x00\x00\x04next"  # channel TRANSACTION, one frame
-LIMIT = QuicConfig().request_bytes_max + 8
+LIMIT = QuicConfig().request_bytes_max + 5
 
 
 def ended(world, listening, code, channel=None):
@@ -119,6 +121,15 @@ def test_a_server_without_alpn_is_refused():
     assert dialing.closed_by[0].code is ReasonCode.NO_COMMON_PROTOCOL
 
 
+@pytest.mark.parametrize("alpn", [None, "h3", "mina-pull/1/0000000000000000"])
+def test_the_judge_itself_refuses_another_alpn(alpn):
+    """Whatever the library lets pass, the common name is ours or nothing."""
+    dialing = dialer(profile(ALICE))
+    with pytest.raises(PeerRefusedError) as caught:
+        dialing.connection._judge((build(BOB).certificate.public_bytes(Encoding.DER),), alpn)
+    assert caught.value.alert == 120
+
+
 def test_tickets_are_neither_given_nor_taken():
     """No session ticket is issued: nobody resumes without a certificate."""
     tickets = []
@@ -193,6 +204,16 @@ def test_an_answer_beyond_its_permission_is_never_taken(offset):
     ended(world, listening, ReasonCode.CHANNEL_MSG_OVER_PERMISSION)
     assert not listening.heard(ChannelsMessageReceived)
     assert attacker.ended.error_code == QuicErrorCode.FLOW_CONTROL_ERROR
+
+
+@pytest.mark.parametrize("data", [b"\x00", b"\x00\x00\x00\x08half"])
+def test_an_answer_that_ends_inside_a_message(data):
+    """The end of an answer is an end between messages."""
+    world, attacker, listening = attacked()
+    listening.connection.request(ChannelId.SNARK, StreamId(1), b"next", 20, 16)
+    world.quiet()
+    attacker.send_stream(1, 0, data, world.now, fin=True)
+    ended(world, listening, ReasonCode.ANSWER_TRUNCATED, ChannelId.SNARK)
 
 
 def test_without_credit_not_even_an_early_byte_is_taken():

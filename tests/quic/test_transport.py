@@ -17,6 +17,7 @@ from mina_p2p.transport import (
     ChannelsEffectfulAnswerSend,
     ChannelsEffectfulRequestSend,
     ChannelsEffectfulStreamReset,
+    ChannelsMessageReceived,
     ChannelsStreamReset,
     ConnectionClosed,
     ConnectionEffectfulAccept,
@@ -307,6 +308,58 @@ def test_our_own_bug_ends_one_connection_and_is_reported():
             assert [type(context["exception"]) for context in reported] == [ValueError]
             assert await alice.ask(to_carol) == [b"yes"]
             await bob.until(lambda: bob.heard(ConnectionClosed))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["transmit", "receive", "handle_timer", "deadline"])
+def test_a_connection_that_fails_in_every_way_is_removed(name, monkeypatch):
+    """Whatever part of a connection raises, and raises again, the connection is gone, the event comes once, and others live."""
+
+    async def main():
+        reported = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
+        config = QuicConfig(keep_alive_s=0.01)
+        async with Node(1, config) as alice, Node(2, config, answer=b"yes") as bob, Node(3, answer=b"yes") as carol:
+            to_bob, to_carol = await alice.dial(bob), await alice.dial(carol)
+            broken = alice.transport._by_id[to_bob]
+
+            def fail(*_):
+                raise RuntimeError("broken")
+
+            monkeypatch.setattr(broken, name, fail)
+            alice.begin_ask(to_bob)
+            reason, by_peer = await alice.fails(to_bob)
+            assert (reason.code, by_peer) == (ReasonCode.TRANSPORT_ERROR, False)
+            assert await alice.ask(to_carol) == [b"yes"]
+            assert broken not in alice.transport._connections
+            assert len(alice.heard(ConnectionClosed)) == 1
+            assert {type(context["exception"]) for context in reported} == {RuntimeError}
+            assert len(reported) <= 2
+
+    asyncio.run(main())
+
+
+def test_after_our_goodbye_no_event_names_the_connection():
+    """Frames that arrived together with what made the reducer leave are not reported any more."""
+
+    async def main():
+        async with Node(1) as alice, Node(2) as bob:
+            there = await alice.dial(bob)
+            alice.begin_ask(there)
+            (message,) = await bob.until(lambda: bob.heard(ChannelsMessageReceived))
+            feed = alice.transport._feed
+
+            def leave_at_once(event):
+                feed(event)
+                if isinstance(event, ChannelsMessageReceived):
+                    alice.leave(there)
+
+            alice.transport._feed = leave_at_once
+            bob.transport.perform(ChannelsEffectfulAnswerSend(message.connection_id, message.stream, (b"one", b"two", b"three"), ends=True))
+            await bob.fails(message.connection_id)
+            assert [event.frame for event in alice.heard(ChannelsMessageReceived)] == [b"one"]
+            assert not alice.heard(ConnectionClosed)
 
     asyncio.run(main())
 

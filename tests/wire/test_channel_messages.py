@@ -75,8 +75,10 @@ FRAMES: list[tuple[Any, Any, str]] = [
     (
         EXCHANGE_MESSAGE,
         ExchangeAnswer(CIPHERTEXT),
-        "0000004e02012b000102030405060708090a0b2f07fe9d00fefa000afee900fea700fed000feee00feae00092b1cfe990005fef900fe9d00fe9e00"
-        "5850770e65fe8000032026fee800fedf00fefb00fe9100",
+        (
+            "0000004e02012b000102030405060708090a0b2f07fe9d00fefa000afee900fea700fed000feee00feae00092b1cfe990005fef900fe9d00fe9e00"
+            "5850770e65fe8000032026fee800fedf00fefb00fe9100"
+        ),
     ),
     (BEST_TIP_MESSAGE, BestTipGetNext(), "0000000100"),
     (BEST_TIP_MESSAGE, BestTipItem(RawBlock(b"any bytes")), "0000000a01616e79206279746573"),

@@ -21,7 +21,6 @@ from mina_p2p.wire import (
     Char,
     Custom,
     DecodeError,
-    Eager,
     EncodeError,
     FixedBytes,
     Int,
@@ -79,11 +78,6 @@ class Holder(Record):
     before: UInt64
     part: RawPair
     after: bool
-
-
-@record
-class EagerHolder(Record):
-    part: Annotated[RawPair, Eager()]
 
 
 @record
@@ -151,7 +145,6 @@ GOOD: list[tuple[Any, Any, str]] = [
     (Annotated[bytes, Remainder()], b"rest", "72657374"),
     (Reversed, b"ab", "6261"),
     (Holder, Holder(300, RawPair(b"\x05\x01"), after=True), "fe2c01050101"),
-    (EagerHolder, EagerHolder(RawPair(b"\x05\x01")), "0501"),
 ]
 
 
@@ -220,7 +213,6 @@ BAD: list[tuple[Any, str, str, int, str]] = [
     (Reversed, "0000", "", 0, "a zero"),
     (Holder, "fe2c01050201", "part.right", 4, "0 or 1"),
     (Holder, "fe2c0105", "part.right", 4, "ends"),
-    (EagerHolder, "05", "part.right", 1, "ends"),
     (Pair, "050100", "", 2, "behind the end"),
 ]
 
@@ -291,12 +283,6 @@ def test_raw_part_decodes_when_asked_and_once() -> None:
     with pytest.raises(DecodeError):
         _ = RawPair(b"\x05").value
     assert "2 bytes" in repr(RawPair(bytes(17))) or "17 bytes" in repr(RawPair(bytes(17)))
-
-
-def test_eager_part_shares_its_value() -> None:
-    """An eager part is decoded with its holder and keeps both bytes and value."""
-    held = codec(EagerHolder).decode(b"\x05\x01")
-    assert held.part.__dict__["_value"] == Pair(5, right=True)
 
 
 def test_polymorphic_tags_are_ocamls() -> None:

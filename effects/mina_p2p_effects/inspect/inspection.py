@@ -6,7 +6,6 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from mina_p2p.errors import DecodeError, MinaP2pError
@@ -19,8 +18,9 @@ from mina_p2p.mina.protocol_state import ProtocolState
 from mina_p2p.mina.raw import RawUserCommand
 from mina_p2p.mina.rpc import RPC_METHODS, Query, Response, RpcMethod, response_value
 from mina_p2p.mina.zkapp import ZkappCommand
-from mina_p2p.record import Record, field_names, record
-from mina_p2p.wire import Raw, codec, write_nat0
+from mina_p2p.record import Record, record
+from mina_p2p.wire import codec, write_nat0
+from mina_p2p_effects.inspect.parts import is_tuple, walk
 
 GUESSES = (
     "MinaBlockBlockStableV2",
@@ -119,7 +119,8 @@ def _guess(data: bytes) -> Inspection:
 def _inspect(data: bytes, name: str, kind: Any) -> Inspection:
     reader = codec(kind)
     value = reader.decode(data)
-    _open(value)
+    for _ in walk(value):
+        pass  # opens every part that stayed bytes, so that what is wrong in it shows
     if isinstance(value, Query):
         for method in RPC_METHODS:
             if method.tag.encode() == value.tag:
@@ -139,7 +140,8 @@ def _inspect_rpc(data: bytes, method_name: str, direction: str) -> Inspection:
         value, kind = response_value(method, message.value), method.response
     else:
         raise DecodeError("", 0, f"a {type(message.value).__name__}, not a {direction}")
-    _open(value)
+    for _ in walk(value):
+        pass  # opens every part that stayed bytes, so that what is wrong in it shows
     return Inspection(name, len(data), message.round_trip, _hashes(value), kind, value)
 
 
@@ -162,37 +164,17 @@ def _packed_list(data: bytes) -> bytes | None:
     return write_nat0(len(raw)) + b"".join(raw)
 
 
-def _open(value: Any) -> None:
-    """Decode every part that would stay bytes, so that what is wrong in it shows."""
-    for part in _walk(value):
-        if isinstance(part, Raw):
-            _ = part.value
-
-
-def _walk(value: Any) -> Iterator[Any]:
-    todo = [value]
-    while todo:
-        part = todo.pop()
-        yield part
-        if isinstance(part, Raw):
-            todo.append(part.value)
-        elif isinstance(part, tuple):
-            todo.extend(reversed(part))
-        elif isinstance(part, Record):
-            todo.extend(getattr(part, name) for name in reversed(field_names(type(part))))
-
-
 def _hashes(value: Any) -> dict[str, Any]:
     made: dict[str, Any] = {}
     commands: list[RawUserCommand] = []
-    for part in _walk(value):
+    for part in walk(value):
         if isinstance(part, Block | BlockHeader | ProtocolState) and "state_hash" not in made:
             made |= _state_hash(part)
         if isinstance(part, BlockBody) and "body_reference" not in made:
             made["body_reference"] = hashes.body_reference(part).hex()
         if isinstance(part, RawUserCommand):
             commands.append(part)
-    items: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
+    items = value if is_tuple(value) else (value,)
     commands.extend(RawUserCommand.of(item) for item in items if isinstance(item, SignedCommand | ZkappCommand))
     if commands or "body_reference" in made:
         made["transaction_hashes"] = [hashes.transaction_id_text(hashes.transaction_hash(command)) for command in commands]

@@ -8,8 +8,9 @@ from typing import Any
 
 from mina_p2p.mina.json_form import form_of
 from mina_p2p.record import Record, field_names
-from mina_p2p.wire import Raw, codec
+from mina_p2p.wire import codec
 from mina_p2p_effects.inspect.inspection import Inspection
+from mina_p2p_effects.inspect.parts import is_raw, is_tuple
 
 ITEMS_MAX = 12
 """Of longer lists only the first items are shown."""
@@ -28,13 +29,13 @@ def render(found: Inspection, depth_max: int) -> str:
 
 
 def _lines(name: str, value: Any, depth: int, indent: str) -> Iterator[str]:
-    if isinstance(value, Raw):
+    if is_raw(value):
         yield f"{indent}{name} ({len(value)} bytes)"
         if depth > 0:
             yield from _parts(value.value, depth - 1, indent + "  ")
         return
     size = f" ({len(codec(type(value)).encode(value))} bytes)" if isinstance(value, Record) else ""
-    if depth <= 0 or not isinstance(value, Record | tuple) or not value:
+    if depth <= 0 or not (isinstance(value, Record) or (is_tuple(value) and value)):
         yield f"{indent}{name}: {_short(value)}{size}"
         return
     yield f"{indent}{name or type(value).__name__}{size}"
@@ -42,12 +43,11 @@ def _lines(name: str, value: Any, depth: int, indent: str) -> Iterator[str]:
 
 
 def _parts(value: Any, depth: int, indent: str) -> Iterator[str]:
-    if isinstance(value, tuple):
-        items: tuple[Any, ...] = value
-        for i, item in enumerate(items[:ITEMS_MAX]):
+    if is_tuple(value):
+        for i, item in enumerate(value[:ITEMS_MAX]):
             yield from _lines(f"[{i}] {type(item).__name__}", item, depth, indent)
-        if len(items) > ITEMS_MAX:
-            yield f"{indent}and {len(items) - ITEMS_MAX} more"
+        if len(value) > ITEMS_MAX:
+            yield f"{indent}and {len(value) - ITEMS_MAX} more"
         return
     if not isinstance(value, Record):
         yield f"{indent}{_short(value)}"
@@ -60,7 +60,7 @@ def _short(value: Any) -> str:
     if isinstance(value, bytes):
         text = value[::-1].hex() if len(value) == 32 else value.hex()
         return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}… ({len(value)} bytes)"
-    if isinstance(value, tuple):
+    if is_tuple(value):
         return f"{len(value)} items"
     if isinstance(value, Record):
         shown = json.dumps(form_of(type(value))[0](value))

@@ -57,7 +57,7 @@ def reduce(state: Channels, action: RpcAction, now: Timestamp, root: P2pState) -
         case ChannelsRpcRequestSend(request=question, purpose=purpose):
             kind = kind_of(question)
             stream, channels = state.table[connection_id].next_stream()
-            number = rpc.next_request_id
+            number, channels = channels.next_request()
             try:
                 frame = RPC_MESSAGE.encode(RpcRequestMessage(number, question))
             except EncodeError as error:
@@ -71,7 +71,7 @@ def reduce(state: Channels, action: RpcAction, now: Timestamp, root: P2pState) -
                 FRAME_HEADER_BYTES + kind.answer_bytes_max,
                 kind.answer_bytes_max,
             )
-            rpc = rpc.replace(requests=(*rpc.requests, asked), next_request_id=number + 1)
+            rpc = rpc.replace(requests=(*rpc.requests, asked))
             return state.with_rpc(connection_id, rpc, channels), (effect,)
 
         case ChannelsRpcTimeout(id=number):

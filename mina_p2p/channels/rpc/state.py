@@ -78,7 +78,6 @@ class Rpc(Record):
 
     requests: tuple[Requested | Responded, ...] = ()
     serving: tuple[Serving, ...] = ()
-    next_request_id: int = 0
     next_serial: int = 0
 
     @property

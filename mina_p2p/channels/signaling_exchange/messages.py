@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final, TypeAlias
 
 from mina_p2p.identity import PeerId
-from mina_p2p.mina.text import Positional, serde
+from mina_p2p.mina.text import JsonName, Positional, serde
 from mina_p2p.record import Record, record
 from mina_p2p.wire import ByteInts, Codec, FixedBytes, codec
 
@@ -22,7 +22,7 @@ class ExchangeGetNext(Record):
 class ExchangeOfferToYou(Record):
     """Passes on an offer that the offerer encrypted for us."""
 
-    offerer_public_key: Annotated[PeerId, FixedBytes(32)]
+    offerer_public_key: Annotated[PeerId, FixedBytes(32), JsonName("offerer_pub_key")]
     offer: Annotated[bytes, ByteInts(CIPHERTEXT_LIMIT)]
 
 

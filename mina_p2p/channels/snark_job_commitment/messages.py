@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final, TypeAlias
 
 from mina_p2p.mina.basics import CompressedPublicKey, CurrencyFee, SnarkJobId
-from mina_p2p.mina.text import Positional, serde
+from mina_p2p.mina.text import JsonName, Positional, serde
 from mina_p2p.record import Record, record
 from mina_p2p.wire import Codec, IntU8, Nat0, codec
 
@@ -14,7 +14,7 @@ from mina_p2p.wire import Codec, IntU8, Nat0, codec
 class SnarkJobCommitment(Record):
     """A snark worker says that it is working on a job."""
 
-    timestamp_ms: Nat0
+    timestamp_ms: Annotated[Nat0, JsonName("timestamp")]
     """Milliseconds since the Unix epoch."""
     job_id: SnarkJobId
     fee: CurrencyFee

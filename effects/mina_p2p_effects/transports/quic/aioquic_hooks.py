@@ -251,7 +251,8 @@ class PullQuicConnection(QuicConnection):
         """Whether the judge has seen the peer and let it pass. Without that nothing may be believed of the peer."""
         self._ack_delay = config.ack_delay_s
         self._local_max_stream_data_bidi_local = 0
-        self._local_max_stream_data_bidi_remote = config.request_bytes_max + 8  # one byte of channel, four of length, and slack
+        # A stream that the peer opens carries a kind, four bytes of length, and a request or its hello.
+        self._local_max_stream_data_bidi_remote = max(config.request_bytes_max, config.hello_bytes_max) + 5
         self._local_max_stream_data_uni = 0
         streams: Any = self._local_max_streams_bidi
         streams.value = streams.sent = 0 if self._is_client else 1

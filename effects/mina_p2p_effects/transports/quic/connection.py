@@ -371,8 +371,9 @@ class Connection:
             for frame in violation.complete:
                 self._event(ChannelsMessageReceived, answer.channel, stream, frame)
             raise
-        for frame in frames:
-            self._event(ChannelsMessageReceived, answer.channel, stream, frame)
+        if self.connection_id is not None:
+            for frame in frames:
+                self.events.append(ChannelsMessageReceived(self.connection_id, answer.channel, stream, frame))
         self._credits.consume(answer.credit, len(data))
         if ends:
             answer.end()

@@ -134,9 +134,12 @@ class QuicTransport:
         if endpoint is None:
             return
         for connection in tuple(self._connections):
-            connection.close(_GOODBYE)
-            for data, address in connection.transmit(asyncio.get_running_loop().time()):
-                endpoint.send(data, address)
+            try:
+                connection.close(_GOODBYE)
+                for data, address in connection.transmit(asyncio.get_running_loop().time()):
+                    endpoint.send(data, address)
+            except Exception as error:  # noqa: BLE001 - the others still want their goodbye
+                self._fault(connection, error)
             connection.quic.dispose()
         for handle in (self._timer, self._settle_handle):
             if handle is not None:
@@ -399,7 +402,10 @@ class QuicTransport:
             else:
                 self._deadlines.set(connection, connection.deadline())
         except Exception as error:  # noqa: BLE001 - as in `_receive`
+            cannot_even_say_goodbye = connection.phase is Phase.CLOSED
             self._fault(connection, error)
+            if cannot_even_say_goodbye:
+                self._remove(connection, [], now)
 
     def _update_routes(self, connection: Connection) -> None:
         cids = self._connections[connection]

@@ -1,0 +1,306 @@
+"""Promises of a node that one state can not show: each is about what happened before.
+
+A `Watch` sits beside a node and sees every input with all that followed. It keeps its own books, from
+effects and steps alone, so that a guard which says yes too often is caught by what comes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mina_p2p.channels.propagation import actions as prop
+from mina_p2p.channels.propagation.kinds import KINDS, GetNext, WillSend
+from mina_p2p.channels.propagation.state import RemoteRequested, Requested, Responding
+from mina_p2p.channels.rpc import actions as rpc
+from mina_p2p.channels.rpc.state import ForDiscovery
+from mina_p2p.connection.incoming.actions import ConnectionIncomingTimeout
+from mina_p2p.connection.outgoing.actions import ConnectionOutgoingTimeout
+from mina_p2p.disconnection.actions import Shutdown
+from mina_p2p.ids import ChannelId, ConnectionId, RequestId, StreamId, Timestamp
+from mina_p2p.mina.raw import RawBlock
+from mina_p2p.notifications import ConnectionFailed, ItemReceived, PeerConnected, PeerDisconnected, RpcFailed, RpcResponded
+from mina_p2p.peer.actions import PeerUnban, PeerWoken
+from mina_p2p.peer.state import Banned
+from mina_p2p.pool.actions import PoolInsert, PoolVerdict, PoolVerdictTimeout
+from mina_p2p.pool.state import POOL_CHANNELS
+from mina_p2p.state import P2pState
+from mina_p2p.transport import (
+    ChannelsEffectfulAnswerSend,
+    ChannelsEffectfulRequestSend,
+    ChannelsEffectfulStreamReset,
+    ChannelsMessageReceived,
+    ConnectionEffectfulAccept,
+    ConnectionEffectfulDial,
+    ConnectionEffectfulReject,
+    ConnectionEstablished,
+    ConnectionIncomingReceived,
+    OfConnection,
+)
+
+Line = tuple[ConnectionId, ChannelId]
+"""One channel of one connection."""
+
+
+class Permission:
+    """What one stream of ours allows."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.promised: int | None = None
+        self.received = 0
+
+
+class Watch:
+    """The books."""
+
+    def __init__(self) -> None:
+        self.ours: dict[tuple[ConnectionId, StreamId], Permission | None] = {}
+        """Streams that we opened and that are not over; questions have no permission of items."""
+        self.theirs: dict[tuple[ConnectionId, StreamId], int | None] = {}
+        """Streams that peers opened and that we have not answered, with how many items they permit."""
+        self.next_index: dict[Line, int] = {}
+        self.last_tip: dict[ConnectionId, bytes] = {}
+        self.told: set[tuple[str, int]] = set()
+        self.last_verdict = RequestId(0)
+
+    def see(self, before: P2pState, action: Any, now: Timestamp, steps: Sequence[Any], effects: Sequence[Any], after: P2pState) -> None:
+        """One input and all that came of it; raises `AssertionError` for a broken promise."""
+        if not steps:
+            assert after is before, "a refused action changed the state"
+        self._inputs(before, action, steps, after)
+        for step in steps:
+            self._step(before, after, step, now)
+            if type(step) in _CHANNEL_STEPS:
+                self._permission(step)
+        for effect in effects:
+            self._told(effect)
+        self._dials(before, action, now, effects)
+        self._bans(before, action, now, after)
+        self._pools(before, action, steps, after)
+        self._open_streams(after)
+
+    # --- inputs ---------------------------------------------------------------------------
+
+    def _inputs(self, before: P2pState, action: Any, steps: Sequence[Any], after: P2pState) -> None:
+        if isinstance(action, OfConnection | ConnectionEstablished) and action.connection_id not in before.connections.table:
+            assert not steps, "an event of a connection that is gone had a consequence (N1)"
+        if isinstance(action, Shutdown) and before.is_stopping:
+            assert not steps, "a node stopped twice"
+        if isinstance(action, ChannelsMessageReceived) and steps:
+            accepted = any(type(step) in _FROM_FRAMES for step in steps)
+            assert accepted or action.connection_id not in after.connections.table, "an unexpected message had no consequence"
+        if isinstance(action, ConnectionIncomingReceived):
+            answers = [step for step in steps if isinstance(step, ConnectionEffectfulAccept | ConnectionEffectfulReject)]
+            assert [answer.handle for answer in answers] == [action.handle], "an arrival was not answered once"
+
+    # --- time -----------------------------------------------------------------------------
+
+    def _step(self, before: P2pState, after: P2pState, step: Any, now: Timestamp) -> None:
+        waited = _deadline(before, step)
+        assert waited is _NO_WAIT or (waited is not None and waited <= now), f"{type(step).__name__} before its time"
+        if isinstance(step, rpc.ChannelsRpcRequestSend) and isinstance(step.purpose, ForDiscovery):
+            assert before.config.is_discovery_enabled, "asked for peers, although it should not"
+            fewest = min(len(before.connections), len(after.connections))
+            assert fewest < before.config.limits.peers_min, "asked for peers, although there are enough"
+
+    # --- permissions, ours and theirs -------------------------------------------------------
+
+    def _permission(self, step: Any) -> None:
+        if isinstance(step, ChannelsEffectfulRequestSend):
+            self._asked(step)
+        elif isinstance(step, ChannelsEffectfulAnswerSend):
+            self._answered(step)
+        elif isinstance(step, ChannelsEffectfulStreamReset):
+            del self.ours[step.connection_id, step.stream]
+        elif isinstance(step, prop.ChannelsPropagationResponseSend):
+            self._advanced(step)
+        elif isinstance(step, prop.ChannelsPropagationRequestReceived | rpc.ChannelsRpcRequestReceived):
+            assert (step.connection_id, step.stream) not in self.theirs, "a stream was used for a second request"
+            limit = step.limit if isinstance(step, prop.ChannelsPropagationRequestReceived) else None
+            assert limit is None or limit > 0, "a permission for nothing was taken"
+            self.theirs[step.connection_id, step.stream] = limit
+        elif isinstance(step, prop.ChannelsPropagationRequestCancelled | rpc.ChannelsRpcRequestCancelled):
+            self.theirs.pop((step.connection_id, step.stream), None)
+            if isinstance(step, prop.ChannelsPropagationRequestCancelled):
+                self.next_index.pop((step.connection_id, step.channel), None)
+                self.last_tip.pop(step.connection_id, None)
+        else:
+            self._arrived(step)
+
+    def _asked(self, step: ChannelsEffectfulRequestSend) -> None:
+        line = step.connection_id, step.stream
+        assert line not in self.ours, "a stream was opened twice"
+        permission = None
+        if step.channel in KINDS:
+            message = KINDS[step.channel].decode(step.frame)
+            assert isinstance(message, GetNext)
+            permission = Permission(message.limit)
+            assert message.limit > 0, "a permission for nothing was given"
+        self.ours[line] = permission
+
+    def _arrived(self, step: Any) -> None:
+        """Items, promises and ends on streams of ours."""
+        line = step.connection_id, step.stream
+        assert line in self.ours, f"{type(step).__name__} on a stream that is not open"
+        permission = self.ours[line]
+        if isinstance(step, prop.ChannelsPropagationAnswerReset | rpc.ChannelsRpcAnswerReset | rpc.ChannelsRpcAnswerEnded):
+            del self.ours[line]
+        if permission is None:
+            return
+        if isinstance(step, prop.ChannelsPropagationPromiseReceived):
+            assert permission.promised is None, "two promises for one permission"
+            assert 0 < step.promised_count <= permission.limit, "a promise over its permission"
+            permission.promised = step.promised_count
+        elif isinstance(step, prop.ChannelsPropagationReceived):
+            permission.received += 1
+            promised = 1 if step.channel == ChannelId.BEST_TIP else permission.promised
+            assert promised is not None and permission.received <= promised, "an item that was not promised"
+        elif isinstance(step, prop.ChannelsPropagationAnswerEnded):
+            del self.ours[line]
+            promised = 1 if step.channel == ChannelId.BEST_TIP else permission.promised
+            assert permission.received == promised, "an answer ended early"
+
+    def _answered(self, step: ChannelsEffectfulAnswerSend) -> None:
+        line = step.connection_id, step.stream
+        assert line in self.theirs, "an answer that nobody asked for"
+        limit = self.theirs.pop(line)
+        assert step.ends, "an answer without an end"
+        if limit is None:
+            assert len(step.frames) == 1, "two answers to one question"
+            return
+        assert 0 < len(step.frames) <= limit + 1, "more than was permitted"
+
+    def _advanced(self, step: prop.ChannelsPropagationResponseSend) -> None:
+        line = step.connection_id, step.channel
+        limit = next((n for (cid, stream), n in self.theirs.items() if cid == line[0] and n is not None), None)
+        assert limit is not None, "items without a permission"
+        promise = KINDS[step.channel].encode_answer(step.items)[0]
+        if step.channel != ChannelId.BEST_TIP:
+            assert KINDS[step.channel].decode(promise) == WillSend(len(step.items)), "another number than was promised"
+        assert step.first_index >= self.next_index.get(line, 0), "an item was sent twice"
+        assert step.last_index >= step.first_index, "a log that goes backwards"
+        self.next_index[line] = step.last_index + 1
+        if isinstance(step.items[0], RawBlock):
+            assert self.last_tip.get(step.connection_id) != step.items[0], "the same best tip twice"
+            self.last_tip[step.connection_id] = bytes(step.items[0])
+
+    def _open_streams(self, after: P2pState) -> None:
+        """Every stream that is open is still known, on either side: none was forgotten."""
+        self.ours = {line: permission for line, permission in self.ours.items() if line[0] in after.channels.table}
+        self.theirs = {line: limit for line, limit in self.theirs.items() if line[0] in after.channels.table}
+        known: set[tuple[ConnectionId, StreamId]] = set()
+        served: set[tuple[ConnectionId, StreamId]] = set()
+        for connection_id, channels in after.channels.table.items():
+            for channel in KINDS:
+                machine = channels.propagation(channel)
+                if machine is not None and isinstance(machine.local, Requested | Responding):
+                    known.add((connection_id, machine.local.stream))
+                if machine is not None and isinstance(machine.remote, RemoteRequested):
+                    served.add((connection_id, machine.remote.stream))
+            if channels.rpc is not None:
+                known |= {(connection_id, request.stream) for request in channels.rpc.requests}
+                served |= {(connection_id, serving.stream) for serving in channels.rpc.serving}
+        assert set(self.ours) == known, "a stream of ours was forgotten, or made up"
+        assert set(self.theirs) == served, "a peer's stream was forgotten, or made up"
+
+    # --- what the node software is told -----------------------------------------------------
+
+    def _told(self, effect: Any) -> None:
+        match effect:
+            case PeerConnected(connection_id=number):
+                self._once("connected", number)
+            case PeerDisconnected(connection_id=number):
+                assert ("connected", number) in self.told, "the end of what never was"
+                self._once("over", number)
+            case ConnectionFailed(connection_id=int(number)):
+                assert ("connected", number) not in self.told, "a ready connection failed"
+                self._once("over", number)
+            case RpcResponded(request_id=number) | RpcFailed(request_id=number):
+                self._once("answer", number)
+            case ItemReceived(verdict_id=number):
+                assert number > self.last_verdict, "a question with an old id"
+                self.last_verdict = number
+            case _:
+                pass
+
+    def _once(self, what: str, number: int) -> None:
+        assert (what, number) not in self.told, f"told twice: {what} {number}"
+        self.told.add((what, number))
+
+    # --- peers and pools --------------------------------------------------------------------
+
+    def _dials(self, before: P2pState, action: Any, now: Timestamp, effects: Sequence[Any]) -> None:
+        for effect in effects:
+            if isinstance(effect, ConnectionEffectfulDial):
+                assert not before.is_stopping, "a node that stops dials"
+                assert effect.address.peer_id != before.config.peer_id, "a node dials itself"
+                found = before.peers.find(effect.address.peer_id)
+                if found is not None and not isinstance(action, PeerUnban):
+                    is_banned = isinstance(found[1].status, Banned) and found[1].status.until > now
+                    assert not is_banned, "a banned peer is dialled"
+
+    def _bans(self, before: P2pState, action: Any, now: Timestamp, after: P2pState) -> None:
+        for number, peer in before.peers.table.items():
+            later = after.peers.table.get(number)
+            if isinstance(peer.status, Banned) and peer.status.until > now and later is not None and not isinstance(action, PeerUnban):
+                assert isinstance(later.status, Banned), "a ban ended early"
+        for number, peer in after.peers.table.items():
+            old = before.peers.table.get(number)
+            if isinstance(peer.status, Banned) and (old is None or old.status != peer.status):
+                assert peer.status.until > now, "a ban that is over before it begins"
+
+    def _pools(self, before: P2pState, action: Any, steps: Sequence[Any], after: P2pState) -> None:
+        for channel in POOL_CHANNELS:
+            if after.pools.of(channel).items.counter > before.pools.of(channel).items.counter:
+                is_valid = isinstance(action, PoolInsert) or (isinstance(action, PoolVerdict) and action.is_valid)
+                assert is_valid, "an item entered a pool that nobody declared valid"
+
+
+_FROM_FRAMES = frozenset(
+    {
+        prop.ChannelsPropagationRequestReceived,
+        prop.ChannelsPropagationPromiseReceived,
+        prop.ChannelsPropagationReceived,
+        rpc.ChannelsRpcRequestReceived,
+        rpc.ChannelsRpcResponseReceived,
+    }
+)
+_CHANNEL_STEPS = _FROM_FRAMES | {
+    ChannelsEffectfulRequestSend,
+    ChannelsEffectfulAnswerSend,
+    ChannelsEffectfulStreamReset,
+    prop.ChannelsPropagationAnswerEnded,
+    prop.ChannelsPropagationAnswerReset,
+    prop.ChannelsPropagationResponseSend,
+    prop.ChannelsPropagationRequestCancelled,
+    rpc.ChannelsRpcAnswerEnded,
+    rpc.ChannelsRpcAnswerReset,
+    rpc.ChannelsRpcRequestCancelled,
+}
+_NO_WAIT: Any = object()
+
+
+def _deadline(state: P2pState, step: Any) -> Timestamp | None:
+    """When what this step ends was to end; ``None`` if nothing such waited."""
+    match step:
+        case ConnectionOutgoingTimeout() | ConnectionIncomingTimeout():
+            connection = state.connections.get(step.connection_id)
+            return None if connection is None else connection.deadline
+        case prop.ChannelsPropagationTimeout():
+            machine = state.channels.propagation(step.connection_id, step.channel)
+            return None if machine is None else machine.deadline
+        case rpc.ChannelsRpcTimeout() | rpc.ChannelsRpcServeTimeout():
+            found = state.channels.rpc(step.connection_id)
+            if found is None:
+                return None
+            wait = found.request(step.id) if isinstance(step, rpc.ChannelsRpcTimeout) else found.serving_by(step.serial)
+            return None if wait is None else wait.deadline
+        case PeerWoken():
+            peer = state.peers.table.get(step.number)
+            return None if peer is None else peer.wakes_at
+        case PoolVerdictTimeout():
+            candidate = state.pools.of(step.channel).candidates.get(step.candidate)
+            return None if candidate is None else candidate.wakes_at
+        case _:
+            return _NO_WAIT  # type: ignore[no-any-return]
