@@ -15,6 +15,8 @@ from mina_p2p.channels.propagation import reducer as propagation
 from mina_p2p.channels.propagation.actions import PropagationAction
 from mina_p2p.channels.rpc import reducer as rpc
 from mina_p2p.channels.rpc.actions import RpcAction
+from mina_p2p.channels.streaming_rpc import reducer as streaming_rpc
+from mina_p2p.channels.streaming_rpc.actions import StreamingRpcAction
 from mina_p2p.connection import reducer as connection
 from mina_p2p.connection.incoming import reducer as incoming
 from mina_p2p.connection.incoming.actions import ConnectionIncomingAction
@@ -44,15 +46,17 @@ from mina_p2p.transport import (
     TransportListening,
 )
 
-STEPS_MAX_BASE = 20_000
+STEPS_MAX_BASE = 5_000
 STEPS_MAX_PER_BYTE = 4
-"""A byte of input can make so many steps at most: the smallest listed address takes more bytes than steps."""
+"""The smallest thing that a frame can list takes more bytes than it leads to steps."""
+STEPS_MAX_PER_CONNECTION = 500
+"""Some inputs concern every connection; one that ends lets go of all that it had announced."""
 
 
-def steps_max(action: Action) -> int:
+def steps_max(state: P2pState, action: Action) -> int:
     """Bound of the steps of one dispatch."""
     frame: bytes = getattr(action, "frame", b"")
-    return STEPS_MAX_BASE + STEPS_MAX_PER_BYTE * len(frame)
+    return STEPS_MAX_BASE + STEPS_MAX_PER_BYTE * len(frame) + STEPS_MAX_PER_CONNECTION * len(state.connections)
 
 
 def reduce_listening(state: P2pState, action: TransportListening, now: Timestamp) -> tuple[P2pState, FollowUps]:
@@ -77,6 +81,7 @@ def p2p_machine() -> Machine[P2pState]:
             Slice("channels", (ChannelsReady,), channels.reduce_ready),
             Slice("channels", _members(PropagationAction), propagation.reduce),
             Slice("channels", _members(RpcAction), rpc.reduce),
+            Slice("channels", _members(StreamingRpcAction), streaming_rpc.reduce),
             Slice("best_tips", _members(BestTipAction), best_tip.reduce),
             Slice("pools", _members(PoolAction), pool.reduce),
         ),

@@ -164,7 +164,7 @@ class Machine(Generic[S]):
         reducers: Iterable[tuple[type[Any], Reducer[S]]] = (),
         effects: Iterable[type[Any]] = (),
         clock: str = "clock",
-        steps_max: Callable[[Action], int] = lambda _action: 10_000,
+        steps_max: Callable[[S, Action], int] = lambda _state, _action: 10_000,
     ) -> None:
         """Build the table.
 
@@ -172,7 +172,7 @@ class Machine(Generic[S]):
         :param reducers: actions that are reduced over the whole root.
         :param effects: actions that the runtime performs.
         :param clock: dotted path of the root's `Clock`.
-        :param steps_max: bound of the steps of one dispatch, from its input.
+        :param steps_max: bound of the steps of one dispatch, from the state before it and its input.
         :raises CallerError: where an action is given twice.
         """
         self._table: dict[type[Any], tuple[int, Any, Any]] = {Attempt: (_ATTEMPT, None, None)}
@@ -210,8 +210,11 @@ class Machine(Generic[S]):
 
         The clock stays ours. Give the outer root's own actions with `extend`.
         """
-        outer: Machine[Outer] = Machine(root, clock=f"{path}.{self.clock_path}", steps_max=self._steps_max)
         get, put = _lens(root, path)
+        inner_max = self._steps_max
+        outer: Machine[Outer] = Machine(
+            root, clock=f"{path}.{self.clock_path}", steps_max=lambda state, action: inner_max(get(state), action)
+        )
         for action, (kind, guard, reducer) in self._table.items():
             if action is Attempt:
                 continue
@@ -279,7 +282,7 @@ class Machine(Generic[S]):
             raise CallerError(f"the time goes back by {clock.now - now} ns; feed a clock that never does")
         table = self._table
         last_id = clock.last_action_id
-        steps_max = self._steps_max(action)
+        steps_max = self._steps_max(state, action)
         item: tuple[Action, int, int] = (action, 0, 0)
         stack: list[tuple[Action, int, int]] = [item]
         steps: RawSteps = []

@@ -8,6 +8,7 @@ from typing import Any
 from mina_p2p.channels.propagation.actions import ChannelsPropagationTimeout
 from mina_p2p.channels.rpc.actions import ChannelsRpcServeTimeout, ChannelsRpcTimeout
 from mina_p2p.channels.state import WaitKind, split_wait_key
+from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcServeTimeout, ChannelsStreamingRpcTimeout
 from mina_p2p.connection.incoming.actions import ConnectionIncomingTimeout
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingTimeout
 from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
@@ -93,3 +94,7 @@ def _channel_timeout(key: int) -> Action:
             return ChannelsRpcTimeout(connection_id, serial)
         case WaitKind.RPC_SERVING:
             return ChannelsRpcServeTimeout(connection_id, serial)
+        case WaitKind.STREAMING_LOCAL:
+            return ChannelsStreamingRpcTimeout(connection_id)
+        case WaitKind.STREAMING_REMOTE:
+            return ChannelsStreamingRpcServeTimeout(connection_id)

@@ -8,6 +8,7 @@ connection. This one rule is what a violation of the protocol is (spec: pull-pro
 from __future__ import annotations
 
 from mina_p2p.channels.actions import ChannelsReady
+from mina_p2p.channels.conversations import CONVERSATIONS
 from mina_p2p.channels.propagation.actions import (
     ChannelsPropagationAnswerEnded,
     ChannelsPropagationAnswerReset,
@@ -34,10 +35,12 @@ from mina_p2p.channels.rpc.messages import RPC_MESSAGE, RpcRequestMessage
 from mina_p2p.channels.rpc.reducer import violation as rpc_violation
 from mina_p2p.channels.rpc.state import Rpc
 from mina_p2p.channels.state import Channels, PeerChannels
+from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcResponsePartSend
+from mina_p2p.channels.streaming_rpc.state import StreamingRpc
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.errors import DecodeError
-from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp, is_opened_by_dialer
+from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.state import P2pState
 from mina_p2p.store import Action, Attempt, FollowUps
 from mina_p2p.transport import (
@@ -70,6 +73,7 @@ def reduce_ready(state: Channels, action: ChannelsReady, now: Timestamp, root: P
         machine(ChannelId.SNARK),
         machine(ChannelId.SNARK_JOB_COMMITMENT),
         Rpc() if ChannelId.RPC in agreed else None,
+        streaming_rpc=StreamingRpc() if ChannelId.STREAMING_RPC in agreed else None,
     )
     requests = [ChannelsPropagationRequestSend(connection_id, channel) for channel in agreed if channel in KINDS]
     return state.add(connection_id, channels), requests
@@ -79,11 +83,13 @@ def reduce_message_received(state: P2pState, action: ChannelsMessageReceived, no
     """Decode a frame and map it to what it means."""
     connection_id, channel = action.connection_id, action.channel
     channels = state.channels.table.get(connection_id)
-    if channels is None or not (channel in KINDS or channel == ChannelId.RPC):
+    if channels is None or not (channel in KINDS or channel == ChannelId.RPC or channel in CONVERSATIONS):
         return state, (_end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, channel, "the channel is not open"),)
     try:
         if channel == ChannelId.RPC:
             return state, (_rpc_message(channels, action),)
+        if channel in CONVERSATIONS:
+            return state, (_conversation(state, channels, channel, CONVERSATIONS[channel].of_message(action)),)
         return state, (_propagation_message(channels, action),)
     except DecodeError as error:
         return state, (_end(connection_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, channel, str(error)),)
@@ -120,6 +126,9 @@ def _rpc_message(channels: PeerChannels, action: ChannelsMessageReceived) -> Act
 def reduce_stream_ended(state: P2pState, action: ChannelsStreamEnded, now: Timestamp) -> tuple[P2pState, FollowUps]:
     """The peer's half of a stream ended: the end of an answer, or just of a request."""
     channels = state.channels.table.get(action.connection_id)
+    if channels is not None and action.channel in CONVERSATIONS:
+        said = CONVERSATIONS[action.channel].of_end(action, channels)
+        return state, (_conversation(state, channels, action.channel, said),)
     if channels is None or not _is_ours(channels, action.stream):
         return state, ()
     if action.channel == ChannelId.RPC:
@@ -136,6 +145,8 @@ def reduce_stream_reset(state: P2pState, action: ChannelsStreamReset, now: Times
         return state, ()
     connection_id, channel, stream = action.connection_id, action.channel, action.stream
     is_ours = _is_ours(channels, stream)
+    if channel in CONVERSATIONS:
+        return state, (CONVERSATIONS[channel].of_reset(action, channels),)
     if channel == ChannelId.RPC:
         if is_ours:
             return state, (ChannelsRpcAnswerReset(connection_id, stream, action.code),)
@@ -153,7 +164,9 @@ def reduce_send_blocked(state: P2pState, action: ChannelsSendBlocked, now: Times
 def reduce_send_unblocked(state: P2pState, action: ChannelsSendUnblocked, now: Timestamp) -> tuple[P2pState, FollowUps]:
     """It has caught up: use the permissions that wait."""
     offers = tuple(offer(action.connection_id, channel) for channel in KINDS)
-    return _blocked(state, action.connection_id, is_blocked=False), offers
+    streaming = state.channels.streaming_rpc(action.connection_id)
+    parts = () if streaming is None else (ChannelsStreamingRpcResponsePartSend(action.connection_id),)
+    return _blocked(state, action.connection_id, is_blocked=False), (*offers, *parts)
 
 
 def _blocked(state: P2pState, connection_id: ConnectionId, *, is_blocked: bool) -> P2pState:
@@ -165,7 +178,12 @@ def _blocked(state: P2pState, connection_id: ConnectionId, *, is_blocked: bool) 
 
 
 def _is_ours(channels: PeerChannels, stream: StreamId) -> bool:
-    return is_opened_by_dialer(stream) == channels.is_dialer
+    return channels.is_ours(stream)
+
+
+def _conversation(state: P2pState, channels: PeerChannels, channel: ChannelId, said: Action) -> Action:
+    code = CONVERSATIONS[channel].violation(channels, said, state.config.limits)
+    return Attempt(said, DisconnectionInit(said.connection_id, Reason(code, channel)))
 
 
 def _or_end(action: PropagationAction | RpcAction, code: ReasonCode, channel: ChannelId) -> Attempt:

@@ -18,7 +18,7 @@ from mina_p2p.channels.signaling_discovery.state import Discovery, DiscoveryRequ
 from mina_p2p.channels.signaling_exchange.state import Exchange, Introductions
 from mina_p2p.channels.signaling_exchange.state import RemoteRequested as Available
 from mina_p2p.channels.streaming_rpc.state import Servings, StreamingRpc
-from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp, stream_id
+from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp, is_opened_by_dialer, stream_id
 from mina_p2p.record import Record, record, setter
 from mina_p2p.table import Deadlines, Table, empty_table
 
@@ -78,6 +78,10 @@ class PeerChannels(Record):
         """The permission machine of a channel."""
         get = _GET.get(channel)
         return None if get is None else get(self)
+
+    def is_ours(self, stream: StreamId) -> bool:
+        """Whether we open streams with such an id."""
+        return is_opened_by_dialer(stream) == self.is_dialer
 
     def next_stream(self) -> tuple[StreamId, PeerChannels]:
         """An id for a stream that we open now."""
@@ -181,9 +185,7 @@ class Channels(Record):
         table = self.table.set(connection_id, channels.replace(rpc=new))
         return self.replace(table=table, deadlines=deadlines, answer_bytes_granted=granted + new.answer_bytes_granted)
 
-    def with_streaming_rpc(
-        self, connection_id: ConnectionId, new: StreamingRpc | None, channels: PeerChannels | None = None
-    ) -> Channels:
+    def with_streaming_rpc(self, connection_id: ConnectionId, new: StreamingRpc | None, channels: PeerChannels | None = None) -> Channels:
         """With ``new`` as the streaming RPC channel's state; ``channels`` as above."""
         channels = channels if channels is not None else self.table[connection_id]
         old = channels.streaming_rpc

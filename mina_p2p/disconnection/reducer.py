@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mina_p2p.channels.parting import parted
 from mina_p2p.channels.rpc.reducer import failed
 from mina_p2p.channels.rpc.state import Requested
 from mina_p2p.connection.state import Ready
@@ -37,6 +38,7 @@ def reduce_finish(state: P2pState, action: DisconnectionFinish, now: Timestamp) 
     for request in () if rpc is None else rpc.requests:
         if isinstance(request, Requested):
             waiting += failed(connection_id, request.purpose, reason)
+    waiting += parted(state, connection_id, reason)
     forgotten = state.replace(
         connections=state.connections.remove(connection_id),
         channels=state.channels.forget(connection_id),

@@ -10,6 +10,7 @@
 `gossip`, `rpc`        messages of OCaml nodes; `channel_message` of the pull channels
 `raw`                  parts that stay bytes until their value is asked for
 `hashes`, `poseidon`   transaction, state and body hashes, snark job ids
+`block_checks`         what can be said against a block without its proof
 `chain_selection`      which chain a node follows; `network` its constants
 `json_form`            JSON both ways; `proof_sexp` proofs as text
 `catalog`              types by the network's names

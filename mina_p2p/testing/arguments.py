@@ -17,7 +17,7 @@ from mina_p2p.pool.kinds import KINDS as POOL_KINDS
 from mina_p2p.pool.state import POOL_CHANNELS
 from mina_p2p.record import field_names
 from mina_p2p.reducer import p2p_machine
-from mina_p2p.testing.catalog import announcements
+from mina_p2p.testing.catalog import announcements, state_hash
 from mina_p2p.testing.suggestions import Suggestions
 from mina_p2p.transport import (
     ConnectionHelloReceived,
@@ -53,7 +53,9 @@ class AnyAction(Suggestions):
             channel = ChannelId.RPC
         info = self.pick(announcements(channel))
         stream = self.stream(connection_id, channel)
+        block = self.pick(self.items.blocks)
         values: dict[str, Any] = {"connection_id": connection_id, "channel": channel, "info": info, "item": info, "stream": stream}
+        values |= {"block": block, "state_hash": state_hash(block)}
         return kind(*(values[name] if name in values else self._value(kind, name, values) for name in field_names(kind)))
 
     def _value(self, kind: type[Any], name: str, values: dict[str, Any]) -> Any:
@@ -76,7 +78,15 @@ class AnyAction(Suggestions):
                 return self.pick([*self.state.pools.verdicts, RequestId(0)])
             case "candidate":
                 return self.pick([*self.state.pools.of(channel).candidates, 0]) if channel in POOL_KINDS else 0
-            case "id" | "serial" | "more" | "promised_count" | "limit":
+            case "id" | "serial":
+                found = self.state.channels.rpc(connection_id)
+                known = (
+                    []
+                    if found is None
+                    else [r.id for r in found.requests] + [s.serial for s in found.serving] + [s.id for s in found.serving]
+                )
+                return self.pick(known) if known and self.often() else self.below(5)
+            case "more" | "promised_count" | "limit":
                 return self.below(5)
             case "purpose":
                 return ForNode(RequestId(self.below(1 << 20)))
@@ -94,10 +104,6 @@ class AnyAction(Suggestions):
                 return next_index - (next_index >= self._counter(channel))
             case "key" | "body":
                 return POOL_KINDS[channel].key(info) if name == "key" else b"body"
-            case "block":
-                return self.pick(self.items.blocks)
-            case "state_hash":
-                return self.pick((bytes(32), bytes(31) + b"\1"))
             case "until":
                 return Timestamp(self.state.clock.now + (self.below(4) - 1) * 60 * SECOND)
             case "is_valid" | "by_peer" | "was_ready" | "is_transport_gone":

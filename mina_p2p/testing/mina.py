@@ -23,6 +23,7 @@ from mina_p2p.mina.basics import (
     TokenFeeExcess,
 )
 from mina_p2p.mina.block import Block, BlockBody, BlockHeader, CoinbaseOne, Diff, PreDiffTwo, StagedLedgerDiff
+from mina_p2p.mina.block_checks import protocol_constants
 from mina_p2p.mina.chain_selection import Rule, projected_density
 from mina_p2p.mina.commands import Payment, SignedCommand, SignedCommandCommon, SignedCommandPayload, UserCommand, UserCommandWithStatus
 from mina_p2p.mina.field import FP_MODULUS
@@ -40,7 +41,6 @@ from mina_p2p.mina.protocol_state import (
     NonSnarkStagedLedgerHash,
     PendingCoinbaseStack,
     PendingCoinbaseStateStack,
-    ProtocolConstants,
     ProtocolState,
     ProtocolStateBody,
     Registers,
@@ -284,14 +284,7 @@ class MinaGenerator:
             timestamp=self.network.genesis_timestamp_ms + slot * self.network.slot_ms,
             body_reference=hashes.body_reference(body),
         )
-        constants = ProtocolConstants(
-            self.network.k,
-            self.network.slots_per_epoch,
-            self.network.slots_per_sub_window,
-            self.network.grace_period_slots,
-            self.network.delta,
-            self.network.genesis_timestamp_ms,
-        )
+        constants = protocol_constants(self.network)
         state = ProtocolState(previous, ProtocolStateBody(self.network.genesis_state_hash, chain, consensus, constants))
         version = ProtocolVersion(self.network.header_transaction_version, self.network.header_network_version, 0)
         return Block(BlockHeader(state, self.proof(), (previous, ()), version, None), body)

@@ -54,6 +54,9 @@ from mina_p2p.transport import (
 )
 
 T = TypeVar("T")
+_STREAM_NUMBERS = 16
+"""Peers' streams are numbered in rounds of this many, in each of which a channel has its own number."""
+
 Below = Callable[[int], int]
 """Draws an int from 0 to its argument, exclusive."""
 
@@ -110,12 +113,16 @@ class Suggestions:
         return self.pick(tuple(KINDS)) if self.below(16) else self.pick(list(ChannelId))
 
     def stream(self, connection_id: ConnectionId, channel: ChannelId) -> StreamId:
-        """A stream that is open for that channel, most times."""
+        """A stream that is open for that channel, most times.
+
+        What peers open is never for two channels, as no transport lets that through.
+        """
         channels = self.state.channels.table.get(connection_id)
-        if channels is None or self.below(8) == 0:
-            return StreamId(self.below(64))
-        if self.below(2):
-            return stream_id(1 + self.below(40), by_dialer=not channels.is_dialer)
+        is_dialer = channels is not None and channels.is_dialer
+        if channels is None or self.below(2):
+            return stream_id(_STREAM_NUMBERS * (1 + self.below(3)) + channel, by_dialer=not is_dialer)
+        if self.below(4) == 0:
+            return stream_id(self.below(20), by_dialer=is_dialer)
         known: list[StreamId] = []
         if (machine := channels.propagation(channel)) is not None and isinstance(machine.local, Requested | Responding):
             known.append(machine.local.stream)
@@ -123,7 +130,7 @@ class Suggestions:
             known.append(stream)
         if channel == ChannelId.RPC and channels.rpc is not None:
             known += [request.stream for request in (*channels.rpc.requests, *channels.rpc.serving)]
-        return self.pick(known) if known else stream_id(self.below(20), by_dialer=channels.is_dialer)
+        return self.pick(known) if known else stream_id(self.below(20), by_dialer=is_dialer)
 
     def request(self) -> rpc.RpcRequest:
         """A question, reasonable most times."""
@@ -197,7 +204,7 @@ class Suggestions:
         if machine is None:
             return CheckTimeouts()
         if self.below(3) == 0 and not isinstance(machine.remote, RemoteRequested):
-            stream = self._new_stream(connection_id)
+            stream = self._new_stream(connection_id, channel)
             return ChannelsMessageReceived(connection_id, channel, stream, kind.encode_get_next(1 + self.below(4)))
         item = kind.codec.encode(kind.item(self.pick(announcements(channel))))
         match machine.local:
@@ -216,7 +223,7 @@ class Suggestions:
         found = self.state.channels.rpc(connection_id)
         if found is None or not found.requests or self.below(3) == 0:
             question = rpc.RpcRequestMessage(self.below(1 << 10), self.request())
-            stream = self._new_stream(connection_id)
+            stream = self._new_stream(connection_id, ChannelId.RPC)
             return ChannelsMessageReceived(connection_id, ChannelId.RPC, stream, rpc.RPC_MESSAGE.encode(question))
         asked = self.pick(found.requests)
         if isinstance(asked, Responded):
@@ -224,14 +231,15 @@ class Suggestions:
         answer = rpc.RpcResponseMessage(asked.id, self.answer_to(asked.request))
         return ChannelsMessageReceived(connection_id, ChannelId.RPC, asked.stream, rpc.RPC_MESSAGE.encode(answer))
 
-    def _new_stream(self, connection_id: ConnectionId) -> StreamId:
+    def _new_stream(self, connection_id: ConnectionId, channel: ChannelId) -> StreamId:
         """A stream that the peer opens now: higher than those that are known of it."""
         channels = self.state.channels.table[connection_id]
         used = [] if channels.rpc is None else [serving.stream for serving in channels.rpc.serving]
         for channel in KINDS:
             remote = None if (machine := channels.propagation(channel)) is None else machine.remote
             used += [remote.stream] if isinstance(remote, RemoteRequested | RemoteResponded) else []
-        return stream_id(1 + max(used, default=0) // 4, by_dialer=not channels.is_dialer)
+        rounds = 1 + max(used, default=0) // 4 // _STREAM_NUMBERS
+        return stream_id(_STREAM_NUMBERS * rounds + channel, by_dialer=not channels.is_dialer)
 
     def event(self) -> Any:
         """What a transport might report, whether or not it makes sense."""

@@ -28,17 +28,18 @@ _NOT_PACKED: Final = (OverflowError, UnicodeEncodeError, KeyError, TypeError, At
 
 @record
 class WriterOptions(Record):
-    """How a log is cut; a chunk of records ends at whichever limit comes first."""
+    """How a log is cut."""
 
     chunk_bytes: int = 256 * 1024
-    """Bytes of encoded inputs."""
+    """Bytes of encoded inputs in a chunk of records, at most (one input may be larger)."""
     chunk_inputs: int = 4_096
+    """Inputs in a chunk, at most. A chunk ends where its share of this and of ``chunk_bytes`` make one together."""
     chunk_duration: int = SECOND
-    """Nanoseconds from a chunk's first input; so much is lost where a process is killed."""
+    """Nanoseconds from a chunk's first input to its end; so much is lost where a process is killed."""
     hash_inputs: int = 2_000
-    """A chunk ends with a hash of the state where so many inputs came since the last ..."""
+    """The first chunk that ends so many inputs after the last hash of the state has the next ..."""
     hash_duration: int = 10 * SECOND
-    """... or so many nanoseconds passed."""
+    """... or so many nanoseconds after."""
     checkpoint_inputs: int = 100_000
     """The whole state follows after so many inputs."""
     bytes_per_input: int = 16
@@ -78,6 +79,7 @@ class Writer:
         self._pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
         self._write = self.schema.writers
         self._tags = self.schema.tags
+        self._share = -(-self._options.chunk_bytes // self._options.chunk_inputs)
         self._chunks: list[OpenChunk] = []
         self.is_ready = True
         """Whether `take` has something to hand out."""
@@ -98,10 +100,8 @@ class Writer:
         self._kinds: list[int] = []
         self._depths: list[int] = []
         self._refusals: dict[int, list[int]] = {}
-        self._size = 0
-        inputs_to_hash = max(self._options.hash_inputs, self._inputs_min()) - self._inputs_since_hash
-        self._inputs_left = max(1, min(self._options.chunk_inputs, inputs_to_hash))
-        self._ends_at: int | None = None
+        self._room = self._options.chunk_bytes
+        self._ends_at = 0
 
     def _inputs_min(self) -> int:
         return self._state_bytes // self._options.bytes_per_input
@@ -129,11 +129,15 @@ class Writer:
         self._times.append(now)
         self._counts.append(len(raw))
         self._state = state
-        self._size += len(data)
-        self._inputs_left -= 1
-        if self._ends_at is None:
+        self._room -= len(data) + self._share
+        if self._room <= 0 or now >= self._ends_at:
+            self._attend(now)
+
+    def _attend(self, now: int) -> None:
+        """The first input of a chunk decides when it ends at the latest; any other that comes here ends it."""
+        if self._room > 0 and len(self._inputs) == 1:
             self._ends_at = now + self._options.chunk_duration
-        if not self._inputs_left or now >= self._ends_at or self._size >= self._options.chunk_bytes:
+        else:
             self.flush()
 
     def fail(self, action: Any, now: Timestamp, detail: str) -> None:

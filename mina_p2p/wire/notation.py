@@ -8,7 +8,9 @@ readers see, plus a marker where the type alone does not fix the bytes:
   constructors without arguments): as bin_prot writes them;
 * ``A | B | C`` of records: a variant whose tags are the positions in this
   declaration. An ``IntEnum`` in such a union holds the tags that are its
-  values, and the records take the free ones in order;
+  values, and the records take the free ones in order. (Python takes two unions of
+  the same classes for one, whatever their order, where both stand in ``Annotated``
+  with equal markers: declare such variants with records of their own);
 * integers, bytes and everything unusual: ``Annotated[type, marker, ...]``.
   Later markers wrap what earlier ones made: ``Annotated[UInt32, Tagged(0)]``
   is a tag byte 0 and then a uint32.

@@ -74,12 +74,20 @@ def read_int(data: bytes, offset: int) -> tuple[int, int]:
 
 def read_uint64(data: bytes, offset: int) -> tuple[int, int]:
     """Read Mina's uint64, which is the signed number of the same 64 bits."""
+    if data[offset] == 0xFC:  # an amount, a time stamp, a limb
+        (value,) = _U64.unpack_from(data, offset + 1)
+        if 0x8000_0000 <= value < 0xFFFF_FFFF_8000_0000:
+            return value, offset + 9
     value, offset = read_int(data, offset)
     return (value if value >= 0 else value + 0x1_0000_0000_0000_0000), offset
 
 
 def read_uint32(data: bytes, offset: int) -> tuple[int, int]:
     """Read Mina's uint32, which is the signed number of the same 32 bits."""
+    if data[offset] == 0xFD:  # a slot, a height
+        (value,) = _U32.unpack_from(data, offset + 1)
+        if 0x8000 <= value < 0xFFFF_8000:
+            return value, offset + 5
     value, offset = read_int(data, offset)
     if not -0x8000_0000 <= value < 0x8000_0000:
         raise Malformed(f"{value} does not fit 32 signed bits")

@@ -456,7 +456,7 @@ def test_expect_checks_what_the_guard_made_sure_of():
 
 
 def test_a_dispatch_takes_as_many_steps_as_its_input_justifies():
-    bounded = machine(steps_max=lambda action: action.count + 1 if isinstance(action, Loop) else 3)
+    bounded = machine(steps_max=lambda _state, action: action.count + 1 if isinstance(action, Loop) else 3)
     for count in (0, 1, 50):
         assert len(bounded.dispatch(Root(), Loop(count), NOW)[2]) == count + 1
     assert len(bounded.dispatch(Root(), Tree("a", (Tree("b"), Send("c"))), NOW)[2]) == 3
@@ -475,11 +475,11 @@ def test_a_dispatch_takes_as_many_steps_as_its_input_justifies():
 )
 def test_more_steps_than_that_are_our_fault(action: Any):
     with pytest.raises(InvariantViolationError, match="more than 3 steps followed from one"):
-        machine(steps_max=lambda _action: 3).dispatch(Root(), action, NOW)
+        machine(steps_max=lambda _state, _action: 3).dispatch(Root(), action, NOW)
 
 
 def test_refused_actions_are_no_steps():
-    bounded = machine(steps_max=lambda _action: 2)
+    bounded = machine(steps_max=lambda _state, _action: 2)
     _, _, steps = bounded.dispatch(Root(), Tree("a", (*[Add(1, below=0)] * 50, Add(1))), NOW)
     assert (len(steps), steps.refused_count) == (2, 50)
 
@@ -719,7 +719,7 @@ def test_lifting_and_extending_leave_the_machine_as_it_was():
 
 def test_a_lifted_machine_keeps_the_step_bound():
     with pytest.raises(InvariantViolationError, match="more than 3 steps"):
-        machine(steps_max=lambda _action: 3).lift(App, "network.p2p").dispatch(App(), Loop(9), NOW)
+        machine(steps_max=lambda _state, _action: 3).lift(App, "network.p2p").dispatch(App(), Loop(9), NOW)
 
 
 def test_a_path_to_nowhere_is_refused():

@@ -164,12 +164,12 @@ def test_older_epoch_ledger_query_is_refused() -> None:
         codec(method.query).decode(message.data)
 
 
-GENERATED = [
-    name for name in TYPE_NAMES if name not in {"P2pConnectionOutgoingInitOpts", "Host", "PeerId", "RpcChannelMsg", "P2pRpcResponse"}
-]
+HAND_WRITTEN = {"P2pConnectionOutgoingInitOpts", "Host", "PeerId", "SignalingMethod", "RpcChannelMsg", "P2pRpcResponse", "ChannelMsg"}
+GENERATED = [name for name in TYPE_NAMES if name not in HAND_WRITTEN]
+"""All but the types that hold addresses, which have tests of their own."""
 
 
-@settings(max_examples=4, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.parametrize("name", GENERATED)
 @given(data=st.data())
 def test_generated_values_round_trip(name: str, data: st.DataObject) -> None:
@@ -179,7 +179,7 @@ def test_generated_values_round_trip(name: str, data: st.DataObject) -> None:
     assert both.decode(both.encode(value)) == value
 
 
-@settings(max_examples=4, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.parametrize("method", RPC_METHODS, ids=lambda method: method.tag)
 @given(data=st.data())
 def test_generated_rpc_values_round_trip(method: Any, data: st.DataObject) -> None:

@@ -196,6 +196,30 @@ def test_the_library_logs_nothing(caplog):
     assert caplog.records == []
 
 
+def test_a_paced_sender_sends_in_bursts_that_a_timer_can_keep():
+    """Hooks: _pacing_at and QuicPacketPacer.bucket_max. It waits for a millisecond's worth at least, and may then send two."""
+    world, dialing, listening = connected()
+    dialing.connection.request(ChannelId.RPC, StreamId(4), b"?", 1_000_000, 1_000_000)
+    world.run(lambda: bool(listening.heard(ChannelsMessageReceived)))
+    listening.connection.answer(StreamId(4), (b"x" * 600_000,), ends=True)
+    quic = listening.connection.quic
+    waits = []
+    send = quic.datagrams_to_send
+
+    def observed(now):
+        datagrams = send(now)
+        if quic._pacing_at is not None:
+            waits.append(quic._pacing_at - now)
+        return datagrams
+
+    quic.datagrams_to_send = observed
+    world.run(lambda: len(dialing.heard(ChannelsMessageReceived)) > 0)
+    burst = QuicConfig().pacing_burst_s
+    assert quic._loss._pacer.bucket_max >= burst
+    assert waits
+    assert min(waits) > burst / 2 - 1e-9
+
+
 def test_a_disposed_connection_holds_nothing():
     """Hook: the instance's dictionary. Reference cycles are gone before the collector runs."""
     _, dialing, _ = connected()

@@ -123,11 +123,11 @@ def test_a_large_answer_flows_under_a_window_and_loss():
 
 
 def test_a_large_answer_does_not_delay_a_small_one():
-    """While 8 MB are on their way, a small answer needs little more than what was in flight already."""
+    """While 4 MB are on their way, a small answer needs little more than what was in flight already."""
     world, dialing, listening = connected()
-    dialing.connection.request(ChannelId.BEST_TIP, REQUEST, b"all", 9_000_000, 9_000_000)
+    dialing.connection.request(ChannelId.BEST_TIP, REQUEST, b"all", 5_000_000, 5_000_000)
     world.run(lambda: bool(listening.heard(ChannelsMessageReceived)))
-    listening.connection.answer(REQUEST, (b"x" * 8_000_000,), ends=True)
+    listening.connection.answer(REQUEST, (b"x" * 4_000_000,), ends=True)
     before = world.carried[1]
     world.run(lambda: world.carried[1] - before > 1000)
     before = world.carried[1]
@@ -190,6 +190,9 @@ def test_the_requester_cancels_in_the_middle_of_an_answer():
     world.exchange()
     world.exchange()
     dialing.connection.reset(REQUEST, StreamResetCode.CANCELLED)
+    world.exchange()
+    assert listening.connection.quic.has_stream(REQUEST)  # until its reset is acknowledged, but without its 100 000 bytes:
+    assert listening.connection.quic.unacknowledged(REQUEST) == 0
     world.quiet(5)
     assert listening.heard(ChannelsStreamReset) == [
         ChannelsStreamReset(listening.connection.connection_id, RPC, REQUEST, StreamResetCode.CANCELLED)

@@ -320,6 +320,31 @@ def test_resetting_the_control_stream_ends_the_connection(frame_type):
     ended(world, listening, ReasonCode.STREAM_MISUSE)
 
 
+@pytest.mark.parametrize(
+    "second",
+    [(len(REQUEST), b"x", False), (len(REQUEST) - 1, b"xy", True), (0, REQUEST[:4], True)],
+    ids=["beyond the end", "a later end", "an earlier end"],
+)
+def test_a_stream_has_one_end(second):
+    """Data beyond the end and another end are violations, although the request was complete."""
+    world, attacker, listening = attacked()
+    attacker.quic.send_stream_data(4, REQUEST, end_stream=True)
+    world.run(lambda: bool(listening.heard(ChannelsMessageReceived)))
+    offset, data, fin = second
+    attacker.send_stream(4, offset, data, world.now, fin=fin)
+    ended(world, listening, ReasonCode.STREAM_MISUSE)
+    assert attacker.ended.error_code == QuicErrorCode.FINAL_SIZE_ERROR
+
+
+def test_an_end_before_what_has_come():
+    """An end below an offset that was already used is a violation."""
+    world, attacker, listening = attacked()
+    attacker.send_stream(4, 50, b"x", world.now)
+    attacker.send_stream(4, 0, REQUEST, world.now, fin=True)
+    ended(world, listening, ReasonCode.STREAM_MISUSE)
+    assert attacker.ended.error_code == QuicErrorCode.FINAL_SIZE_ERROR
+
+
 # --- memory
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from copy import deepcopy
 from functools import cache
 from typing import Any
 
-from mina_p2p.channels.propagation.actions import ChannelsPropagationRequestReceived
+from slices.tables.connections import CONNECTIONS
+from slices.tables.peers import PEERS
+from slices.tables.pools import BEST_TIPS, POOLS
+from slices.tables.propagation import LOCAL, REMOTE, TIPS_LOCAL
+from slices.tables.rpc import ASKING, SERVING
+
 from mina_p2p.channels.propagation.state import Responding
-from mina_p2p.channels.rpc.actions import ChannelsRpcRequestReceived
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import ChannelId, ConnectionId, Timestamp
@@ -20,24 +23,23 @@ from mina_p2p.state import P2pState, initial_state
 from mina_p2p.store import Machine
 from mina_p2p.testing.arguments import AnyAction
 from mina_p2p.testing.catalog import START, small_config
-from mina_p2p.testing.invariants import check_invariants
+from mina_p2p.testing.invariants import check_invariants, violations
 from mina_p2p.transport import ChannelsMessageReceived, ConnectionClosed
 from stateful.watch import Watch
-
-_REQUESTS = (ChannelsMessageReceived, ChannelsPropagationRequestReceived, ChannelsRpcRequestReceived)
 
 
 class Driven:
     """A node and its watch."""
 
-    def __init__(self, machine: Machine[P2pState], **settings: Any) -> None:
+    def __init__(self, machine: Machine[P2pState], state: P2pState) -> None:
         self.machine = machine
-        self.state = initial_state(small_config(**settings), START)
-        self.watch = Watch()
+        self.state = state
+        self.watch = Watch.of(state)
 
     def do(self, action: Any, now: Timestamp) -> None:
         """Dispatch, and check every promise; raises `InvariantViolationError` or `AssertionError` for a broken one."""
-        if isinstance(action, _REQUESTS) and (action.connection_id, action.stream) in self.watch.theirs:
+        used = self.watch.theirs.keys() | self.watch.answered
+        if isinstance(action, ChannelsMessageReceived) and (action.connection_id, action.stream) in used:
             # A stream carries one request: a transport lets no second one through.
             action = ConnectionClosed(action.connection_id, Reason(ReasonCode.STREAM_MISUSE), by_peer=False)
         before = self.state
@@ -56,7 +58,7 @@ def walk(machine: Machine[P2pState], seed: int, length: int) -> Iterator[Driven]
     :returns: the node after each of them; the same object.
     """
     dice = random.Random(seed)
-    driven = Driven(machine, is_discovery_enabled=bool(seed % 2))
+    driven = Driven(machine, initial_state(small_config(is_discovery_enabled=bool(seed % 2)), START))
     hostility = (0, 1, 3, 8)[seed // 2 % 4]
     for _ in range(length):
         draw = AnyAction(dice.randrange, driven.state, hostility)
@@ -65,18 +67,19 @@ def walk(machine: Machine[P2pState], seed: int, length: int) -> Iterator[Driven]
         yield driven
 
 
+CORPUS_WALKS, CORPUS_LENGTH = 24, 120
+
+
 @cache
-def corpus() -> tuple[Driven, ...]:
-    """Nodes in states of many kinds, each of which random inputs have led to."""
-    kept: dict[frozenset[str], Driven] = {}
+def corpus() -> tuple[P2pState, ...]:
+    """States of many kinds: those of the tables of transitions, and those that random inputs led to."""
+    kept: dict[frozenset[str], P2pState] = {}
     for seed in range(CORPUS_WALKS):
         for driven in walk(p2p_machine(), seed, CORPUS_LENGTH):
             for connection_id in driven.state.connections.table or (0,):
-                kept.setdefault(features(driven.state, ConnectionId(connection_id)), deepcopy(driven))
-    return tuple(kept.values())
-
-
-CORPUS_WALKS, CORPUS_LENGTH = 24, 120
+                kept.setdefault(features(driven.state, ConnectionId(connection_id)), driven.state)
+    tables = (CONNECTIONS, PEERS, LOCAL, TIPS_LOCAL, REMOTE, ASKING, SERVING, BEST_TIPS, POOLS)
+    return (*(state for table in tables for state in table.states.values() if not list(violations(state))), *kept.values())
 
 
 def features(state: P2pState, connection_id: ConnectionId) -> frozenset[str]:
@@ -85,11 +88,13 @@ def features(state: P2pState, connection_id: ConnectionId) -> frozenset[str]:
     found = {type(connection.status).__name__ if connection is not None else "none", f"stopping {state.is_stopping}"}
     if channels is None:
         statuses = {type(peer.status).__name__ for peer in state.peers.table.values()}
-        return frozenset(found | statuses)
+        learned = f"learned {max(state.peers.learned_counts.values(), default=0)}"
+        return frozenset(found | statuses | {learned, f"enough {len(state.connections) >= state.config.limits.peers_min}"})
     for channel in (ChannelId.BEST_TIP, ChannelId.TRANSACTION):
         machine = channels.propagation(channel)
         if machine is not None:
-            found |= {f"{channel} {type(machine.local).__name__}", f"{channel} {type(machine.remote).__name__}"}
+            room = f"room {state.request_limit(connection_id, channel) > 0}"
+            found |= {f"{channel} {type(machine.local).__name__}", f"{channel} {type(machine.remote).__name__}", room}
         if machine is not None and isinstance(machine.local, Responding):
             found.add(f"{channel} is complete: {machine.local.current_count == machine.local.promised_count}")
     if channels.rpc is not None:

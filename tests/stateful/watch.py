@@ -9,21 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mina_p2p.address import HostScope, QuicAddress, host_scope
 from mina_p2p.channels.propagation import actions as prop
 from mina_p2p.channels.propagation.kinds import KINDS, GetNext, WillSend
-from mina_p2p.channels.propagation.state import RemoteRequested, Requested, Responding
+from mina_p2p.channels.propagation.state import Propagation, RemoteRequested, RemoteResponded, Requested, Responding
 from mina_p2p.channels.rpc import actions as rpc
+from mina_p2p.channels.rpc.kinds import is_reasonable, kind_of
+from mina_p2p.channels.rpc.messages import RPC_MESSAGE, RpcRequest, RpcRequestMessage, RpcResponseMessage
 from mina_p2p.channels.rpc.state import ForDiscovery
+from mina_p2p.channels.rpc.state import Requested as RpcRequested
 from mina_p2p.connection.incoming.actions import ConnectionIncomingTimeout
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingTimeout
 from mina_p2p.disconnection.actions import Shutdown
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, StreamId, Timestamp
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import ConnectionFailed, ItemReceived, PeerConnected, PeerDisconnected, RpcFailed, RpcResponded
-from mina_p2p.peer.actions import PeerUnban, PeerWoken
-from mina_p2p.peer.state import Banned
-from mina_p2p.pool.actions import PoolInsert, PoolVerdict, PoolVerdictTimeout
-from mina_p2p.pool.state import POOL_CHANNELS
+from mina_p2p.peer.actions import PeerDiscovered, PeersDiscoverRandom, PeerUnban, PeerUndialable, PeerWoken
+from mina_p2p.peer.state import Attached, Banned
+from mina_p2p.pool.actions import PoolFetched, PoolInsert, PoolVerdict, PoolVerdictTimeout
+from mina_p2p.pool.state import POOL_CHANNELS, Fetching
 from mina_p2p.state import P2pState
 from mina_p2p.transport import (
     ChannelsEffectfulAnswerSend,
@@ -51,18 +55,68 @@ class Permission:
         self.received = 0
 
 
+class Question:
+    """What one question allows: one answer of its kind, under its id."""
+
+    def __init__(self, number: int, request: RpcRequest) -> None:
+        self.number = number
+        self.request = request
+
+    def answered_by(self, number: int, response: Any) -> None:
+        """Check an answer to it."""
+        assert number == self.number, "an answer under another id"
+        assert response is None or isinstance(response, kind_of(self.request).response), "an answer of another kind"
+
+
 class Watch:
     """The books."""
 
     def __init__(self) -> None:
-        self.ours: dict[tuple[ConnectionId, StreamId], Permission | None] = {}
-        """Streams that we opened and that are not over; questions have no permission of items."""
-        self.theirs: dict[tuple[ConnectionId, StreamId], int | None] = {}
-        """Streams that peers opened and that we have not answered, with how many items they permit."""
+        self.ours: dict[tuple[ConnectionId, StreamId], Permission | Question | None] = {}
+        """Streams that we opened and that are not over; a question that was answered has nothing to come."""
+        self.theirs: dict[tuple[ConnectionId, StreamId], int | Question] = {}
+        """Streams that peers opened and that we have not answered: questions, and how many items they permit."""
+        self.answered: set[tuple[ConnectionId, StreamId]] = set()
         self.next_index: dict[Line, int] = {}
         self.last_tip: dict[ConnectionId, bytes] = {}
         self.told: set[tuple[str, int]] = set()
         self.last_verdict = RequestId(0)
+
+    @classmethod
+    def of(cls, state: P2pState) -> Watch:
+        """Books that are opened in the middle, with what the state itself tells of its past."""
+        watch = cls()
+        watch.last_verdict = state.pools.last_verdict_id
+        for connection_id, channels in state.channels.table.items():
+            watch.told.add(("connected", connection_id))
+            for channel in KINDS:
+                if (machine := channels.propagation(channel)) is not None:
+                    watch._open(connection_id, channel, machine)
+            if channels.rpc is not None:
+                for request in channels.rpc.requests:
+                    question = Question(request.id, request.request) if isinstance(request, RpcRequested) else None
+                    watch.ours[connection_id, request.stream] = question
+                for serving in channels.rpc.serving:
+                    watch.theirs[connection_id, serving.stream] = Question(serving.id, serving.request)
+        return watch
+
+    def _open(self, connection_id: ConnectionId, channel: ChannelId, machine: Propagation) -> None:
+        self.next_index[connection_id, channel] = machine.next_send_index
+        match machine.local:
+            case Requested(limit=limit, stream=stream):
+                self.ours[connection_id, stream] = Permission(limit)
+            case Responding(limit=limit, promised_count=promised, current_count=current, stream=stream):
+                permission = self.ours[connection_id, stream] = Permission(limit)
+                permission.promised, permission.received = promised, current
+            case _:
+                pass
+        match machine.remote:
+            case RemoteRequested(limit=limit, stream=stream):
+                self.theirs[connection_id, stream] = limit
+            case RemoteResponded(stream=stream):
+                self.answered.add((connection_id, stream))
+            case _:
+                pass
 
     def see(self, before: P2pState, action: Any, now: Timestamp, steps: Sequence[Any], effects: Sequence[Any], after: P2pState) -> None:
         """One input and all that came of it; raises `AssertionError` for a broken promise."""
@@ -73,10 +127,15 @@ class Watch:
             self._step(before, after, step, now)
             if type(step) in _CHANNEL_STEPS:
                 self._permission(step)
+            if isinstance(step, prop.ChannelsPropagationResponseSend) and not isinstance(action, prop.ChannelsPropagationResponseSend):
+                is_blocked = before.channels.is_send_blocked(step.connection_id) and after.channels.is_send_blocked(step.connection_id)
+                assert not is_blocked, "items for a peer that does not read"
         for effect in effects:
             self._told(effect)
+        self._ends(before, action, now, steps, after)
         self._dials(before, action, now, effects)
         self._bans(before, action, now, after)
+        self._successes(before, after)
         self._pools(before, action, steps, after)
         self._open_streams(after)
 
@@ -104,6 +163,24 @@ class Watch:
             fewest = min(len(before.connections), len(after.connections))
             assert fewest < before.config.limits.peers_min, "asked for peers, although there are enough"
 
+    def _ends(self, before: P2pState, action: Any, now: Timestamp, steps: Sequence[Any], after: P2pState) -> None:
+        """What has waited long enough has an end."""
+        for step in steps:
+            if isinstance(step, ConnectionOutgoingTimeout | ConnectionIncomingTimeout):
+                assert step.connection_id not in after.connections.table, "an attempt took too long and goes on"
+            if isinstance(step, PeerUndialable) and not isinstance(action, PeerUndialable):
+                assert len(before.connections) < before.config.limits.peers_min, "a peer is put off that need not be dialled"
+                assert not before.is_stopping, "a node that stops puts peers off"
+            if isinstance(step, PeerDiscovered) and step.learned_from is not None:
+                assert isinstance(step.address, QuicAddress), "an address that nobody can dial was believed"
+                assert host_scope(step.address.host) is HostScope.GLOBAL, "a private address was believed"
+            if isinstance(step, PeersDiscoverRandom):
+                assert before.peers.next_discovery_at <= now, "asked for peers too often"
+            if isinstance(step, PoolFetched):
+                candidate = before.pools.of(step.channel).candidates.get(step.candidate)
+                assert candidate is not None, "an item for nothing"
+                assert candidate.status == Fetching(step.connection_id), "an item from somebody who was not asked for it"
+
     # --- permissions, ours and theirs -------------------------------------------------------
 
     def _permission(self, step: Any) -> None:
@@ -116,10 +193,14 @@ class Watch:
         elif isinstance(step, prop.ChannelsPropagationResponseSend):
             self._advanced(step)
         elif isinstance(step, prop.ChannelsPropagationRequestReceived | rpc.ChannelsRpcRequestReceived):
-            assert (step.connection_id, step.stream) not in self.theirs, "a stream was used for a second request"
-            limit = step.limit if isinstance(step, prop.ChannelsPropagationRequestReceived) else None
-            assert limit is None or limit > 0, "a permission for nothing was taken"
-            self.theirs[step.connection_id, step.stream] = limit
+            line = step.connection_id, step.stream
+            assert line not in self.theirs and line not in self.answered, "a stream was used for a second request"
+            if isinstance(step, prop.ChannelsPropagationRequestReceived):
+                assert step.limit > 0, "a permission for nothing was taken"
+                self.theirs[line] = step.limit
+            else:
+                assert is_reasonable(step.request), "an unreasonable question was taken"
+                self.theirs[line] = Question(step.id, step.request)
         elif isinstance(step, prop.ChannelsPropagationRequestCancelled | rpc.ChannelsRpcRequestCancelled):
             self.theirs.pop((step.connection_id, step.stream), None)
             if isinstance(step, prop.ChannelsPropagationRequestCancelled):
@@ -131,13 +212,16 @@ class Watch:
     def _asked(self, step: ChannelsEffectfulRequestSend) -> None:
         line = step.connection_id, step.stream
         assert line not in self.ours, "a stream was opened twice"
-        permission = None
         if step.channel in KINDS:
             message = KINDS[step.channel].decode(step.frame)
             assert isinstance(message, GetNext)
-            permission = Permission(message.limit)
             assert message.limit > 0, "a permission for nothing was given"
-        self.ours[line] = permission
+            self.ours[line] = Permission(message.limit)
+        else:
+            question = RPC_MESSAGE.decode(step.frame)
+            assert isinstance(question, RpcRequestMessage)
+            assert is_reasonable(question.request), "an unreasonable question was asked"
+            self.ours[line] = Question(question.id, question.request)
 
     def _arrived(self, step: Any) -> None:
         """Items, promises and ends on streams of ours."""
@@ -146,7 +230,11 @@ class Watch:
         permission = self.ours[line]
         if isinstance(step, prop.ChannelsPropagationAnswerReset | rpc.ChannelsRpcAnswerReset | rpc.ChannelsRpcAnswerEnded):
             del self.ours[line]
-        if permission is None:
+        if isinstance(step, rpc.ChannelsRpcResponseReceived):
+            assert isinstance(permission, Question), "an answer to nothing"
+            permission.answered_by(step.id, step.response)
+            self.ours[line] = None
+        if not isinstance(permission, Permission):
             return
         if isinstance(step, prop.ChannelsPropagationPromiseReceived):
             assert permission.promised is None, "two promises for one permission"
@@ -165,16 +253,20 @@ class Watch:
         line = step.connection_id, step.stream
         assert line in self.theirs, "an answer that nobody asked for"
         limit = self.theirs.pop(line)
+        self.answered.add(line)
         assert step.ends, "an answer without an end"
-        if limit is None:
-            assert len(step.frames) == 1, "two answers to one question"
+        if isinstance(limit, Question):
+            (frame,) = step.frames
+            answer = RPC_MESSAGE.decode(frame)
+            assert isinstance(answer, RpcResponseMessage)
+            limit.answered_by(answer.id, answer.response)
             return
         assert 0 < len(step.frames) <= limit + 1, "more than was permitted"
 
     def _advanced(self, step: prop.ChannelsPropagationResponseSend) -> None:
         line = step.connection_id, step.channel
-        limit = next((n for (cid, stream), n in self.theirs.items() if cid == line[0] and n is not None), None)
-        assert limit is not None, "items without a permission"
+        assert any(cid == line[0] and isinstance(permission, int) for (cid, _), permission in self.theirs.items()), "items unasked"
+        assert step.items, "an answer without items"
         promise = KINDS[step.channel].encode_answer(step.items)[0]
         if step.channel != ChannelId.BEST_TIP:
             assert KINDS[step.channel].decode(promise) == WillSend(len(step.items)), "another number than was promised"
@@ -250,11 +342,21 @@ class Watch:
             if isinstance(peer.status, Banned) and (old is None or old.status != peer.status):
                 assert peer.status.until > now, "a ban that is over before it begins"
 
+    def _successes(self, before: P2pState, after: P2pState) -> None:
+        for number, peer in after.peers.table.items():
+            old = before.peers.table.get(number)
+            if old is not None and old.last_success != peer.last_success:
+                is_ready = isinstance(peer.status, Attached) and after.connections.ready(peer.status.connection_id) is not None
+                assert is_ready or old.status != peer.status, "a success without a connection"
+
     def _pools(self, before: P2pState, action: Any, steps: Sequence[Any], after: P2pState) -> None:
         for channel in POOL_CHANNELS:
             if after.pools.of(channel).items.counter > before.pools.of(channel).items.counter:
                 is_valid = isinstance(action, PoolInsert) or (isinstance(action, PoolVerdict) and action.is_valid)
                 assert is_valid, "an item entered a pool that nobody declared valid"
+        if after.best_tips.version != before.best_tips.version and before.best_tips.own is not None:
+            own = after.best_tips.own
+            assert own is not None and own.state_hash != before.best_tips.own.state_hash, "a new best tip that is the old one"
 
 
 _FROM_FRAMES = frozenset(

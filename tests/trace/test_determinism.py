@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,10 +35,10 @@ PACKAGES = ("attrs", "cattrs", "immutables", "msgspec", "zstandard")
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("logs") / "one.log"
     path.write_bytes(record_log(300, level=None))
-    yield path
+    return path
 
 
 def replayed(python: str | Path, log: Path, *, seed: str = "0", backend: str = "map") -> list[str]:

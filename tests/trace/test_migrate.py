@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,10 +31,9 @@ from mina_p2p.trace import (
 
 
 @pytest.fixture(autouse=True)
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has names of its own."""
     monkeypatch.setattr(machines, "_machines", {})
-    yield
 
 
 def classes(version: int) -> dict[str, Any]:

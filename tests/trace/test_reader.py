@@ -11,8 +11,9 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trace_machine import MACHINE, OPTIONS, SCHEMA, initial, inputs, reader, record_log
+from trace_machine import MACHINE, OPTIONS, SCHEMA, MessageReceived, initial, inputs, reader, record_log
 
+from mina_p2p.ids import ConnectionId, Timestamp
 from mina_p2p.store import Store
 from mina_p2p.trace import (
     BadChunk,
@@ -116,13 +117,14 @@ def test_a_damaged_log_is_replayed_or_refused_but_raises_nothing_else() -> None:
         for _ in range(dice.randrange(1, 4)):
             damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
         del damaged[dice.randrange(HEAD_LENGTH, len(damaged)) :]
-        try:
-            result = replay(reader(bytes(damaged)), MACHINE, SCHEMA)
-        except LogError as error:
-            assert error.fault in {LogFault.NOT_A_LOG, LogFault.VERSION}
-        else:
-            assert result.divergence is None
-            assert result.notes or result.state_hash is None or not result.is_closed
+        if damaged[: len(MAGIC)] != data[: len(MAGIC)]:
+            with pytest.raises(LogError) as raised:
+                replay(reader(bytes(damaged)), MACHINE, SCHEMA)
+            assert raised.value.fault is LogFault.NOT_A_LOG
+            continue
+        result = replay(reader(bytes(damaged)), MACHINE, SCHEMA)
+        assert result.divergence is None
+        assert result.notes or result.state_hash is None or not result.is_closed
 
 
 @settings(max_examples=200, deadline=None)
@@ -368,9 +370,6 @@ def test_a_frame_of_256_mebibytes_is_recorded() -> None:
     store = Store(MACHINE, initial())
     writer = Writer(MACHINE, "test", store.state, schema=SCHEMA, options=OPTIONS)
     store.observe(writer.add)
-    from mina_p2p.ids import ConnectionId, Timestamp
-    from trace_machine import MessageReceived
-
     for now in range(3):
         store.dispatch(MessageReceived(ConnectionId(1), big), Timestamp(now))
         assert writer.is_ready

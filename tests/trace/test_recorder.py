@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,10 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(autouse=True)
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine under the name that the logs of these tests give it."""
     monkeypatch.setattr(machines, "_machines", {})
     register_machine("test", MACHINE)
-    yield
 
 
 class Run:

@@ -179,8 +179,10 @@ class ChannelsStreamingRpcRequestReceived(Record):
     request: StreamingRpcRequest
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
-        rpc = state.channels.streaming_rpc(self.connection_id)
-        match rpc and rpc.remote:
+        channels = state.channels.table.get(self.connection_id)
+        if channels is None or channels.streaming_rpc is None or channels.is_ours(self.stream):
+            return False
+        match channels.streaming_rpc.remote:
             case WaitingForRequest():
                 return True
             case RemoteResponded(stream=answered):
@@ -266,6 +268,8 @@ class ChannelsStreamingRpcRequestEnded(Record):
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
         rpc = state.channels.streaming_rpc(self.connection_id)
         match rpc and rpc.remote:
+            case None:
+                return False
             case RemoteRequested(stream=self.stream, progress=PartReady(parts=parts)):
                 return len(parts) == 1
             case RemoteRequested(stream=stream):

@@ -34,9 +34,9 @@ def of_message(event: ChannelsMessageReceived) -> StreamingRpcAction:
             return ChannelsStreamingRpcResponsePartNextSend(connection_id, stream, number)
         case StreamingRpcRequestMessage(id=number, request=request):
             return ChannelsStreamingRpcRequestReceived(connection_id, stream, number, request)
-        case StreamingRpcResponseMessage(id=number, response=None):
-            return ChannelsStreamingRpcResponseReceived(connection_id, stream, number, False)
         case StreamingRpcResponseMessage(id=number, response=response):
+            if response is None:
+                return ChannelsStreamingRpcResponseReceived(connection_id, stream, number, False)
             return ChannelsStreamingRpcResponsePartReceived(connection_id, stream, number, response.part, len(event.frame))
 
 

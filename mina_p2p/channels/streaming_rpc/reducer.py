@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, assert_never
 
+from mina_p2p.channels.state import Channels, PeerChannels
 from mina_p2p.channels.streaming_rpc.actions import (
     ChannelsStreamingRpcAnswerEnded,
     ChannelsStreamingRpcAnswerReset,
@@ -56,7 +57,6 @@ from mina_p2p.channels.streaming_rpc.state import (
     parts_expected,
     parts_received,
 )
-from mina_p2p.channels.state import Channels
 from mina_p2p.config import Limits, P2pConfig
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode, StreamResetCode
@@ -155,7 +155,9 @@ def reduce(state: Channels, action: StreamingRpcAction, now: Timestamp, root: P2
             if parts is None or not _is_sendable(parts, root.config.limits):
                 return _answer_none(state, rpc, connection_id, serving, now)
             ready = serving.replace(progress=PartReady(parts, 0), deadline=Timestamp(now + timeouts.streaming_rpc))
-            return state.with_streaming_rpc(connection_id, rpc.replace(remote=ready)), (ChannelsStreamingRpcResponsePartSend(connection_id),)
+            return state.with_streaming_rpc(connection_id, rpc.replace(remote=ready)), (
+                ChannelsStreamingRpcResponsePartSend(connection_id),
+            )
 
         case ChannelsStreamingRpcResponsePartNextSend():
             serving = expect(rpc.remote, RemoteRequested, action)
@@ -163,7 +165,9 @@ def reduce(state: Channels, action: StreamingRpcAction, now: Timestamp, root: P2
             if permitted_part is None:
                 raise InvariantViolationError("a part that is not due was not refused")
             ready = serving.replace(progress=permitted_part, deadline=Timestamp(now + timeouts.streaming_rpc))
-            return state.with_streaming_rpc(connection_id, rpc.replace(remote=ready)), (ChannelsStreamingRpcResponsePartSend(connection_id),)
+            return state.with_streaming_rpc(connection_id, rpc.replace(remote=ready)), (
+                ChannelsStreamingRpcResponsePartSend(connection_id),
+            )
 
         case ChannelsStreamingRpcResponsePartSend():
             serving = expect(rpc.remote, RemoteRequested, action)
@@ -226,7 +230,9 @@ def _ask(
     return state.with_streaming_rpc(connection_id, rpc.replace(local=asked), channels), (effect,)
 
 
-def _give_up(state: Channels, rpc: StreamingRpc, connection_id: ConnectionId, now: Timestamp, config: P2pConfig) -> tuple[Channels, FollowUps]:
+def _give_up(
+    state: Channels, rpc: StreamingRpc, connection_id: ConnectionId, now: Timestamp, config: P2pConfig
+) -> tuple[Channels, FollowUps]:
     """Reset our question's stream."""
     if not isinstance(rpc.local, Requested):
         raise InvariantViolationError("there is no question to give up")
@@ -303,13 +309,17 @@ def _reset(connection_id: ConnectionId, stream: StreamId, code: StreamResetCode)
     return ChannelsEffectfulStreamReset(connection_id, stream, code)
 
 
-def violation(rpc: StreamingRpc | None, action: Any, limits: Limits) -> ReasonCode:
+def violation(channels: PeerChannels, action: Any, limits: Limits) -> ReasonCode:
     """Why a message that its guard refuses breaks the protocol."""
+    rpc = channels.streaming_rpc
     local = None if rpc is None else rpc.local
     match action:
-        case ChannelsStreamingRpcResponsePartReceived(stream=stream, id=number, size=size) if (
-            isinstance(local, Requested) and (local.stream, local.id) == (stream, number)
-        ):
+        case ChannelsStreamingRpcRequestReceived(stream=stream) if channels.is_ours(stream):
+            return ReasonCode.STREAM_MISUSE
+        case ChannelsStreamingRpcResponsePartReceived(stream=stream, id=number, size=size) if isinstance(local, Requested) and (
+            local.stream,
+            local.id,
+        ) == (stream, number):
             is_over = local.bytes_received + size > limits.streaming_answer_bytes_max
             return ReasonCode.CHANNEL_MSG_OVER_PERMISSION if is_over else ReasonCode.RESPONSE_KIND_MISMATCH
         case ChannelsStreamingRpcAnswerEnded(stream=stream) if isinstance(local, Requested) and local.stream == stream:

@@ -20,7 +20,7 @@ class ConnectionIncomingInit(Record):
     arrival: ConnectionIncomingReceived
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
-        return state.connection_of(self.arrival.peer_id) is None and state.incoming_decision(self.arrival.peer_id, now) is None
+        return state.incoming_decision(self.arrival.peer_id, now) is None
 
 
 @record
