@@ -1,7 +1,7 @@
 """Writes the reference of all settings, from the classes that hold them.
 
-    python docs/make_config_reference.py            write it
-    python docs/make_config_reference.py --check    exit with 1 where it is not what it would write
+python docs/make_config_reference.py            write it
+python docs/make_config_reference.py --check    exit with 1 where it is not what it would write
 """
 
 from __future__ import annotations

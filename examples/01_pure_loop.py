@@ -47,7 +47,9 @@ feed(ConnectionEstablished(dial.connection_id, peer, SocketAddress("1.2.3.4", 83
 # The peer's hello arrives as bytes; the reducer decodes them. Now the connection is ready, and the
 # node permits the peer to send: one request for each channel.
 hello = make_hello(P2pConfig(peer, MAINNET_CHAIN_ID))
-requests = [effect for effect in feed(ConnectionHelloReceived(dial.connection_id, hello)) if isinstance(effect, ChannelsEffectfulRequestSend)]
+requests = [
+    effect for effect in feed(ConnectionHelloReceived(dial.connection_id, hello)) if isinstance(effect, ChannelsEffectfulRequestSend)
+]
 for request in requests:
     print(f"we permit {request.answer_bytes_max} bytes on {request.channel.name}, stream {request.stream}")
 print()

@@ -15,6 +15,14 @@ from mina_p2p.channels.propagation import reducer as propagation
 from mina_p2p.channels.propagation.actions import PropagationAction
 from mina_p2p.channels.rpc import reducer as rpc
 from mina_p2p.channels.rpc.actions import RpcAction
+from mina_p2p.channels.signaling_discovery import dialer as discovery_dialer
+from mina_p2p.channels.signaling_discovery import relay as discovery_relay
+from mina_p2p.channels.signaling_discovery.actions import DialerAction
+from mina_p2p.channels.signaling_discovery.actions import RelayAction as DiscoveryRelayAction
+from mina_p2p.channels.signaling_exchange import listener as exchange_listener
+from mina_p2p.channels.signaling_exchange import relay as exchange_relay
+from mina_p2p.channels.signaling_exchange.actions import ListenerAction
+from mina_p2p.channels.signaling_exchange.actions import RelayAction as ExchangeRelayAction
 from mina_p2p.channels.streaming_rpc import reducer as streaming_rpc
 from mina_p2p.channels.streaming_rpc.actions import StreamingRpcAction
 from mina_p2p.connection import reducer as connection
@@ -29,6 +37,9 @@ from mina_p2p.peer import reducer as peer
 from mina_p2p.peer.actions import PeerAction
 from mina_p2p.pool import reducer as pool
 from mina_p2p.pool.actions import PoolAction
+from mina_p2p.signaling import reducer as signaling
+from mina_p2p.signaling.actions import SignalingAction
+from mina_p2p.signaling.effects import SignalingEffect
 from mina_p2p.state import P2pState
 from mina_p2p.store import Action, FollowUps, Machine, Slice, Steps
 from mina_p2p.timeouts import CheckTimeouts, reduce_check_timeouts
@@ -82,6 +93,11 @@ def p2p_machine() -> Machine[P2pState]:
             Slice("channels", _members(PropagationAction), propagation.reduce),
             Slice("channels", _members(RpcAction), rpc.reduce),
             Slice("channels", _members(StreamingRpcAction), streaming_rpc.reduce),
+            Slice("channels", _members(DiscoveryRelayAction), discovery_relay.reduce),
+            Slice("channels", _members(DialerAction), discovery_dialer.reduce),
+            Slice("channels", _members(ExchangeRelayAction), exchange_relay.reduce),
+            Slice("channels", _members(ListenerAction), exchange_listener.reduce),
+            Slice("signaling", _members(SignalingAction), signaling.reduce),
             Slice("best_tips", _members(BestTipAction), best_tip.reduce),
             Slice("pools", _members(PoolAction), pool.reduce),
         ),
@@ -102,7 +118,7 @@ def p2p_machine() -> Machine[P2pState]:
             (TransportListening, reduce_listening),
             (TransportListenError, reduce_listen_error),
         ),
-        effects=(*_members(transport.TransportEffect), *_members(notifications.Notification)),
+        effects=(*_members(transport.TransportEffect), *_members(notifications.Notification), *_members(SignalingEffect)),
         steps_max=steps_max,
     )
 

@@ -21,6 +21,7 @@ from mina_p2p.pool.kinds import KINDS as POOL_KINDS
 from mina_p2p.pool.state import Pool, Pools
 from mina_p2p.prng import Random
 from mina_p2p.record import Record, record
+from mina_p2p.signaling.state import Signaling
 from mina_p2p.store import Clock
 from mina_p2p.table import Deadlines, Index
 
@@ -46,6 +47,7 @@ class P2pState(Record):
     channels: Channels
     best_tips: BestTips
     pools: Pools
+    signaling: Signaling
     is_stopping: bool = False
 
     def connection_of(self, peer_id: PeerId) -> ConnectionId | None:
@@ -202,4 +204,5 @@ def initial_state(config: P2pConfig, now: Timestamp) -> P2pState:
         Channels(waits),
         BestTips(),
         Pools(waits, pool, pool, pool),
+        Signaling(waits, random.stream(1), Index(salt)),
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 from mina_p2p.channels.propagation.actions import ChannelsPropagationTimeout
 from mina_p2p.channels.rpc.actions import ChannelsRpcServeTimeout, ChannelsRpcTimeout
+from mina_p2p.channels.signaling_discovery.actions import ChannelsSignalingDiscoveryRemoteTimeout, ChannelsSignalingDiscoveryTimeout
+from mina_p2p.channels.signaling_exchange.actions import ChannelsSignalingExchangeTimeout
 from mina_p2p.channels.state import WaitKind, split_wait_key
 from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcServeTimeout, ChannelsStreamingRpcTimeout
 from mina_p2p.connection.incoming.actions import ConnectionIncomingTimeout
@@ -15,6 +17,7 @@ from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
 from mina_p2p.peer.actions import ConnectionOutgoingRandomInit, PeersDiscoverRandom, PeerWoken
 from mina_p2p.pool.actions import verdict_timeout
 from mina_p2p.record import Record, record
+from mina_p2p.signaling.actions import SignalingPairForget
 from mina_p2p.state import P2pState
 from mina_p2p.store import Action, FollowUps
 from mina_p2p.table import Deadlines
@@ -27,7 +30,7 @@ class CheckTimeouts(Record):
 
 def deadlines_of(state: P2pState) -> tuple[Deadlines, ...]:
     """The timer wheels of all slices."""
-    return state.connections.deadlines, state.peers.deadlines, state.channels.deadlines, state.pools.deadlines
+    return state.connections.deadlines, state.peers.deadlines, state.channels.deadlines, state.pools.deadlines, state.signaling.deadlines
 
 
 def next_deadline(state: P2pState) -> Timestamp | None:
@@ -66,7 +69,7 @@ def _due(state: P2pState, now: Timestamp, count_max: int) -> Iterator[Action]:
     left = count_max
     for deadlines, to_action in zip(
         deadlines_of(state),
-        (_connection_timeout(state), lambda key: PeerWoken(PeerNumber(key)), _channel_timeout, verdict_timeout),
+        (_connection_timeout(state), lambda key: PeerWoken(PeerNumber(key)), _channel_timeout, verdict_timeout, SignalingPairForget),
         strict=True,
     ):
         keys = deadlines.due(now, left)
@@ -98,3 +101,9 @@ def _channel_timeout(key: int) -> Action:
             return ChannelsStreamingRpcTimeout(connection_id)
         case WaitKind.STREAMING_REMOTE:
             return ChannelsStreamingRpcServeTimeout(connection_id)
+        case WaitKind.DISCOVERY_LOCAL:
+            return ChannelsSignalingDiscoveryTimeout(connection_id)
+        case WaitKind.DISCOVERY_REMOTE:
+            return ChannelsSignalingDiscoveryRemoteTimeout(connection_id)
+        case WaitKind.EXCHANGE_LOCAL:
+            return ChannelsSignalingExchangeTimeout(connection_id)

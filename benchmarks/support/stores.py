@@ -16,12 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from support.rounds import UnavailableError, WrongResultError
-
 from mina_p2p.ids import Timestamp
 from mina_p2p.record import Record, record
 from mina_p2p.store import Clock, FollowUps, Machine, Slice, Store
 from mina_p2p.table import Table
+from support.rounds import UnavailableError, WrongResultError
 
 ACTIONS_PER_MESSAGE = 2
 MESSAGE_BYTES = 100
@@ -267,7 +266,7 @@ def mutable_floor(peers: int) -> InProcess:
             follow_ups = reducer(root, action, now)
             steps.append(item)
             for follow_up in reversed(follow_ups):
-                stack.append((follow_up, action_id, depth + 1))
+                stack.append((follow_up, action_id, depth + 1))  # noqa: PERF401 - as in the loop it is compared with
             action_id += 1
             if action_id > limit:
                 raise RuntimeError("too many steps")

@@ -342,4 +342,3 @@ def candidates() -> World:
     limits = Limits(rpc_requests_max=1, candidates_per_peer_max=1)
     start = _start(*_arrivals(1, 2, channels=channels), channels=channels, is_discovery_enabled=False, limits=limits)
     return World(start, _now(_candidate_inputs), _candidate_key)
-

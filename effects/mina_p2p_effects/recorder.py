@@ -42,6 +42,8 @@ class _Append(Record):
     """Chunks that follow in the open file."""
 
     chunks: tuple[OpenChunk, ...]
+    reason: str = ""
+    """Why there is a gap, if they begin with one."""
 
 
 @record
@@ -83,6 +85,8 @@ class _Disk:
         self._schema = schema
         self._level = level
         self._sync: Sync = sync
+        self._warned = ""
+        """What the operator knows already."""
         self._last_id = 0
         self._path = path
         self._tape = Tape(schema, level=level)
@@ -94,8 +98,8 @@ class _Disk:
         chunks = item.chunks if isinstance(item, _Append | _Part) else ()
         try:
             match item:
-                case _Append():
-                    self._append(chunks)
+                case _Append(reason=reason):
+                    self._append(chunks, reason)
                 case _Part(path=path):
                     self._begin_part(path, chunks)
                 case _Settle(done=done):
@@ -115,28 +119,28 @@ class _Disk:
         self._file = _create(path, self._sync)
         self._append(chunks)
 
-    def _append(self, chunks: tuple[OpenChunk, ...]) -> None:
+    def _append(self, chunks: tuple[OpenChunk, ...], reason: str = "") -> None:
         is_way_back = chunks[0].kind is ChunkKind.GAP
         if is_way_back:
-            chunks = self._restored(chunks)
+            chunks = self._restored(chunks, self.broken or reason)
         elif self.broken:
             self.dropped += _inputs(chunks)
             return
         self._write(b"".join([self._tape.append(chunk) for chunk in chunks]))
         if is_way_back:
             self.dropped = 0
+            self._warned = ""
         for chunk in chunks:
             self.missed += chunk.missed
             if chunk.kind is ChunkKind.RECORDS:
                 self._last_id = chunk.first_id + chunk.actions - 1
 
-    def _restored(self, chunks: tuple[OpenChunk, ...]) -> tuple[OpenChunk, ...]:
+    def _restored(self, chunks: tuple[OpenChunk, ...], reason: str) -> tuple[OpenChunk, ...]:
         """Make the file ready to go on behind its last complete chunk.
 
         How many inputs are missing is known only here, where chunks were dropped.
         """
         gap = chunks[0]
-        reason = self.broken or "an input could not be recorded"
         chunks = (gap_chunk(Gap(self._last_id, gap.missed + self.dropped, reason), gap.first_time), *chunks[1:])
         if self._file < 0:
             self._file = _create(self._path, self._sync)
@@ -172,7 +176,9 @@ class _Disk:
         self._tape.rewind(self.length)
         self.dropped += _inputs(chunks)
         self.broken = f"{self._path.name}: {error}"
-        self.warnings.append(f"recording is interrupted: {self.broken}")
+        if self.broken != self._warned:
+            self._warned = self.broken
+            self.warnings.append(f"recording is interrupted: {self.broken}")
 
 
 class Recorder:
@@ -221,6 +227,7 @@ class Recorder:
         """When to try to go on; ``None`` while all is well."""
         self._state = state
         """The last state, while nothing is recorded."""
+        self._reason = ""
         self._is_closed = False
         self._stop_observing: Callable[[], None] | None = None
         self._writer = self._new_writer(state)
@@ -343,6 +350,7 @@ class Recorder:
         self._missed += missed
         self._retry_at = now + RETRY_AFTER
         self._state = state
+        self._reason = warning
         if warning:
             self._disk.warnings.append(warning)
         self._warn()
@@ -350,7 +358,7 @@ class Recorder:
     def _resume(self, now: Timestamp) -> None:
         """Go on with a gap and a checkpoint; the disk says by ``broken`` if it could not."""
         try:
-            self._writer.gap(self._missed, "", self._state)
+            self._writer.gap(self._missed, self._reason, self._state)
         except Exception as error:  # noqa: BLE001 - the node goes on, whatever it is
             self._missed += self._writer.abandon()
             self._retry_at = now + RETRY_AFTER
@@ -359,7 +367,7 @@ class Recorder:
             return
         self._missed = 0
         self._retry_at = None
-        self._put(_Append(tuple(self._writer.take())))
+        self._put(_Append(tuple(self._writer.take()), self._reason))
 
     def _hand_over(self, now: Timestamp) -> None:
         chunks = tuple(self._writer.take())

@@ -29,6 +29,8 @@ LOG_SUFFIXES: Final = (".mplog", ".log")
 _TEXT_MAX: Final = 400
 """Characters of a value in a report."""
 
+_PART_DIGITS_MAX: Final = 9
+
 
 class FileSource:
     """A log file; it may grow while it is read."""
@@ -85,6 +87,12 @@ class LogReplay(Record):
         return self.metadata.get("peer_id", self.path.name)
 
     @property
+    def part(self) -> int:
+        """Which file of a log that rotated this is, from 0."""
+        text = self.metadata.get("part", "")
+        return int(text) if text.isdecimal() and len(text) <= _PART_DIGITS_MAX else 0
+
+    @property
     def is_verified(self) -> bool:
         """Whether everything in the file was replayed and found equal."""
         return not self.error and self.result is not None and self.result.is_verified
@@ -109,7 +117,7 @@ def replay_path(path: str | Path, machine: Machine[Any] | None = None) -> list[L
         root.stat()
         return [_replay_file(root, registered)]
     found = [_replay_file(file, registered) for file in sorted(root.iterdir()) if file.is_file() and _is_log(file)]
-    found.sort(key=lambda log: (log.node, log.metadata.get("log", ""), int(log.metadata.get("part", "0")), log.path.name))
+    found.sort(key=lambda log: (log.node, log.metadata.get("log", ""), log.part, log.path.name))
     return [_connected(before, log) for before, log in zip([None, *found], found, strict=False)]
 
 
@@ -122,7 +130,7 @@ def _is_log(path: Path) -> bool:
 
 def _replay_file(path: Path, given: RegisteredMachine | None) -> LogReplay:
     was_collecting = gc.isenabled()
-    gc.disable()  # nothing a replay makes is a cycle, and looking for some costs a third of the time
+    gc.disable()  # nothing a replay makes is a cycle; looking for some only costs
     try:
         with FileSource(path) as source:
             reader = Reader(source)
@@ -216,6 +224,11 @@ def _text(value: Any) -> str:
     return text if len(text) <= _TEXT_MAX else f"{text[:_TEXT_MAX]}… ({len(text)} characters)"
 
 
+def _printable(text: str) -> str:
+    """Without what a log could do to a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def _line(log: LogReplay) -> str:
     """What came of a log, in a sentence."""
     result = log.result
@@ -250,8 +263,8 @@ def replay_command(paths: Sequence[str | Path], json_output: bool = False, *, wr
         out(json.dumps(summary(logs)) + "\n")
     else:
         for log in logs:
-            out(_line(log) + "\n")
+            out(_printable(_line(log)) + "\n")
             for note in log.result.notes if log.result is not None else ():
-                out(f"  {note}\n")
+                out(f"  {_printable(str(note))}\n")
     codes = [log.exit_code for log in logs]
     return DIVERGED if DIVERGED in codes else max(codes, default=UNREADABLE)

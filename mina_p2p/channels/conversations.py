@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from mina_p2p.channels.signaling_discovery import events as discovery
+from mina_p2p.channels.signaling_exchange import events as exchange
 from mina_p2p.channels.state import PeerChannels
 from mina_p2p.channels.streaming_rpc import events as streaming_rpc
 from mina_p2p.channels.streaming_rpc import reducer as streaming_rpc_reducer
@@ -31,6 +33,8 @@ class Conversation(Record):
 
 CONVERSATIONS: Final[Mapping[ChannelId, Conversation]] = MappingProxyType(
     {
+        ChannelId.SIGNALING_DISCOVERY: Conversation(discovery.of_message, discovery.of_end, discovery.of_reset, discovery.violation),
+        ChannelId.SIGNALING_EXCHANGE: Conversation(exchange.of_message, exchange.of_end, exchange.of_reset, exchange.violation),
         ChannelId.STREAMING_RPC: Conversation(
             streaming_rpc.of_message, streaming_rpc.of_end, streaming_rpc.of_reset, streaming_rpc_reducer.violation
         ),

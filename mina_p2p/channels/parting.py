@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mina_p2p.channels.signaling_discovery import dialer
+from mina_p2p.channels.signaling_discovery.actions import ChannelsSignalingDiscoveryTargetLost
+from mina_p2p.channels.signaling_exchange import listener
+from mina_p2p.channels.signaling_exchange.actions import ChannelsSignalingExchangeRequesterLost
 from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcServeNext
 from mina_p2p.channels.streaming_rpc.state import Requested
 from mina_p2p.disconnection.reasons import Reason
@@ -26,3 +30,11 @@ def parted(state: P2pState, connection_id: ConnectionId, reason: Reason) -> Iter
             yield RpcFailed(streaming.local.request_id, reason)
         if streaming.is_served and state.channels.servings.idle:
             yield ChannelsStreamingRpcServeNext()
+    if (discovery := channels.discovery) is not None:
+        yield from dialer.failed(connection_id, discovery.remote, reason)
+        if discovery.target_connection is not None:
+            yield ChannelsSignalingExchangeRequesterLost(discovery.target_connection)
+    if (exchange := channels.exchange) is not None:
+        yield from listener.failed(connection_id, exchange.local, reason)
+        if exchange.requester is not None:
+            yield ChannelsSignalingDiscoveryTargetLost(exchange.requester)

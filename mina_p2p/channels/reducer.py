@@ -34,6 +34,12 @@ from mina_p2p.channels.rpc.actions import (
 from mina_p2p.channels.rpc.messages import RPC_MESSAGE, RpcRequestMessage
 from mina_p2p.channels.rpc.reducer import violation as rpc_violation
 from mina_p2p.channels.rpc.state import Rpc
+from mina_p2p.channels.signaling_discovery.actions import ChannelsSignalingDiscoveryRequestSend
+from mina_p2p.channels.signaling_discovery.state import Discovery
+from mina_p2p.channels.signaling_discovery.state import Resting as DiscoveryResting
+from mina_p2p.channels.signaling_exchange.actions import ChannelsSignalingExchangeRequestSend
+from mina_p2p.channels.signaling_exchange.state import Exchange
+from mina_p2p.channels.signaling_exchange.state import Resting as ExchangeResting
 from mina_p2p.channels.state import Channels, PeerChannels
 from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcResponsePartSend
 from mina_p2p.channels.streaming_rpc.state import StreamingRpc
@@ -74,8 +80,14 @@ def reduce_ready(state: Channels, action: ChannelsReady, now: Timestamp, root: P
         machine(ChannelId.SNARK_JOB_COMMITMENT),
         Rpc() if ChannelId.RPC in agreed else None,
         streaming_rpc=StreamingRpc() if ChannelId.STREAMING_RPC in agreed else None,
+        discovery=Discovery(DiscoveryResting(now)) if ChannelId.SIGNALING_DISCOVERY in agreed else None,
+        exchange=Exchange(ExchangeResting(now)) if ChannelId.SIGNALING_EXCHANGE in agreed else None,
     )
-    requests = [ChannelsPropagationRequestSend(connection_id, channel) for channel in agreed if channel in KINDS]
+    requests: list[Action] = [ChannelsPropagationRequestSend(connection_id, channel) for channel in agreed if channel in KINDS]
+    if channels.discovery is not None:
+        requests.append(ChannelsSignalingDiscoveryRequestSend(connection_id))
+    if channels.exchange is not None:
+        requests.append(ChannelsSignalingExchangeRequestSend(connection_id))
     return state.add(connection_id, channels), requests
 
 

@@ -41,7 +41,7 @@ class WaitKind(enum.IntEnum):
     DISCOVERY_LOCAL = 5
     DISCOVERY_REMOTE = 6
     EXCHANGE_LOCAL = 7
-    EXCHANGE_REMOTE = 8
+    """The other half of this channel waits for nothing of its own."""
 
 
 def wait_key(connection_id: ConnectionId, kind: WaitKind, serial: int) -> int:

@@ -35,7 +35,7 @@ def offer_refusal(state: P2pState, offerer: PeerId, offer: Offer) -> RejectionRe
     """
     if offer.chain_id != state.config.chain_id:
         return RejectionReason.CHAIN_ID_MISMATCH
-    if offer.identity_pub_key != offerer:
+    if offer.identity_pub_key.peer_id != offerer:
         return RejectionReason.PEER_ID_AND_PUBLIC_KEY_MISMATCH
     if offer.target_peer_id != state.config.peer_id:
         return RejectionReason.TARGET_PEER_ID_NOT_ME

@@ -235,8 +235,8 @@ class Suggestions:
         """A stream that the peer opens now: higher than those that are known of it."""
         channels = self.state.channels.table[connection_id]
         used = [] if channels.rpc is None else [serving.stream for serving in channels.rpc.serving]
-        for channel in KINDS:
-            remote = None if (machine := channels.propagation(channel)) is None else machine.remote
+        for other in KINDS:
+            remote = None if (machine := channels.propagation(other)) is None else machine.remote
             used += [remote.stream] if isinstance(remote, RemoteRequested | RemoteResponded) else []
         rounds = 1 + max(used, default=0) // 4 // _STREAM_NUMBERS
         return stream_id(_STREAM_NUMBERS * rounds + channel, by_dialer=not channels.is_dialer)

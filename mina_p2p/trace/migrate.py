@@ -70,13 +70,7 @@ class Upgrade:
         self._steps = [migrations[v] for v in range(header.machine_version, version)]
         self._schema = schema
         self._classes = schema.classes_by_name()
-        try:
-            classes: list[Any] = header.schema["classes"]
-            self._types: list[tuple[str, list[tuple[str, Any]]]] = [
-                (str(name), [(str(field), form) for field, form in fields]) for name, _, fields in classes
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise LogError(LogFault.SCHEMA, f"the header does not describe its classes: {error!r}") from error
+        self._types: list[tuple[str, list[tuple[str, Any]]]] = [(name, fields) for name, _, fields in header.schema["classes"]]
 
     def payload(self, kind: int, payload: bytes) -> bytes:
         """The payload as the present schema would have written it.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Protocol, TypeAlias
 
 from mina_p2p.record import Record, record
-from mina_p2p.trace.chunks import HEAD_LENGTH, MAGIC, ChunkKind, Head, open_payload, parse_head
+from mina_p2p.trace.chunks import HEAD_LENGTH, MAGIC, RAW_LENGTH_MAX, ChunkKind, Head, open_payload, parse_head
 from mina_p2p.trace.errors import BadChunk, Gap, LogError, LogFault, TornTail
 from mina_p2p.trace.migrate import Upgrade
 from mina_p2p.trace.records import (
@@ -83,8 +83,14 @@ Item: TypeAlias = Header | State | Records | Gap | Footer | BadChunk | TornTail
 class Reader:
     """Reads one log; where it stands is `position`."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, payload_max: int = RAW_LENGTH_MAX) -> None:
+        """Stand at the beginning.
+
+        :param payload_max: bytes of one chunk, uncompressed, above which it counts as bad. Decoding takes
+            up to some forty times as much for hostile content; give less for logs from strangers.
+        """
         self._source = source
+        self._payload_max = payload_max
         self.position = 0
         """Where the next chunk begins, in bytes from the start of the log."""
         self._searched = 0
@@ -195,6 +201,9 @@ class Reader:
         if heads_only and head.end <= self._source.size():
             self.position = head.end
             return Chunk(head, b"")
+        if head.raw_length > self._payload_max and head.end <= self._source.size():
+            self.position = head.end
+            return BadChunk(start, head.end - start, f"{head.raw_length} bytes; the reader was told to take at most {self._payload_max}")
         data = self._source.read(start, head.end - start)
         if len(data) < head.end - start:
             # What an intact head announces is missing: cut here, or a forged length that would hide what follows.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypedDict
 
 import msgspec
 
@@ -20,6 +20,23 @@ from mina_p2p.trace.chunks import HEAD_LENGTH, ChunkKind, Head, OpenChunk
 from mina_p2p.trace.compile import any_of
 from mina_p2p.trace.errors import Gap, LogError, LogFault
 from mina_p2p.trace.schema import STATE_HASH_LENGTH, Layout, Schema
+
+
+class SchemaForm(TypedDict):
+    """`Schema.header`: the schema in the log's header."""
+
+    classes: list[tuple[str, bytes, list[tuple[str, Any]]]]
+    """By tag: name, digest, and per field its name and type."""
+    enums: list[tuple[str, list[tuple[str, int | str]]]]
+    """Name, and per member its name and value."""
+
+
+HEADER_LENGTH_MAX: Final = 4 << 20
+INDEX_LENGTH_MAX: Final = 64 << 20
+INPUTS_MAX: Final = 1 << 20
+ACTIONS_MAX: Final = 1 << 24
+"""Bounds of a header and an index in bytes, and of the columns of one chunk: what a reader lets
+msgpack expand into objects. Writers stay far below."""
 
 
 @record
@@ -32,8 +49,7 @@ class Header(Record):
     """Version of its classes, as it was registered."""
     metadata: dict[str, str]
     """What the program that recorded wants to tell; ``peer_id`` names the node."""
-    schema: dict[str, Any]
-    """`Schema.header`."""
+    schema: SchemaForm
     schema_digest: bytes
 
 
@@ -126,11 +142,14 @@ def _array_head(length: int) -> bytes:
 
 
 def _body_hint(schema: Schema, structs: list[Any]) -> Any:
-    ints = tuple[int, ...]
     of: Any = tuple
-    inputs = of[any_of(structs[tag] for tag in schema.inputs), ...]
-    column = ints | bytes
-    return of[ints, inputs, column, column, column, dict[int, ints], bytes | None, str | None]
+    an_input = any_of(structs[tag] for tag in schema.inputs)
+    inputs_max, actions_max = msgspec.Meta(max_length=INPUTS_MAX), msgspec.Meta(max_length=ACTIONS_MAX)
+    per_input, per_action = (Annotated[tuple[int, ...], most] | bytes for most in (inputs_max, actions_max))
+    times = Annotated[tuple[int, ...], inputs_max]
+    refusals = Annotated[dict[int, Annotated[tuple[int, ...], actions_max]], inputs_max]
+    inputs = Annotated[of[an_input, ...], inputs_max]
+    return of[times, inputs, per_input, per_action, per_action, refusals, bytes | None, str | None]
 
 
 def _build_body(raw: Any, read: dict[type[Any], Callable[[Any], Any]]) -> _Body:
@@ -191,10 +210,12 @@ def header_chunk(header: Header, now: int) -> OpenChunk:
 def read_header(head: Head, payload: bytes) -> Header:
     """Read the payload of the first chunk.
 
-    :raises LogError: ``CONTENT``.
+    :raises LogError: ``CONTENT`` or ``LENGTH``.
     """
+    if len(payload) > HEADER_LENGTH_MAX:
+        raise LogError(LogFault.LENGTH, f"a header of {len(payload)} bytes")
     pair = tuple[str, str]
-    machine, version, metadata, schema = _decode(payload, tuple[str, int, tuple[pair, ...], dict[str, Any]])
+    machine, version, metadata, schema = _decode(payload, tuple[str, int, tuple[pair, ...], SchemaForm])
     return Header(machine, version, dict(metadata), schema, head.schema)
 
 
@@ -271,8 +292,10 @@ def index_chunk(index: Index, now: int) -> OpenChunk:
 def read_index(payload: bytes) -> Index:
     """Read the payload of an index chunk.
 
-    :raises LogError: ``CONTENT``.
+    :raises LogError: ``CONTENT`` or ``LENGTH``.
     """
+    if len(payload) > INDEX_LENGTH_MAX:
+        raise LogError(LogFault.LENGTH, f"an index of {len(payload)} bytes")
     index: Index = _decode(payload, Index)
     if len({len(index.kinds), len(index.offsets), len(index.first_ids), len(index.first_times), len(index.tags)}) != 1:
         raise LogError(LogFault.CONTENT, "the columns of the index differ in length")

@@ -13,6 +13,7 @@ since comparing the states there names what differs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from operator import attrgetter
 from typing import Any, Final
 
@@ -143,8 +144,8 @@ def replay(reader: Reader, machine: Machine[Any], schema: Schema | None = None, 
 
 
 def _what_changed(header: Header, schema: Schema) -> str:
-    recorded = {name: digest for name, digest, *_ in header.schema["classes"]}
-    present = {name: digest for name, digest, *_ in schema.header()["classes"]}
+    recorded = {name: digest for name, digest, _ in header.schema["classes"]}
+    present = {t.name: t.digest() for t in schema.types}
     changed = sorted(name for name in recorded.keys() | present.keys() if recorded.get(name) != present.get(name))
     shown = ", ".join(changed[:5]) or "an enum"
     return f"{shown}{f' and {len(changed) - 5} more' if len(changed) > 5 else ''}"
@@ -272,7 +273,8 @@ class _Run:
         recorded = self._decoded(checkpoint)
         difference: Difference | None = None
         if recorded is not None:
-            difference = first_difference(recorded, self._state, last=self._machine.clock_path)
+            with suppress(RecursionError):  # records inside records without end have no path that could be shown
+                difference = first_difference(recorded, self._state, last=self._machine.clock_path)
         if difference is not None:
             found = found.replace(path=difference.path, recorded=difference.left, replayed=difference.right, compared_at=checkpoint.last_id)
         self._divergence = found

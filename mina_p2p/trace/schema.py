@@ -62,7 +62,7 @@ class Schema:
         """By class: from a record to what msgspec packs, for loops that can not afford `encode`."""
         return self._fast.write
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Any:
         """What the log's header says of the schema: plain values, the same on every Python version."""
         return {
             "classes": [[t.name, t.digest(), [[name, form(shape)] for name, shape in t.fields]] for t in self.types],

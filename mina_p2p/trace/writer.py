@@ -31,7 +31,7 @@ class WriterOptions(Record):
     """How a log is cut."""
 
     chunk_bytes: int = 256 * 1024
-    """Bytes of encoded inputs in a chunk of records, at most (one input may be larger)."""
+    """Bytes of encoded inputs in a chunk of records, and actions, at most; one input may have more."""
     chunk_inputs: int = 4_096
     """Inputs in a chunk, at most. A chunk ends where its share of this and of ``chunk_bytes`` make one together."""
     chunk_duration: int = SECOND
@@ -42,7 +42,7 @@ class WriterOptions(Record):
     """... or so many nanoseconds after."""
     checkpoint_inputs: int = 100_000
     """The whole state follows after so many inputs."""
-    bytes_per_input: int = 16
+    bytes_per_input: int = 8
     """Bounds what hashes and checkpoints cost: between two hashes lie at least as many inputs as the
     encoded state has bytes divided by this, between two checkpoints ten times as many."""
     is_checked: bool = False
@@ -79,6 +79,7 @@ class Writer:
         self._pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
         self._write = self.schema.writers
         self._tags = self.schema.tags
+        self._is_checked = self._options.is_checked
         self._share = -(-self._options.chunk_bytes // self._options.chunk_inputs)
         self._chunks: list[OpenChunk] = []
         self.is_ready = True
@@ -116,7 +117,7 @@ class Writer:
             data = self._pack(self._write[type(action)](action))
         except _NOT_PACKED:
             data = self.schema.encode(action)
-        if self._options.is_checked:
+        if self._is_checked:
             self.schema.decode(data)
         raw = steps.raw
         kinds, depths, tags = self._kinds, self._depths, self._tags
@@ -129,7 +130,7 @@ class Writer:
         self._times.append(now)
         self._counts.append(len(raw))
         self._state = state
-        self._room -= len(data) + self._share
+        self._room -= len(data) + len(raw) + self._share
         if self._room <= 0 or now >= self._ends_at:
             self._attend(now)
 

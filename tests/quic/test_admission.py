@@ -54,7 +54,7 @@ def test_only_whole_first_packets_are_looked_at():
         b"\x40" + good[1:],
         bytes((good[0] | 0x30,)) + good[1:],  # a Retry
         bytes((good[0] | 0x20,)) + good[1:],  # a Handshake packet
-        good[:5] + b"\x07" + good[6:],  # a destination of seven bytes
+        good[:5] + b"\x07" + good[6:13] + good[14:] + b"\x00",  # a destination of seven bytes
         good[:5] + b"\xff" + good[6:],
         b"\xc0" + bytes(1300),
         encode_quic_version_negotiation(source_cid=b"12345678", destination_cid=b"12345678", supported_versions=[1]) + bytes(1200),

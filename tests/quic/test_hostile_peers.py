@@ -311,6 +311,14 @@ def test_a_malformed_control_stream_ends_the_connection(data, fin, code):
     ended(world, listening, code)
 
 
+def test_a_second_hello_later_ends_the_connection():
+    """One hello is all that the control stream carries."""
+    world, attacker, listening = attacked()
+    attacker.quic.send_stream_data(0, b"\x00\x00\x00\x05again")
+    ended(world, listening, ReasonCode.STREAM_MISUSE)
+    assert len(listening.heard(ConnectionHelloReceived)) == 1
+
+
 @pytest.mark.parametrize("frame_type", [0x04, 0x05], ids=["RESET_STREAM", "STOP_SENDING"])
 def test_resetting_the_control_stream_ends_the_connection(frame_type):
     """It lives as long as the connection."""

@@ -196,7 +196,10 @@ def test_a_name_service_that_does_not_answer_is_given_up(monkeypatch):
         async with Node(1, QuicConfig(dial_timeout_s=0.05)) as alice:
             given_up = alice.begin_dial("slow.example", 1, SecretKey.deterministic(2).peer_id)
             waited_for = alice.begin_dial("slow.example", 1, SecretKey.deterministic(2).peer_id)
+            task = alice.transport._resolving[given_up]
             alice.leave(given_up)
+            await asyncio.wait({task})
+            assert task.cancelled()
             reason, _ = await alice.fails(waited_for)
             assert reason.code is ReasonCode.ADDRESS_UNRESOLVED
             assert not alice.heard(ConnectionClosed, given_up)
@@ -462,6 +465,36 @@ def test_stop_says_goodbye_and_leaves_nothing():
             alice.transport.perform(DisconnectionEffectfulInit(ids[0], Reason(ReasonCode.SHUTDOWN)))
         assert (descriptors(), len(asyncio.all_tasks(loop))) == before
         assert [handle for handle in loop._scheduled if not handle.cancelled()] == []
+
+    asyncio.run(main())
+
+
+def test_stop_waits_until_the_system_took_the_goodbyes():
+    """A socket that is full at the moment of stopping still sends them."""
+
+    class FullOnce:
+        """A socket that can not send at first."""
+
+        def __init__(self, real):
+            self.real = real
+            self.refusals = 2
+
+        def sendto(self, data, address):
+            if self.refusals:
+                self.refusals -= 1
+                raise BlockingIOError
+            return self.real.sendto(data, address)
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+    async def main():
+        async with Node(1) as alice, Node(2) as bob:
+            await alice.dial(bob)
+            alice.transport._endpoint._socket = FullOnce(alice.transport._endpoint._socket)
+            await alice.transport.stop()
+            reason, by_peer = await bob.fails(bob.heard(ConnectionHelloReceived)[0].connection_id)
+            assert (reason.code, by_peer) == (ReasonCode.SHUTDOWN, True)
 
     asyncio.run(main())
 

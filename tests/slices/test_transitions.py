@@ -34,6 +34,9 @@ TABLES = {
     "events": EVENTS,
 }
 
+TABLES_ELSEWHERE = ("mina_p2p.channels.streaming_rpc", "mina_p2p.channels.signaling", "mina_p2p.signaling")
+"""Slices whose tables are in ``tests/channels``."""
+
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_combination_is_as_the_table_says(name: str) -> None:
@@ -50,10 +53,14 @@ def test_representative_states_are_good(name: str) -> None:
 
 
 def test_every_action_is_in_a_table() -> None:
-    """An action that is added has to be added here."""
+    """An action that is added has to be added here, or in a table of its own slice."""
     machine = p2p_machine()
     covered = {type(case.action) for table in TABLES.values() for case in table.cases.values()}
-    assert {action.__name__ for action in machine.actions if not machine.is_effect(action) and action not in covered} == set()
+    assert {
+        action.__name__
+        for action in machine.actions
+        if not machine.is_effect(action) and action not in covered and not action.__module__.startswith(TABLES_ELSEWHERE)
+    } == set()
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,9 @@ def _changes(node: ast.AST, *, is_refusal: bool) -> Iterator[tuple[Callable[[Any
                     yield partial(_move, at=at), f"{type(op).__name__} {at} of `{ast.unparse(node)}`"
         case ast.If(test=test, body=body) if _refuses(body):
             yield _never, f"never `if {ast.unparse(test)}`"
-        case ast.match_case(pattern=ast.MatchClass(kwd_attrs=names)) if names:
+        case ast.match_case(pattern=ast.MatchClass(kwd_attrs=names, kwd_patterns=parts)) if not all(
+            isinstance(part, ast.MatchAs) for part in parts
+        ):
             yield _any_value, f"any {', '.join(names)} in `case {ast.unparse(node.pattern)}`"
         case _:
             return

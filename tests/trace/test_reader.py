@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 import zlib
 from functools import cache
 
@@ -46,7 +47,7 @@ from mina_p2p.trace.chunks import (
     parse_head,
     seal,
 )
-from mina_p2p.trace.records import FOOTER_CHUNK_LENGTH
+from mina_p2p.trace.records import FOOTER_CHUNK_LENGTH, HEADER_LENGTH_MAX, INPUTS_MAX
 
 
 @cache
@@ -230,6 +231,57 @@ def test_a_zip_bomb_is_refused_before_it_expands() -> None:
     with pytest.raises(LogError) as raised:
         open_payload(parse_head(data[:HEAD_LENGTH], 0), data)
     assert raised.value.fault is LogFault.COMPRESSION
+
+
+@pytest.mark.parametrize("name", [name for name in FORGED if "length" in name or "bomb" in name])
+def test_forged_lengths_take_no_memory(name: str) -> None:
+    """Reading past them needs no more than the log itself has, and a window to look for the next chunk."""
+    data = log() + FORGED[name] + log()
+    tracemalloc.start()
+    try:
+        assert sum(isinstance(item, Chunk) for item in reader(data).chunks()) >= len(whole())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+def test_columns_longer_than_any_writer_makes_are_refused() -> None:
+    """A length that msgpack would expand into objects is checked before it does."""
+    column = b"\xdd" + (INPUTS_MAX + 1).to_bytes(4, "big") + bytes(INPUTS_MAX + 1)
+    payload = b"\x98" + column + b"\x90" * 4 + b"\x80\xc0\xc0"
+    data = forged(compression=0, stored=payload, raw_length=len(payload))
+    (bad,) = reader(data).items(SCHEMA)
+    assert isinstance(bad, BadChunk)
+    assert "length" in bad.detail
+
+
+def test_a_reader_can_be_told_to_take_only_small_chunks() -> None:
+    """For logs from strangers: what is larger is passed over, unread."""
+    strict = Reader(BytesSource(log()), payload_max=1_000)
+    sizes = [chunk.head.raw_length for chunk in strict.chunks() if isinstance(chunk, Chunk)]
+    assert sizes
+    assert max(sizes) <= 1_000
+    bad = [note for note in Reader(BytesSource(log()), payload_max=1_000).chunks() if isinstance(note, BadChunk)]
+    assert len(bad) + len(sizes) == len(whole())
+
+
+HEADERS = {
+    "no array": b"\x80",
+    "no schema": msgspec.msgpack.encode(("test", 1, [], {})),
+    "a schema of something else": msgspec.msgpack.encode(("test", 1, [], {"classes": [1], "enums": []})),
+    "a machine without a name": msgspec.msgpack.encode((None, 1, [], {"classes": [], "enums": []})),
+    "longer than any": msgspec.msgpack.encode(("test", 1, [["x", "y" * HEADER_LENGTH_MAX]], {"classes": [], "enums": []})),
+}
+
+
+@pytest.mark.parametrize("payload", HEADERS.values(), ids=HEADERS)
+def test_a_forged_header_is_refused(payload: bytes) -> None:
+    """With the declared error, whatever it holds."""
+    data = forged(kind=1, compression=0, stored=payload, raw_length=len(payload))
+    with pytest.raises(LogError) as raised:
+        reader(data + log()).header()
+    assert raised.value.fault is LogFault.HEADER
 
 
 def test_what_would_look_like_a_bomb_is_written_uncompressed() -> None:

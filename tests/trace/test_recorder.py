@@ -31,7 +31,7 @@ from trace_machine import (
 from mina_p2p.errors import InvariantViolationError
 from mina_p2p.ids import ConnectionId, Timestamp
 from mina_p2p.store import Store
-from mina_p2p.trace import Gap, Reader, TornTail, machines, register_machine, replay
+from mina_p2p.trace import Gap, Reader, Tape, TornTail, Writer, machines, register_machine, replay
 from mina_p2p_effects import recorder as recorder_module
 from mina_p2p_effects.recorder import Recorder
 from mina_p2p_effects.replay import DIVERGED, UNREADABLE, VERIFIED, FileSource, replay_command, replay_path, summary
@@ -223,6 +223,19 @@ def test_a_disk_that_stays_full_leaves_a_readable_log(tmp_path: Path, monkeypatc
     assert log.result.inputs + run.recorder.missed_inputs == 400
 
 
+def test_the_operator_is_warned_once_of_one_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the recorder tries again; and again where it comes back."""
+    monkeypatch.setattr(recorder_module, "RETRY_AFTER", 10_000_000)
+    disk = Disk(monkeypatch, 3_333)
+    run = Run(tmp_path / "one.log")
+    run.feed(400)
+    assert len(run.warnings) == 1
+    disk.room = 10_000
+    run.feed(600, skip=400)
+    assert len(run.warnings) == 2
+    run.recorder.close()
+
+
 def test_a_part_that_can_not_be_made_is_made_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rotation that fails is a gap too; the part that follows has its own header."""
     monkeypatch.setattr(recorder_module, "RETRY_AFTER", 20_000_000)
@@ -260,7 +273,10 @@ def test_an_input_that_can_not_be_recorded_is_left_out(tmp_path: Path, frame: An
     assert log.is_verified
     assert log.result is not None
     assert (log.result.inputs, run.recorder.missed_inputs) == (100, 1)
-    assert [note.inputs for note in log.result.notes if isinstance(note, Gap)] == [1]
+    (gap,) = log.result.notes
+    assert isinstance(gap, Gap)
+    assert gap.inputs == 1
+    assert "not recorded" in gap.detail
 
 
 def test_the_input_that_stopped_a_store_is_the_last_of_its_log(tmp_path: Path) -> None:
@@ -379,6 +395,23 @@ def test_a_torn_log_is_verified_as_far_as_it_goes(tmp_path: Path) -> None:
     assert code == VERIFIED
     assert "the log was not closed" in text
     assert "are not complete" in text
+
+
+def test_a_log_can_not_write_to_the_terminal(tmp_path: Path) -> None:
+    """What is in a log comes from strangers: peers, and whoever sent the log."""
+    store = Store(MACHINE, initial())
+    writer = Writer(MACHINE, "test", store.state, schema=SCHEMA, metadata={"peer_id": "a\x1b[2J", "part": "٣", "log": "x"})
+    writer.fail(Break(), Timestamp(1), "\x1b[31mred\r\nlines")
+    writer.close()
+    tape = Tape(SCHEMA)
+    path = tmp_path / "one.log"
+    path.write_bytes(b"".join(tape.append(chunk) for chunk in writer.take()) + tape.finish())
+    for paths in ([path], [tmp_path]):
+        code, text = run_command(paths)
+        assert code == VERIFIED
+        assert text.count("\n") == 1
+        assert "\x1b" not in text
+        assert "\\x1b[31mred" in text
 
 
 def test_the_garbage_collector_is_as_before(tmp_path: Path) -> None:

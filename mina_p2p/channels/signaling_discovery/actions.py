@@ -318,7 +318,7 @@ class ChannelsSignalingDiscoveryRemoteTimeout(Record):
         return remote is not None and not isinstance(remote, RemoteIdle) and remote.deadline <= now
 
 
-SignalingDiscoveryAction: TypeAlias = (
+RelayAction: TypeAlias = (
     ChannelsSignalingDiscoveryRequestSend
     | ChannelsSignalingDiscoveryDiscoveryRequestReceived
     | ChannelsSignalingDiscoveryDiscoveredSend
@@ -329,7 +329,9 @@ SignalingDiscoveryAction: TypeAlias = (
     | ChannelsSignalingDiscoveryEnded
     | ChannelsSignalingDiscoveryReset
     | ChannelsSignalingDiscoveryTimeout
-    | ChannelsSignalingDiscoveryRequestReceived
+)
+DialerAction: TypeAlias = (
+    ChannelsSignalingDiscoveryRequestReceived
     | ChannelsSignalingDiscoveryDiscoveryRequestSend
     | ChannelsSignalingDiscoveryDiscoveredReceived
     | ChannelsSignalingDiscoveryDiscoveredReject
@@ -342,3 +344,4 @@ SignalingDiscoveryAction: TypeAlias = (
     | ChannelsSignalingDiscoveryRemoteReset
     | ChannelsSignalingDiscoveryRemoteTimeout
 )
+SignalingDiscoveryAction: TypeAlias = RelayAction | DialerAction

@@ -6,16 +6,15 @@ from typing import TypeAlias
 
 from mina_p2p.channels.signaling_exchange.messages import EXCHANGE_MESSAGE, ExchangeOfferToYou
 from mina_p2p.channels.signaling_exchange.state import (
+    Answered,
     AnswerEncryptPending,
     AnswerPending,
-    Answered,
     LocalHalf,
     Offered,
     Promised,
     RemoteAnswered,
     RemoteHalf,
     RemoteOffered,
-    RemoteRequested,
     Requested,
     Resting,
     WaitingForRequest,
@@ -241,7 +240,7 @@ class ChannelsSignalingExchangeRemoteReset(Record):
         return remote is not None and not isinstance(remote, WaitingForRequest | RemoteAnswered) and remote.stream == self.stream
 
 
-SignalingExchangeAction: TypeAlias = (
+ListenerAction: TypeAlias = (
     ChannelsSignalingExchangeRequestSend
     | ChannelsSignalingExchangeOfferReceived
     | ChannelsSignalingExchangeOfferDecrypted
@@ -251,10 +250,13 @@ SignalingExchangeAction: TypeAlias = (
     | ChannelsSignalingExchangeEnded
     | ChannelsSignalingExchangeReset
     | ChannelsSignalingExchangeTimeout
-    | ChannelsSignalingExchangeRequestReceived
+)
+RelayAction: TypeAlias = (
+    ChannelsSignalingExchangeRequestReceived
     | ChannelsSignalingExchangeOfferSend
     | ChannelsSignalingExchangeAnswerReceived
     | ChannelsSignalingExchangeRequesterLost
     | ChannelsSignalingExchangeRemoteEnded
     | ChannelsSignalingExchangeRemoteReset
 )
+SignalingExchangeAction: TypeAlias = ListenerAction | RelayAction

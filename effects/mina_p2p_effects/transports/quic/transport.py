@@ -243,7 +243,6 @@ class QuicTransport:
         connection = self._by_id.pop(connection_id, None)
         if connection is not None:
             connection.is_muted = True
-            connection.events.clear()
             self._on(connection, lambda: connection.close(reason))
 
     # --- what wakes us

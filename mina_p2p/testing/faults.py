@@ -1,0 +1,258 @@
+"""What can go wrong around nodes, as kinds that a seed mixes.
+
+A fault is a generator over a `World`: it does something, yields how long that lasts, and undoes
+it. It is undone early, by closing the generator, when all faults end. Write your own in the same
+form and give it to `mina_p2p.testing.campaign.Run`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from mina_p2p.errors import CallerError
+from mina_p2p.ids import MILLISECOND, SECOND
+from mina_p2p.record import Record, record
+from mina_p2p.testing.dice import Dice
+from mina_p2p.testing.links import LOST, End, MemoryPort
+from mina_p2p.testing.sim import SimNode
+from mina_p2p.testing.world import Member, World
+
+CUT_PAIRS_MAX: Final = 4_000
+"""Of nodes that one partition separates."""
+
+
+class FaultKind(enum.Enum):
+    """Kinds of faults, by the name that the command line gives them."""
+
+    LATENCY = "latency"
+    """Everything to and from a node takes seconds."""
+    REORDERING = "reordering"
+    """What arrives at a node from different peers comes in another order than it was sent."""
+    DUPLICATION = "duplication"
+    """Some events of the transport are fed twice, late."""
+    LOSS = "loss"
+    """Connections break, and both sides know it."""
+    HALF_OPEN = "half-open"
+    """Connections break, and one side does not know it."""
+    PARTITION = "partition"
+    """Nothing travels between two groups."""
+    ONE_WAY = "one-way"
+    """Nothing travels from one group to another."""
+    SLOW_READER = "slow-reader"
+    """A node takes in a few kilobytes per second."""
+    SLOW_WRITER = "slow-writer"
+    """A node gets out a few kilobytes per second."""
+    CRASH = "crash"
+    """A node dies and comes back with what it knew."""
+    AMNESIA = "amnesia"
+    """A node dies and comes back with nothing."""
+    IDENTITY = "identity"
+    """Somebody else comes back at a node's address."""
+    CLOCK = "clock"
+    """A node's clock jumps ahead."""
+    NAMES = "names"
+    """A node can not resolve names."""
+    LIARS = "liars"
+    """Some peers break the protocol; see `mina_p2p.testing.liars`."""
+
+
+def parse_faults(text: str) -> tuple[FaultKind, ...]:
+    """Kinds from ``all``, ``none`` or a list with commas.
+
+    :raises CallerError: for a name that is none.
+    """
+    if text == "all":
+        return tuple(FaultKind)
+    if text == "none":
+        return ()
+    try:
+        named = [FaultKind(name.strip()) for name in text.split(",")]
+    except ValueError:
+        raise CallerError(f"{text!r} is no list of faults; there are all, none, and {', '.join(k.value for k in FaultKind)}") from None
+    return tuple(kind for kind in FaultKind if kind in named)
+
+
+Fault: TypeAlias = Callable[[World, Dice], Iterator[int]]
+"""Begins when it is first asked, yields nanoseconds until it is asked again, and undoes itself when it ends or is closed."""
+
+
+@record
+class FaultSource(Record):
+    """How one kind of fault comes about."""
+
+    fault: Fault
+    every: int
+    """Nanoseconds from one to the next in a network of ten, on the average; larger ones have more."""
+
+
+def _someone(world: World, dice: Dice) -> tuple[Member, SimNode]:
+    return dice.choice(world.up())
+
+
+def _some_end(world: World, dice: Dice) -> End | None:
+    ends = list(_someone(world, dice)[1].port.ends.values())
+    return dice.choice(ends) if ends else None
+
+
+@contextmanager
+def _weather(port: MemoryPort, *, latency: int = 0, jitter: int = 0) -> Iterator[None]:
+    port.latency += latency
+    port.jitter += jitter
+    try:
+        yield
+    finally:
+        port.latency -= latency
+        port.jitter -= jitter
+
+
+def latency_spike(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.LATENCY`."""
+    with _weather(_someone(world, dice)[1].port, latency=dice.between(200, 6_000) * MILLISECOND):
+        yield dice.between(1, 20) * SECOND
+
+
+def reordering(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.REORDERING`."""
+    with _weather(_someone(world, dice)[1].port, jitter=dice.between(100, 3_000) * MILLISECOND):
+        yield dice.between(5, 30) * SECOND
+
+
+def duplication(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.DUPLICATION`."""
+    network = world.simulation.network
+    network.duplicates_per_mille = dice.between(1, 40)
+    try:
+        yield dice.between(1, 10) * SECOND
+    finally:
+        network.duplicates_per_mille = 0
+
+
+def connection_loss(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.LOSS`."""
+    if (end := _some_end(world, dice)) is not None:
+        world.simulation.network.lose(end)
+    yield 0
+
+
+def half_open(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.HALF_OPEN`."""
+    if (end := _some_end(world, dice)) is not None:
+        world.simulation.network.vanish(end, world.simulation.now, LOST)
+    yield 0
+
+
+def _cut(world: World, dice: Dice, *, is_symmetric: bool) -> Iterator[int]:
+    nodes = [node for _, node in world.up()]
+    size = max(1, min(len(nodes) // 2, CUT_PAIRS_MAX // len(nodes)))
+    group = dice.sample(nodes, dice.between(1, size))
+    pairs = [(one.config.peer_id, other.config.peer_id) for one in group for other in nodes if other not in group]
+    if dice.chance(50):
+        pairs = [(other, one) for one, other in pairs]
+    network, simulation = world.simulation.network, world.simulation
+    back = [(other, one) for one, other in pairs] if is_symmetric else []
+    for source, target in (*pairs, *back):
+        network.block(source, target, simulation.now)
+    try:
+        yield dice.between(1, 70) * SECOND
+    finally:
+        for source, target in (*pairs, *back):
+            network.unblock(source, target, simulation.now)
+
+
+def partition(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.PARTITION`."""
+    return _cut(world, dice, is_symmetric=True)
+
+
+def one_way(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.ONE_WAY`."""
+    return _cut(world, dice, is_symmetric=False)
+
+
+def slow_reader(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.SLOW_READER`."""
+    port = _someone(world, dice)[1].port
+    port.read_rate = dice.between(500, 20_000)
+    try:
+        yield dice.between(5, 40) * SECOND
+    finally:
+        port.read_rate = 0
+
+
+def slow_writer(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.SLOW_WRITER`."""
+    port = _someone(world, dice)[1].port
+    port.write_rate = dice.between(500, 20_000)
+    try:
+        yield dice.between(5, 40) * SECOND
+    finally:
+        port.write_rate = 0
+
+
+def _down(world: World, dice: Dice, *, keeps: bool, is_other: bool) -> Iterator[int]:
+    if 2 * len(world.up()) <= len(world.honest) + 1:
+        return
+    member, node = _someone(world, dice)
+    disk = world.crash(member, node, keeps=keeps)
+    try:
+        yield dice.between(0, 60) * SECOND
+    finally:
+        if is_other:
+            world.change_identity(member)
+        world.start(member, disk)
+
+
+def crash(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.CRASH`."""
+    return _down(world, dice, keeps=True, is_other=False)
+
+
+def amnesia(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.AMNESIA`."""
+    return _down(world, dice, keeps=False, is_other=False)
+
+
+def identity_change(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.IDENTITY`."""
+    return _down(world, dice, keeps=False, is_other=True)
+
+
+def clock_jump(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.CLOCK`."""
+    _someone(world, dice)[1].jump_clock(dice.choice((1, 6, 31, 61, 700, 7_200)) * SECOND)
+    yield 0
+
+
+def name_failure(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.NAMES`."""
+    port = _someone(world, dice)[1].port
+    port.can_resolve = False
+    try:
+        yield dice.between(1, 60) * SECOND
+    finally:
+        port.can_resolve = True
+
+
+SOURCES: Final[Mapping[FaultKind, FaultSource]] = MappingProxyType(
+    {
+        FaultKind.LATENCY: FaultSource(latency_spike, 8 * SECOND),
+        FaultKind.REORDERING: FaultSource(reordering, 10 * SECOND),
+        FaultKind.DUPLICATION: FaultSource(duplication, 20 * SECOND),
+        FaultKind.LOSS: FaultSource(connection_loss, 3 * SECOND),
+        FaultKind.HALF_OPEN: FaultSource(half_open, 5 * SECOND),
+        FaultKind.PARTITION: FaultSource(partition, 25 * SECOND),
+        FaultKind.ONE_WAY: FaultSource(one_way, 25 * SECOND),
+        FaultKind.SLOW_READER: FaultSource(slow_reader, 15 * SECOND),
+        FaultKind.SLOW_WRITER: FaultSource(slow_writer, 15 * SECOND),
+        FaultKind.CRASH: FaultSource(crash, 15 * SECOND),
+        FaultKind.AMNESIA: FaultSource(amnesia, 20 * SECOND),
+        FaultKind.IDENTITY: FaultSource(identity_change, 40 * SECOND),
+        FaultKind.CLOCK: FaultSource(clock_jump, 20 * SECOND),
+        FaultKind.NAMES: FaultSource(name_failure, 15 * SECOND),
+    }
+)
+"""Every kind that comes and goes; `FaultKind.LIARS` are there from the start."""

@@ -1,0 +1,297 @@
+"""What carries things between the nodes of a memory network, and all that can go wrong on the way.
+
+A link has two ends. What one end sends arrives at the other in the order of sending, after a
+delay that depends on latency, bandwidth and weather. As with QUIC, loss below the transport is
+delay, and silence for `IDLE_TIMEOUT` is the end: a blocked direction holds what is sent until it
+opens again, and whoever has heard nothing for so long gives up without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from heapq import heappop, heappush
+from typing import TypeAlias
+
+from mina_p2p.address import QuicAddress, parse_ip
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, ConnectionId, StreamId, Timestamp
+from mina_p2p.testing.dice import Dice
+from mina_p2p.transport import ChannelsSendBlocked, ChannelsSendUnblocked, ConnectionClosed, SocketAddress, TransportEvent
+
+FRAME_HEADER_BYTES = 4
+IDLE_TIMEOUT = 30 * SECOND
+"""After this a node notices that the other end is dead without a goodbye."""
+DUPLICATE_WITHIN = 200 * MILLISECOND
+IDLE = Reason(ReasonCode.TRANSPORT_ERROR, detail="idle: nothing was heard of the peer")
+LOST = Reason(ReasonCode.TRANSPORT_ERROR, detail="the connection was lost")
+
+Feed: TypeAlias = Callable[[TransportEvent], None]
+Deliver: TypeAlias = Callable[[Timestamp], None]
+Direction: TypeAlias = tuple[PeerId, PeerId]
+"""From whom to whom."""
+
+
+class MemoryPort:
+    """One node's attachment to the network, and the weather there."""
+
+    def __init__(self, links: Links, peer_id: PeerId, address: SocketAddress, feed: Feed) -> None:
+        self.links = links
+        self.peer_id = peer_id
+        self.address = address
+        self.feed = feed
+        self.is_alive = True
+        self.ends: dict[ConnectionId, End] = {}
+        self.arrivals: dict[int, End] = {}
+        self.bytes_sent = 0
+        """Payload and frame headers of what this node sent."""
+        self.latency = 0
+        """Nanoseconds that everything to and from here takes longer."""
+        self.jitter = 0
+        """Up to so many nanoseconds more, drawn for each thing: what travels on different links is reordered."""
+        self.write_rate = 0
+        """Bytes per second that leave; 0 for no limit."""
+        self.read_rate = 0
+        """Bytes per second that are taken in; 0 for no limit."""
+        self.can_resolve = True
+        """Whether names are found."""
+        self.write_free_at = Timestamp(0)
+        self.read_free_at = Timestamp(0)
+
+    @property
+    def dial_address(self) -> QuicAddress:
+        """What others dial to reach this node."""
+        return QuicAddress(self.peer_id, parse_ip(self.address.host), self.address.port)
+
+
+class Stream:
+    """Credit of one request, kept by the side that asked."""
+
+    __slots__ = ("bytes_left", "channel", "frame_bytes_max")
+
+    def __init__(self, channel: ChannelId, bytes_left: int, frame_bytes_max: int) -> None:
+        self.channel = channel
+        self.bytes_left = bytes_left
+        self.frame_bytes_max = frame_bytes_max
+
+
+class End:
+    """One end of a link."""
+
+    def __init__(self, port: MemoryPort, connection_id: ConnectionId | None) -> None:
+        self.port = port
+        self.connection_id = connection_id
+        self.other: End = self
+        self.asked: dict[StreamId, Stream] = {}
+        """Streams this end opened."""
+        self.served: dict[StreamId, ChannelId] = {}
+        """Streams the other end opened."""
+        self.is_open = False
+        self.is_gone = False
+        self.free_at = Timestamp(0)
+        """Nothing arrives before what was sent earlier."""
+        self.bytes_waiting = 0
+        """Sent by this end and not yet taken in by the other."""
+        self.is_blocked = False
+        """Whether this end's node was told that too much waits."""
+
+
+class Links:
+    """What is on its way, and when it arrives."""
+
+    def __init__(self, seed: int, latency: int, jitter_percent: int) -> None:
+        self.dice = Dice(seed, "network")
+        self.latency = latency
+        self.jitter_percent = jitter_percent
+        self.duplicates_per_mille = 0
+        """How many of a thousand events are fed twice."""
+        self.send_high_bytes = 1 << 20
+        """More than this waiting at one end is reported as `ChannelsSendBlocked`, less than a quarter as the opposite."""
+        self._ports: dict[tuple[str, int], MemoryPort] = {}
+        self._queue: list[tuple[Timestamp, int, Deliver]] = []
+        self._count = 0
+        self.now = Timestamp(0)
+        """The latest time that this network has heard of."""
+        self._blocked: dict[Direction, Timestamp] = {}
+        self._held: dict[Direction, list[Deliver]] = {}
+
+    def ports(self) -> Iterator[MemoryPort]:
+        """The nodes that are attached, in the order in which they came."""
+        return iter(list(self._ports.values()))
+
+    # --- time -----------------------------------------------------------------------------
+
+    def next_at(self) -> Timestamp | None:
+        """When the next delivery is due."""
+        return self._queue[0][0] if self._queue else None
+
+    def deliver_next(self) -> Timestamp:
+        """Deliver the next thing.
+
+        :returns: its time.
+        """
+        at, _, deliver = heappop(self._queue)
+        self.now = at
+        deliver(at)
+        return at
+
+    def at(self, at: Timestamp, deliver: Deliver) -> None:
+        """Have something done at a time."""
+        self._count += 1
+        heappush(self._queue, (at, self._count, deliver))
+
+    def delay(self, source: MemoryPort, target: MemoryPort) -> int:
+        """Nanoseconds from one port to another, drawn anew for each thing."""
+        spread = self.latency * self.jitter_percent // 100
+        delay = self.latency + source.latency + target.latency
+        if spread:
+            delay += self.dice.between(-spread, spread)
+        if jitter := source.jitter + target.jitter:
+            delay += self.dice.below(jitter)
+        return delay
+
+    # --- sending --------------------------------------------------------------------------
+
+    def send(self, end: End, now: Timestamp, size: int, arrive: Callable[[End, ConnectionId], None]) -> None:
+        """Let something arrive at the other end, after all that was sent before it, while there is such an end.
+
+        :param size: bytes of payload; 0 for what is no frame.
+        """
+        other = end.other
+        if size:
+            size += FRAME_HEADER_BYTES
+            end.port.bytes_sent += size
+            end.bytes_waiting += size
+
+        def deliver(at: Timestamp) -> None:
+            if size:
+                self._taken(end, size)
+            if not other.is_gone and other.port.is_alive and other.connection_id is not None:
+                arrive(other, other.connection_id)
+
+        self.carry(end, now, size, deliver)
+        if end.bytes_waiting > self.send_high_bytes and not end.is_blocked and end.connection_id is not None:
+            end.is_blocked = True
+            self.feed(end.port, ChannelsSendBlocked(end.connection_id))
+
+    def _taken(self, end: End, size: int) -> None:
+        end.bytes_waiting -= size
+        if end.is_blocked and end.bytes_waiting < self.send_high_bytes // 4:
+            end.is_blocked = False
+            if end.connection_id is not None and not end.is_gone:
+                self.feed(end.port, ChannelsSendUnblocked(end.connection_id))
+
+    def carry(self, end: End, now: Timestamp, size: int, deliver: Deliver) -> None:
+        """Bring something to the other end's place, whether anybody is there or not."""
+        source, other = end.port, end.other
+        target = other.port
+        if self._blocked and (direction := (source.peer_id, target.peer_id)) in self._blocked:
+            self._held.setdefault(direction, []).append(lambda at: self.carry(end, at, size, deliver))
+            return
+        at: int = now
+        if source.write_rate:
+            at = max(at, source.write_free_at) + size * SECOND // source.write_rate
+            source.write_free_at = Timestamp(at)
+        at += self.delay(source, target)
+        if target.read_rate:
+            at = max(at, target.read_free_at) + size * SECOND // target.read_rate
+            target.read_free_at = Timestamp(at)
+        other.free_at = Timestamp(max(at, other.free_at))
+        self.at(other.free_at, deliver)
+
+    def feed(self, port: MemoryPort, event: TransportEvent) -> None:
+        """Give a node an event; twice, where that is the weather."""
+        if not port.is_alive:
+            return
+        port.feed(event)
+        if self.duplicates_per_mille and self.dice.below(1_000) < self.duplicates_per_mille:
+            again = Timestamp(self.now + self.dice.below(DUPLICATE_WITHIN))
+            self.at(again, lambda _at: port.feed(event) if port.is_alive else None)
+
+    # --- ends of links --------------------------------------------------------------------
+
+    def goodbye(self, end: End, reason: Reason, now: Timestamp) -> None:
+        """One side leaves and says why; the other hears it if the way is free, else the silence."""
+        other = end.other
+        self.drop(end)
+        if other is end:
+            return
+        if (end.port.peer_id, other.port.peer_id) in self._blocked:
+            self.at(Timestamp(now + IDLE_TIMEOUT), lambda _at: self.closed(other, IDLE, by_peer=False))
+        else:
+            self.carry(end, now, 0, lambda _at: self.closed(other, reason, by_peer=True))
+
+    def vanish(self, end: End, now: Timestamp, reason: Reason | None = None) -> None:
+        """One side is gone without a word; the other notices by the silence.
+
+        :param reason: what the node of the end that is gone is told; nothing by default.
+        """
+        other = end.other
+        if end.is_gone:
+            return
+        if reason is not None:
+            self.closed(end, reason, by_peer=False)
+        self.drop(end)
+        self.at(Timestamp(now + IDLE_TIMEOUT), lambda _at: self.closed(other, IDLE, by_peer=False))
+
+    def violated(self, end: End, reason: Reason) -> None:
+        """A transport found that the other side broke its rules."""
+        self.closed(end, reason, by_peer=False)
+        self.closed(end.other, reason, by_peer=True)
+
+    def closed(self, end: End, reason: Reason, *, by_peer: bool) -> None:
+        """Tell the node at an end that its connection is over."""
+        if end.is_gone:
+            return
+        connection_id = end.connection_id
+        self.drop(end)
+        if connection_id is not None:
+            self.feed(end.port, ConnectionClosed(connection_id, reason, by_peer))
+
+    def drop(self, end: End) -> None:
+        """Forget an end; what still arrives there is ignored."""
+        end.is_gone = True
+        if end.connection_id is not None:
+            end.port.ends.pop(end.connection_id, None)
+
+    def lose(self, end: End) -> None:
+        """A connection breaks, and both sides know it at once."""
+        self.closed(end, LOST, by_peer=False)
+        self.closed(end.other, LOST, by_peer=False)
+
+    # --- partitions -----------------------------------------------------------------------
+
+    def is_blocked(self, one: MemoryPort, other: MemoryPort) -> bool:
+        """Whether nothing comes through from one to the other, or back: no handshake can succeed."""
+        return (one.peer_id, other.peer_id) in self._blocked or (other.peer_id, one.peer_id) in self._blocked
+
+    def block(self, source: PeerId, target: PeerId, now: Timestamp) -> None:
+        """Let nothing through in one direction; whoever hears nothing for `IDLE_TIMEOUT` gives up."""
+        direction = source, target
+        self._blocked[direction] = now
+        ends = [e for port in self._ports.values() if port.peer_id == target for e in port.ends.values()]
+
+        def give_up(end: End, at: Timestamp) -> None:
+            if self._blocked.get(direction) == now:
+                self.vanish(end, at, IDLE)
+
+        for end in ends:
+            if end.other.port.peer_id == source:
+                self.at(Timestamp(now + IDLE_TIMEOUT), partial(give_up, end))
+
+    def unblock(self, source: PeerId, target: PeerId, now: Timestamp) -> None:
+        """Undo a `block`; what was held travels now."""
+        self._blocked.pop((source, target), None)
+        for again in self._held.pop((source, target), ()):
+            again(now)
+
+    def cut(self, one: PeerId, other: PeerId, now: Timestamp) -> None:
+        """Separate two nodes, in both directions: links between them die, new ones can not be made."""
+        self.block(one, other, now)
+        self.block(other, one, now)
+
+    def heal(self) -> None:
+        """Undo every `cut` and `block`."""
+        for source, target in list(self._blocked):
+            self.unblock(source, target, self.now)

@@ -1,0 +1,200 @@
+"""The world of one simulated run: the members of a network and what they were given.
+
+A *member* is a place in the network that outlives the nodes that run there: a node crashes,
+another starts at the same address, with or without what the first one knew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from mina_p2p.address import DialAddress, Domain, QuicAddress, parse_ip
+from mina_p2p.config import Limits
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.identity import PeerId
+from mina_p2p.pool.state import POOL_CHANNELS
+from mina_p2p.record import Record, record
+from mina_p2p.store import Observer
+from mina_p2p.testing.dice import Dice
+from mina_p2p.testing.invariants import check_invariants
+from mina_p2p.testing.liars import Strategy
+from mina_p2p.testing.sim import START, SimNode, Simulation
+from mina_p2p.testing.software import NodeSoftware
+from mina_p2p.testing.stock import Piece, Stock, Tip
+from mina_p2p.transport import SocketAddress
+
+PORT: Final = 8302
+SEND_HIGH_BYTES: Final = 24 * 1024
+"""Little, so that slow readers are noticed by the few kilobytes that travel here."""
+
+
+@record
+class Disk(Record):
+    """What a member keeps when its node crashes."""
+
+    addresses: tuple[DialAddress, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    tip: Tip | None = None
+
+
+class Member:
+    """A place in the network."""
+
+    def __init__(self, number: int, peer_id: PeerId, strategy: Strategy | None) -> None:
+        self.number = number
+        self.peer_id = peer_id
+        self.strategy = strategy
+        """How its nodes lie, if they do."""
+        self.address = SocketAddress(f"1.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", PORT)
+        self.name = f"node-{number}.example"
+        self.node: SimNode | None = None
+        """Who runs there now."""
+        self.software: NodeSoftware | None = None
+        self.knows: list[Member] = []
+        """Whom its nodes are configured with."""
+        self.pieces: list[Piece] = []
+        """Items that began here and can not have been forgotten."""
+        self.tips: list[Tip] = []
+
+    @property
+    def is_honest(self) -> bool:
+        """Whether it keeps to the protocol."""
+        return self.strategy is None
+
+
+class World:
+    """Members, their simulation, and who is right where they accuse each other."""
+
+    def __init__(self, seed: int, stock: Stock, peers: int, *, check_every: int, observers: Sequence[Callable[[SimNode], Observer]]) -> None:
+        """An empty world.
+
+        :param peers: connections that each node wishes for.
+        :param check_every: after every so manieth dispatch of all nodes the invariants of its node are checked.
+        """
+        self.dice = Dice(seed, "world")
+        self.stock = stock
+        self.peers = peers
+        self.members: list[Member] = []
+        self.violations: list[str] = []
+        self.excused: frozenset[ReasonCode] = frozenset()
+        """What honest nodes may accuse each other of: the weather makes it look so."""
+        self.simulation = Simulation(
+            seed, checks=(check_invariants,), check_every=check_every, observers=tuple(observers), keeps_notifications=False
+        )
+        self.simulation.network.send_high_bytes = SEND_HIGH_BYTES
+        self._honest_ids: set[PeerId] = set()
+
+    # --- members --------------------------------------------------------------------------
+
+    def add(self, strategy: Strategy | None = None) -> Member:
+        """A new member, without a node yet."""
+        number = len(self.members) + 1
+        member = Member(number, PeerId(self.dice.raw(32)), strategy)
+        self.simulation.network.names[member.name] = member.address.host
+        self.members.append(member)
+        return member
+
+    @property
+    def honest(self) -> list[Member]:
+        """Members that keep to the protocol."""
+        return [member for member in self.members if member.is_honest]
+
+    def up(self) -> list[tuple[Member, SimNode]]:
+        """Honest members whose nodes run."""
+        return [(member, member.node) for member in self.members if member.is_honest and member.node is not None]
+
+    def start(self, member: Member, disk: Disk = Disk()) -> None:  # noqa: B008 - a record is immutable
+        """Start a node at a member's place, with what is on its disk."""
+        if member.is_honest:
+            self._honest_ids.add(member.peer_id)
+        member.software = software = NodeSoftware(self.stock, self.dice, self)
+        config = {
+            "initial_peers": (*(self._address(other) for other in member.knows), *disk.addresses),
+            "limits": Limits(peers_min=self.peers, peers_max=2 * self.peers + len(self.members) - len(self.honest)),
+        }
+        member.node = node = self.simulation.add(
+            peer_id=member.peer_id, software=software, address=member.address, liar=member.strategy, **config
+        )
+        for piece in disk.pieces:
+            node.dispatch(piece.insert)
+        if disk.tip is not None:
+            software.adopt(node, disk.tip)
+        if member.strategy is not None and member.strategy.period is not None:
+            self._wake_liar(node, member.strategy, member.strategy.period)
+
+    def _address(self, member: Member) -> DialAddress:
+        """By name or by number."""
+        if self.dice.chance(50):
+            return QuicAddress(member.peer_id, Domain(member.name), PORT)
+        return QuicAddress(member.peer_id, parse_ip(member.address.host), PORT)
+
+    def _wake_liar(self, node: SimNode, strategy: Strategy, period: int) -> None:
+        if node.port.is_alive:
+            strategy.woken(node)
+            self.simulation.after(period, partial(self._wake_liar, node, strategy, period))
+
+    def crash(self, member: Member, node: SimNode, *, keeps: bool) -> Disk:
+        """End a member's node.
+
+        :param keeps: whether what it knew is on its disk.
+        """
+        disk = self._disk(node) if keeps else Disk()
+        if not keeps:
+            member.pieces.clear()
+            member.tips.clear()
+        node.crash()
+        member.node = member.software = None
+        return disk
+
+    def _disk(self, node: SimNode) -> Disk:
+        state = node.state
+        addresses = tuple(peer.address for peer in state.peers.table.values() if peer.is_address_proven and peer.address is not None)
+        pools = [(channel, state.pools.of(channel).items) for channel in POOL_CHANNELS]
+        pieces = tuple(Piece(channel, item.key, item.info, item.body) for channel, pool in pools for item in pool.items.values())
+        own = state.best_tips.own
+        return Disk(addresses, pieces, None if own is None else self.stock.tip(own.state_hash))
+
+    def change_identity(self, member: Member) -> None:
+        """Give the place to somebody with another key."""
+        self._honest_ids.discard(member.peer_id)
+        member.peer_id = PeerId(self.dice.raw(32))
+
+    # --- what they spread -----------------------------------------------------------------
+
+    def deal(self, what: Piece | Tip) -> None:
+        """Give something to some honest member whose node runs; it spreads from there."""
+        member, node = self.dice.choice(self.up())
+        if isinstance(what, Piece):
+            member.pieces.append(what)
+            node.dispatch(what.insert)
+        elif member.software is not None:
+            member.tips.append(what)
+            member.software.adopt(node, what)
+
+    def ask(self) -> None:
+        """Have some node ask some peer for a block."""
+        member, node = self.dice.choice(self.up())
+        if member.software is not None:
+            member.software.ask(node)
+
+    # --- judgement ------------------------------------------------------------------------
+
+    def is_honest(self, peer_id: PeerId) -> bool:
+        """Whether a node with that id keeps to the protocol."""
+        return peer_id in self._honest_ids
+
+    def accuse(self, accuser: SimNode, peer_id: PeerId, reason: Reason) -> None:
+        """Hear that a node found a peer to break the protocol; of an honest peer, that is a violation of ours."""
+        if self.is_honest(accuser.config.peer_id) and self.is_honest(peer_id) and reason.code not in self.excused:
+            self.complain(accuser, f"accuses an honest peer: {reason}")
+
+    def complain(self, node: SimNode, what: str) -> None:
+        """Note something that must not be."""
+        self.violations.append(f"node {node.number} at {self.seconds:.3f} s: {what}")
+
+    @property
+    def seconds(self) -> float:
+        """Virtual seconds from the start."""
+        return (self.simulation.now - START) / 1e9
