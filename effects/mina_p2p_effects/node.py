@@ -9,6 +9,7 @@ async for notification in node.notifications():
 from __future__ import annotations
 
 import asyncio
+import logging
 import platform
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -50,6 +51,11 @@ from mina_p2p_effects.transports.port import Transport
 from mina_p2p_effects.transports.quic import QuicConfig, QuicTransport
 
 N = TypeVar("N")
+
+FLUSH_EVERY_S = 1.0
+"""At most so much of the log is lost by a crash of the process."""
+
+_log = logging.getLogger(__name__)
 
 
 class PeerError(MinaP2pError):
@@ -114,6 +120,7 @@ class Node:
             transport = QuicTransport(config.secret_key, config.chain_id, config.host, config.port, config.quic)
         self._runtime = Runtime(self.store, [transport], clock)
         self._recorder: Recorder | None = None
+        self._flush_timer: asyncio.TimerHandle | None = None
         self._last_request_id = 0
 
     async def __aenter__(self) -> Self:
@@ -123,8 +130,10 @@ class Node:
         """
         if self.config.record_to is not None:
             metadata = {"peer_id": str(self.peer_id), "agent": self.config.agent, "python": platform.python_version()}
-            self._recorder = Recorder(self.config.record_to, self.store.machine, SHIPPED_MACHINE.name, self.store.state, metadata=metadata)
+            self._recorder = Recorder(self.config.record_to, self.store.machine, SHIPPED_MACHINE.name, self.store.state, metadata=metadata, on_warning=_log.warning)
             self._recorder.attach(self.store)
+            self._runtime.on_failure = self._recorder.record_failure
+            self._flush_later()
         try:
             await self._runtime.start()
         except BaseException:
@@ -144,8 +153,21 @@ class Node:
         self._runtime.feed(Shutdown())
         await self._runtime.stop()
         recorder, self._recorder = self._recorder, None
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
         if recorder is not None:
-            recorder.close()
+            # Waits for the disk, which may be slow; other nodes of this loop need not.
+            await asyncio.to_thread(recorder.close)
+
+    def _flush_later(self) -> None:
+        self._flush_timer = asyncio.get_running_loop().call_later(FLUSH_EVERY_S, self._flush)
+
+    def _flush(self) -> None:
+        """So that the log of a node with little to do is complete too."""
+        if self._recorder is not None:
+            self._recorder.flush(self._clock.now())
+            self._flush_later()
 
     # --- what there is --------------------------------------------------------------------
 

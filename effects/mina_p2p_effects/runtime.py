@@ -52,6 +52,8 @@ class Runtime:
         self._listeners: list[Callable[[Notification], None]] = []
         self._is_stopped = False
         self._failure: InvariantViolationError | None = None
+        self.on_failure: Callable[[Action, Timestamp, InvariantViolationError], None] | None = None
+        """Called once with the input, its time and the bug that it showed, before anybody else learns of it."""
         self.addresses: list[SocketAddress] = []
         """Where peers can dial this node."""
 
@@ -94,9 +96,12 @@ class Runtime:
         self._is_dispatching = True
         try:
             while self._inputs:
-                self._dispatch(self._inputs.popleft())
-        except InvariantViolationError as error:
-            self._fail(error)
+                action = self._inputs.popleft()
+                now = self._clock.now()
+                try:
+                    self._dispatch(action, now)
+                except InvariantViolationError as error:
+                    self._fail(action, now, error)
         finally:
             self._is_dispatching = False
         self._set_timer()
@@ -115,8 +120,7 @@ class Runtime:
         self.feed(action)
         return is_enabled
 
-    def _dispatch(self, action: Action) -> None:
-        now = self._clock.now()
+    def _dispatch(self, action: Action, now: Timestamp) -> None:
         for effect in self.store.dispatch(action, now):
             if isinstance(effect, TransportEffect):
                 self._perform(effect)
@@ -187,9 +191,11 @@ class Runtime:
             self._arrived.clear()
             await self._arrived.wait()
 
-    def _fail(self, error: InvariantViolationError) -> None:
+    def _fail(self, action: Action, now: Timestamp, error: InvariantViolationError) -> None:
         """Our own bug: nothing goes on from here, and everybody who waits learns of it."""
         self._failure = error
+        if self.on_failure is not None:
+            self.on_failure(action, now, error)
         self._inputs.clear()
         self._set_timer()
         self._arrived.set()

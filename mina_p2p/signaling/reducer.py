@@ -10,7 +10,7 @@ from mina_p2p.channels.signaling_exchange.state import RemoteRequested
 from mina_p2p.identity import PeerId, is_curve_point
 from mina_p2p.ids import ConnectionId, Timestamp
 from mina_p2p.signaling.actions import SignalingAction, SignalingMatch, SignalingPairForget, SignalingPairRemember
-from mina_p2p.signaling.state import Signaling
+from mina_p2p.signaling.state import Pair, Signaling
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps
 
@@ -32,12 +32,11 @@ def reduce(state: Signaling, action: SignalingAction, now: Timestamp, root: P2pS
 
         case SignalingPairRemember(one=one, other=other):
             until = Timestamp(now + root.config.timeouts.signaling_pair)
-            return state.remember(one, other, until, root.config.limits.signaling_pairs_max), ()
+            state, forgotten = state.remember(one, other, until, root.config.limits.signaling_pairs_max)
+            return state, _try_again(forgotten, root)
 
         case SignalingPairForget(number=number):
-            pair = state.pairs[number]
-            both = (root.connection_of(pair.one), root.connection_of(pair.other))
-            return state.forget(number), tuple(SignalingMatch(found) for found in both if found is not None)
+            return state.forget(number), _try_again(state.pairs[number], root)
 
         case _:
             assert_never(action)
@@ -48,9 +47,15 @@ def _introduce(
 ) -> tuple[Signaling, FollowUps]:
     until = Timestamp(now + root.config.timeouts.signaling_pause)
     pairs_max = root.config.limits.signaling_pairs_max
-    remembered = state.remember(_peer_id(root, requester), _peer_id(root, target), until, pairs_max)
+    state, forgotten = state.remember(_peer_id(root, requester), _peer_id(root, target), until, pairs_max)
     # The same peer may have the other role too.
-    return remembered, (ChannelsSignalingDiscoveryDiscoveredSend(requester, target), action)
+    return state, (ChannelsSignalingDiscoveryDiscoveredSend(requester, target), action, *_try_again(forgotten, root))
+
+
+def _try_again(pair: Pair | None, root: P2pState) -> FollowUps:
+    """Look at both of a pair that is no longer remembered."""
+    both = () if pair is None else (root.connection_of(pair.one), root.connection_of(pair.other))
+    return tuple(SignalingMatch(found) for found in both if found is not None)
 
 
 def _target_for(state: Signaling, requester: ConnectionId, root: P2pState) -> tuple[Signaling, ConnectionId | None]:

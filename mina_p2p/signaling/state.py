@@ -35,22 +35,27 @@ class Signaling(Record):
         """Whether these two were introduced lately, in either order."""
         return _key(one, other) in self.index
 
-    def remember(self, one: PeerId, other: PeerId, until: Timestamp, pairs_max: int) -> Signaling:
-        """With that pair remembered until then, or longer if it was already; the oldest memory makes room."""
+    def remember(self, one: PeerId, other: PeerId, until: Timestamp, pairs_max: int) -> tuple[Signaling, Pair | None]:
+        """With that pair remembered until then, or longer if it was already.
+
+        :returns: the new state, and the pair that was forgotten to make room: the oldest.
+        """
         key = _key(one, other)
         number = self.index.get(key)
         if number is not None:
             until = max(until, self.pairs[number].until)
             return self.forget(number).remember(one, other, until, pairs_max)
         oldest = self.pairs.first_key() if len(self.pairs) >= pairs_max else None
+        forgotten = None if oldest is None else self.pairs[oldest]
         room = self if oldest is None else self.forget(oldest)
         number = room.last_number + 1
-        return room.replace(
+        remembered = room.replace(
             deadlines=room.deadlines.add(until, number),
             index=room.index.set(key, number),
             pairs=room.pairs.set(number, Pair(min(one, other), max(one, other), until)),
             last_number=number,
         )
+        return remembered, forgotten
 
     def forget(self, number: int) -> Signaling:
         """Without that pair, which must be there."""

@@ -27,12 +27,13 @@ from mina_p2p.testing.faults import SOURCES, FaultKind, FaultSource
 from mina_p2p.testing.health import Coverage, coverage, has_come_up, missing
 from mina_p2p.testing.liars import STRATEGIES, Strategy
 from mina_p2p.testing.sim import START, SimNode
-from mina_p2p.testing.stock import stock
+from mina_p2p.testing.stock import Piece, Tip, stock
 from mina_p2p.testing.world import World
 
 CALM: Final = 5 * SECOND
 """From the start until items are dealt where nothing goes wrong, so that coming up can be looked at by itself."""
-LOOKS_FINE, LOOKS_COARSE: Final = (250 * MILLISECOND, 2 * SECOND)
+LOOKS_FINE: Final = 250 * MILLISECOND
+LOOKS_COARSE: Final = 2 * SECOND
 """How often it is looked whether all is well; coarsely once that takes long."""
 FINE_FOR: Final = 60 * SECOND
 ALL_CHECKED_NODES_MAX: Final = 10
@@ -205,7 +206,8 @@ class Run:
         world, dice, simulation = self.world, self.dice, self.world.simulation
         begin, end = (2 * SECOND, self.options.fault_duration * 4 // 5) if self.kinds else (CALM, CALM)
         *pieces, last = dice.sample(world.stock.pieces, len(world.stock.pieces))
-        for what in (*pieces, *world.stock.tips):
+        given: tuple[Piece | Tip, ...] = (*pieces, *world.stock.tips)
+        for what in given:
             simulation.after(dice.between(begin, max(begin, end)), partial(world.deal, what))
         # Something new after the healing shows that the network does not only look as if it worked.
         simulation.at(self.heal_at, self._heal)
@@ -214,7 +216,7 @@ class Run:
             if kind in self._sources:
                 self._plan_next(self._sources[kind])
         if self.kinds:
-            self._plan_question()
+            simulation.after(begin, self._plan_question)
 
     def _scaled(self, duration: int) -> int:
         return max(10 * MILLISECOND, duration * 10 // max(10, self.options.nodes))

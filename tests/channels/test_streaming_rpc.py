@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from channels.lab import QUESTION, START, STREAMING, TIMEOUTS, Lab, ledger
+from support.vectors import vectors_path
 
+from channels.lab import QUESTION, START, STREAMING, TIMEOUTS, Lab, ledger
 from mina_p2p.channels.rpc.actions import RpcRequestSend
 from mina_p2p.channels.rpc.messages import RPC_MESSAGE, InitialPeersRequest, RpcRequestMessage
 from mina_p2p.channels.streaming_rpc.actions import (
@@ -16,6 +17,7 @@ from mina_p2p.channels.streaming_rpc.actions import (
     StreamingRpcRequestSend,
 )
 from mina_p2p.channels.streaming_rpc.messages import (
+    STAGED_LEDGER_PART,
     StagedLedgerPartBase,
     StagedLedgerPartScanStateBase,
     StagedLedgerPartScanStateTree,
@@ -44,6 +46,7 @@ from mina_p2p.disconnection.reasons import ReasonCode, StreamResetCode
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, StreamId
 from mina_p2p.mina.raw import RawStagedLedgerAux
+from mina_p2p.mina.staged_ledger import StagedLedgerPart as TypedPart
 from mina_p2p.mina.staged_ledger import split_parts
 from mina_p2p.notifications import RpcFailed, StreamingRpcPartReceived, StreamingRpcRequested, StreamingRpcResponded
 from mina_p2p.transport import (
@@ -54,6 +57,7 @@ from mina_p2p.transport import (
     ChannelsSendBlocked,
     ChannelsSendUnblocked,
 )
+from mina_p2p.wire import codec
 
 
 def asking(lab: Lab, request_id: int = 9) -> ConnectionId:
@@ -650,12 +654,6 @@ def test_a_question_on_an_answered_stream_is_a_violation():
 
 def test_joined_parts_are_the_answer_of_rpc_kind_2():
     """Byte for byte, for a real staged ledger (spec: pull-protocol 5.8)."""
-    from support.vectors import vectors_path
-
-    from mina_p2p.channels.streaming_rpc.messages import STAGED_LEDGER_PART
-    from mina_p2p.mina.staged_ledger import StagedLedgerPart as TypedPart
-    from mina_p2p.wire import codec
-
     raw = RawStagedLedgerAux(vectors_path("staged_ledger", "aux_and_pending_coinbases.bin").read_bytes())
     typed = codec(TypedPart)
     parts = [STAGED_LEDGER_PART.decode(typed.encode(part)) for part in split_parts(raw.value)]

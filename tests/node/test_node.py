@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +18,16 @@ from mina_p2p.channels.rpc.messages import BlockRequest, BlockResponse, InitialP
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import CallerError, DecodeError, InvariantViolationError
 from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID
-from mina_p2p.ids import ChannelId, ConnectionId, RequestId
+from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import ItemReceived, PeerConnected, PeerDisconnected, RpcRequested
+from mina_p2p.peer.actions import PeerBan
 from mina_p2p.pool.actions import PoolVerdict
+from mina_p2p.state import P2pState
+from mina_p2p.store import Machine
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.node import Node, NodeConfig, PeerError
+from mina_p2p_effects.replay import replay_path
 from mina_p2p_effects.runtime import NOTIFICATIONS_MAX, NotificationsDropped
 from mina_p2p_effects.transports.memory import MemoryHub, MemoryTransport
 
@@ -340,3 +345,34 @@ def test_reasons_print_for_people() -> None:
     """A reason names its code, its channel and the detail."""
     reason = Reason(ReasonCode.CHANNEL_MSG_UNEXPECTED, ChannelId.SNARK, "no permission")
     assert str(reason) == "CHANNEL_MSG_UNEXPECTED on SNARK: no permission"
+
+
+def test_a_bug_of_ours_is_in_the_log(tmp_path: Path) -> None:
+    """The input at which the node stopped is recorded, and replaying the log says where and why."""
+
+    async def main() -> None:
+        path = tmp_path / "node.log"
+        async with make(MemoryHub(), 0, record_to=path) as node:
+            broken = _breaking_on_ban(node.store.machine)
+            node.store.machine = broken
+            node.ban(SecretKey.deterministic(5).peer_id, 1.0)
+            assert node._runtime.failure is not None
+        (log,) = replay_path(path, broken)
+        assert log.result is not None
+        assert "planted" in str(log.result.failure)
+        (repaired,) = replay_path(path)
+        assert repaired.result is not None
+        assert repaired.result.divergence is not None, "a reducer that was mended no longer does what was recorded"
+
+    run(main())
+
+
+def _breaking_on_ban(machine: Machine[P2pState]) -> Machine[P2pState]:
+    """A machine with a reducer that is wrong."""
+
+    def broken(state: P2pState, action: PeerBan, now: Timestamp) -> tuple[P2pState, tuple[()]]:
+        raise InvariantViolationError("planted")
+
+    changed = machine.extend()
+    changed._table = {**changed._table, PeerBan: (0, None, broken)}
+    return changed

@@ -395,7 +395,7 @@ def test_a_full_table_keeps_who_is_worth_most() -> None:
     lab = Lab(limits=Limits(peers_max=3, peers_min=0, known_peers_max=3))
     _discover(lab, 1, source=PeerSource.INITIAL_PEERS)
     _discover(lab, 2)
-    lab.close(lab.connect(3))
+    lab.close(lab.accept(3))
     _discover(lab, 4, source=PeerSource.INITIAL_PEERS)
     assert lab.state.peers.find(peer_id(1)) is None, "the oldest hearsay goes first"
     lab.accept(5)
