@@ -76,7 +76,7 @@ def _tables(_app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, line
         if not line.startswith("| "):
             made.append(line)
             continue
-        if not made or not made[-1].startswith("     -") and made[-1].strip() != "":
+        if not made or (not made[-1].startswith("     -") and made[-1].strip() != ""):
             made.append("")
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if not made[-1].startswith("     -"):

@@ -12,6 +12,7 @@ import enum
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,12 @@ def _docstrings(cls: type[Any]) -> Iterator[tuple[str, str]]:
     """Names of fields with the strings that stand under them."""
     module = ast.parse(inspect.getsource(sys.modules[cls.__module__]))
     (body,) = (node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__)
-    for field, below in zip(body, body[1:], strict=False):
+    for field, below in pairwise(body):
         match field, below:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 yield name, inspect.cleandoc(text)
+            case _:
+                pass
 
 
 def _cell(text: str) -> str:
@@ -83,13 +86,11 @@ def _cell(text: str) -> str:
 
 
 def _default(cls: type[Any], field: Any) -> str:
-    match field.default:
-        case attrs.NOTHING:
-            return "(required)"
-        case attrs.Factory(factory=made):
-            return f"`{made.__name__}()`"
-        case value:
-            return _value(cls, field.name, value)
+    if field.default is attrs.NOTHING:
+        return "(required)"
+    if (factory := getattr(field.default, "factory", None)) is not None:
+        return f"`{factory.__name__}()`"
+    return _value(cls, field.name, field.default)
 
 
 def _value(cls: type[Any], name: str, value: Any) -> str:
@@ -125,7 +126,7 @@ def _number(value: float, unit: str) -> str:
         for size, larger in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
             if value >= size and value % size == 0:
                 return f"{int(value) // size} {larger}"
-    text = f"{value:g}" if isinstance(value, float) else str(value) if value < TEN_THOUSAND else f"{value:,}".replace(",", " ")
+    text = f"{value:g}" if value < TEN_THOUSAND else f"{value:,.10g}".replace(",", " ")
     return f"{text} {unit}".rstrip()
 
 

@@ -86,7 +86,7 @@ def common_end(machine: Drawn, seen: Sequence[Edge]) -> str | None:
     """The action that ends a machine of many states in each of them; said once instead of drawn from each box."""
     states = [state for state in machine.places if not state.startswith((START, END))]
     ends = [{edge.action for edge in seen if edge[:2] == (state, END)} for state in states]
-    common = set.intersection(*ends)
+    common = ends[0].intersection(*ends)
     return common.pop() if len(states) > FEW_STATES and len(common) == 1 else None
 
 

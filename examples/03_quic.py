@@ -21,7 +21,7 @@ from mina_p2p_effects.node import Node, NodeConfig
 PAYMENTS = 10
 
 
-async def play_software(node: Node) -> None:
+async def play_software(node: Node, nodes: list[Node], done: asyncio.Event) -> None:
     """Take whatever comes. Real node software checks signatures, proofs and balances first."""
     async for told in node.notifications():
         match told:
@@ -33,6 +33,9 @@ async def play_software(node: Node) -> None:
                 node.set_best_tip(block)
             case _:
                 pass
+        # The state is a value: looking at it is all that watching takes.
+        if all(map(has_everything, nodes)):
+            done.set()
 
 
 def make_node(*known: DialAddress) -> Node:
@@ -53,17 +56,15 @@ async def main() -> None:
         first = await stack.enter_async_context(make_node())
         second = await stack.enter_async_context(make_node(*first.addresses))
         third = await stack.enter_async_context(make_node(*first.addresses))
-        nodes = [first, second, third]
-        software = [asyncio.create_task(play_software(node)) for node in nodes]
+        nodes, done = [first, second, third], asyncio.Event()
+        software = [asyncio.create_task(play_software(node, nodes, done)) for node in nodes]
 
         second.set_best_tip(RawBlock.of(generator.genesis()))
         for _ in range(PAYMENTS):
             third.add_transaction(RawUserCommand.of(generator.payment()))
 
         async with asyncio.timeout(20):
-            # The state is a value: looking at it is all that watching takes.
-            while not all(map(has_everything, nodes)):
-                await asyncio.sleep(0.02)
+            await done.wait()
         print(f"all three have {PAYMENTS} payments and the block")
 
     # The nodes have said goodbye, so their streams of notifications have ended.

@@ -96,6 +96,8 @@ class Timeouts(Record):
     """After a violation of the protocol."""
     parked_permission: int = 600 * SECOND
     """A permission that nobody used is withdrawn and given anew, so that no stream waits for ever."""
+    best_tip_interval: int = 1 * SECOND
+    """Least time between two best tips of one peer."""
     answer: int = 30 * SECOND
     """From the first word of an answer to its end (defect C7)."""
     verdict: int = 60 * SECOND

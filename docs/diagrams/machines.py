@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from diagrams.probe import Step, World, explore
 from diagrams.worlds import best_tips, candidates, commitments, connections, questions, strangers, undialable
+
 from mina_p2p.ids import ChannelId, ConnectionId
 from mina_p2p.pool.state import POOL_CHANNELS
 from mina_p2p.reducer import p2p_machine
@@ -173,7 +174,7 @@ MACHINES = (
             "WaitingForRequest": (0.9, 0),
             "Requested": (2, 0),
             "Responding": (3.2, 0),
-            "Declined": (2, 1),
+            "Paused": (2, 1),
             "Responded": (2.6, -1.15),
         },
         bends={("WaitingForRequest", "Requested"): 24, ("Requested", "WaitingForRequest"): 24, ("Requested", "Responding"): -0.1},

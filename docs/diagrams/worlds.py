@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 from diagrams.probe import Input, World
+
 from mina_p2p.address import Ipv4, Libp2pAddress, QuicAddress
 from mina_p2p.best_tip.actions import BestTipSet
 from mina_p2p.channels.best_tip.messages import BEST_TIP_MESSAGE, BestTipGetNext, BestTipItem

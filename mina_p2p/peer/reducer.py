@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from mina_p2p.address import DialAddress, dial_host
 from mina_p2p.channels.rpc.actions import ChannelsRpcRequestSend
 from mina_p2p.channels.rpc.messages import InitialPeersRequest
 from mina_p2p.channels.rpc.state import ForDiscovery
@@ -80,9 +81,10 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
         case PeerReady(connection_id=connection_id, peer_id=peer_id, address=address):
             number, peer = _known(state, peer_id)
             peer = peer.replace(failures=0, last_success=now)
-            # Where we reached it is better than where its packets come from, which a router may have made up.
+            # Where we reached it is better than the port its packets come from, which a router may have
+            # made up. A peer that comes from another host has moved.
             is_dialled = not root.connections.table[connection_id].is_incoming
-            if address is not None and (is_dialled or not peer.is_address_proven):
+            if address is not None and (is_dialled or not peer.is_address_proven or _has_moved(peer, address)):
                 peer = peer.replace(address=address, is_address_proven=True)
             return state.put(number, peer), ()
 
@@ -142,6 +144,10 @@ def _dial_some(state: Peers, more: int, root: P2pState) -> tuple[Peers, FollowUp
     if more > 0:
         follow_ups.append(ConnectionOutgoingRandomInit(more - 1))
     return state.replace(random=random), follow_ups
+
+
+def _has_moved(peer: Peer, address: DialAddress) -> bool:
+    return peer.address is None or dial_host(peer.address) != dial_host(address)
 
 
 def _known(state: Peers, peer_id: PeerId) -> tuple[PeerNumber, Peer]:

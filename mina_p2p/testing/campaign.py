@@ -36,8 +36,8 @@ LOOKS_FINE: Final = 250 * MILLISECOND
 LOOKS_COARSE: Final = 2 * SECOND
 """How often it is looked whether all is well; coarsely once that takes long."""
 FINE_FOR: Final = 60 * SECOND
-ALL_CHECKED_NODES_MAX: Final = 10
-"""Up to so many nodes the invariants are checked after every dispatch, beyond that after one in so many as there are nodes."""
+ALL_CHECKED_NODES_MAX: Final = 5
+"""Up to so many nodes the invariants are checked after every dispatch; beyond that after one in half as many as there are nodes."""
 MISSING_MAX: Final = 5
 
 _HEAD: Final = Struct("<IQQI")
@@ -180,7 +180,7 @@ class Run:
         # Half of a small network, so that no part of it is content with itself; there is no churn that would mix it.
         least = min(options.peers, max(2, -(-others // 2)))
         peers = dice.between(least, max(least, min(options.peers, others))) if others <= options.peers else options.peers
-        check_every = options.check_every or (1 if options.nodes <= ALL_CHECKED_NODES_MAX else options.nodes)
+        check_every = options.check_every or (1 if options.nodes <= ALL_CHECKED_NODES_MAX else options.nodes // 2)
         world = World(options.seed, stock(options.transactions), peers, check_every=check_every, observers=observers)
         world.excused = self._excused()
         liars_count = min(max(1, options.nodes // 8), options.nodes - 2) if FaultKind.LIARS in self.kinds else 0

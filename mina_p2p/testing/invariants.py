@@ -75,7 +75,7 @@ def _peers(state: P2pState) -> Iterator[str]:
         path = f"peers.table[{number}]"
         if peer.peer_id == state.config.peer_id:
             yield f"{path}: this node has a record of itself"
-        yield from _differ(f"peers.index[{peer.peer_id}]", peers.index.get(peer.peer_id), number)
+        yield from _differ(f"peers.index of record {number}", peers.index.get(peer.peer_id), number)
         if isinstance(peer.status, Attached):
             connection = state.connections.get(peer.status.connection_id)
             if connection is None or connection.peer_id != peer.peer_id:
@@ -115,7 +115,7 @@ def _connections(state: P2pState) -> Iterator[str]:
 
 def _connection(state: P2pState, connection_id: ConnectionId, connection: Connection) -> Iterator[str]:
     path = f"connections.table[{connection_id}]"
-    yield from _differ(f"connection_of({connection.peer_id})", state.connection_of(connection.peer_id), connection_id)
+    yield from _differ(f"connection_of the peer of {connection_id}", state.connection_of(connection.peer_id), connection_id)
     yield from _differ(f"{path}.address is None", connection.address is None, connection.is_incoming)
     match connection.status:
         case Ready():

@@ -44,6 +44,7 @@ PUPPET_PORT: Final = 10_000
 PUPPETS_MAX: Final = 50_000
 """Of one liar, over its life; their ports begin at `PUPPET_PORT`."""
 
+
 class Strategy:
     """Lies in nothing; the base of all others."""
 

@@ -98,7 +98,12 @@ class SimNode:
     def _dispatch_one(self, action: Action) -> None:
         now = self.now
         self.simulation.busy = self
-        for effect in self.store.dispatch(action, now):
+        try:
+            effects = self.store.dispatch(action, now)
+        except InvariantViolationError:
+            self.simulation.failed_input = action
+            raise
+        for effect in effects:
             if type(effect) in _TRANSPORT_EFFECTS:
                 self.perform(effect)
             else:
@@ -196,6 +201,8 @@ class Simulation:
         self.dispatches = 0
         self.busy: SimNode | None = None
         """The node that dispatched last."""
+        self.failed_input: Action = None
+        """What that node dispatched when a reducer was found wrong; nothing so far."""
         self._checks = checks
         self._check_every = check_every
         self._queue: list[tuple[Timestamp, int, Callable[[], None]]] = []

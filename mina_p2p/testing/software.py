@@ -76,8 +76,9 @@ class NodeSoftware:
             case RpcFailed(request_id=request_id):
                 if self.questions.pop(request_id, None) is None:
                     self._judge.complain(node, f"question {request_id} failed, which was not open")
-            case PeerDisconnected(peer_id=peer_id, reason=reason, by_peer=False) | ConnectionFailed(
-                peer_id=peer_id, reason=reason, by_peer=False
+            case (
+                PeerDisconnected(peer_id=peer_id, reason=reason, by_peer=False)
+                | ConnectionFailed(peer_id=peer_id, reason=reason, by_peer=False)
             ) if reason.code.is_violation:
                 self._judge.accuse(node, peer_id, reason)
             case _:

@@ -67,7 +67,9 @@ class Member:
 class World:
     """Members, their simulation, and who is right where they accuse each other."""
 
-    def __init__(self, seed: int, stock: Stock, peers: int, *, check_every: int, observers: Sequence[Callable[[SimNode], Observer]]) -> None:
+    def __init__(
+        self, seed: int, stock: Stock, peers: int, *, check_every: int, observers: Sequence[Callable[[SimNode], Observer]]
+    ) -> None:
         """An empty world.
 
         :param peers: connections that each node wishes for.

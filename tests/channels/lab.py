@@ -27,7 +27,7 @@ from mina_p2p.config import ALL_CHANNELS, PROTOCOL_VERSION, Limits, P2pConfig, T
 from mina_p2p.connection.hello import HELLO, Hello
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode, StreamResetCode
-from mina_p2p.identity import MAINNET_CHAIN_ID
+from mina_p2p.identity import MAINNET_CHAIN_ID, PeerId, is_curve_point
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, StreamId, Timestamp, stream_id
 from mina_p2p.reducer import p2p_machine
 from mina_p2p.state import P2pState, initial_state
@@ -60,6 +60,9 @@ ME = 50
 EIGHT = tuple(sorted({*ALL_CHANNELS, ChannelId.SIGNALING_DISCOVERY, ChannelId.SIGNALING_EXCHANGE, ChannelId.STREAMING_RPC}))
 DISCOVERY, EXCHANGE, STREAMING = ChannelId.SIGNALING_DISCOVERY, ChannelId.SIGNALING_EXCHANGE, ChannelId.STREAMING_RPC
 TIMEOUTS, LIMITS = Timeouts(), Limits()
+
+NO_KEY = next(PeerId(n.to_bytes(32, "big")) for n in range(256, 10_000, 256) if not is_curve_point(n.to_bytes(32, "big")))
+"""An id that nobody can have."""
 
 _CODECS: dict[ChannelId, Codec[Any]] = {DISCOVERY: DISCOVERY_MESSAGE, EXCHANGE: EXCHANGE_MESSAGE, STREAMING: STREAMING_RPC_MESSAGE}
 
@@ -227,3 +230,17 @@ class Lab:
 def _hello(channels: tuple[ChannelId, ...]) -> bytes:
     numbers = tuple(int(channel) for channel in channels)
     return HELLO.encode(Hello(PROTOCOL_VERSION, PROTOCOL_VERSION, MAINNET_CHAIN_ID, numbers, ("quic-address",), "lab"))
+
+
+def discovery(lab: Lab, cid: ConnectionId) -> Any:
+    """Channel 1 of a connection."""
+    found = lab.state.channels.discovery(cid)
+    assert found is not None
+    return found
+
+
+def exchange(lab: Lab, cid: ConnectionId) -> Any:
+    """Channel 2 of a connection."""
+    found = lab.state.channels.exchange(cid)
+    assert found is not None
+    return found

@@ -7,6 +7,7 @@ import pytest
 from mina_p2p.best_tip.actions import BestTipSet
 from mina_p2p.channels.best_tip.messages import BEST_TIP_MESSAGE, BestTipItem
 from mina_p2p.channels.propagation.kinds import BEST_TIP
+from mina_p2p.config import Timeouts
 from mina_p2p.disconnection.reasons import ReasonCode
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import SECOND, ChannelId
@@ -79,7 +80,7 @@ def test_a_slow_reader_gets_the_newest_tip_later() -> None:
 
 
 def test_a_peers_tip_reaches_the_node_software() -> None:
-    """With its state hash; the next permission follows when the answer has ended, not before."""
+    """With its state hash; the next permission follows a while after the answer's end, not before (defect C8)."""
     lab = Lab()
     connection_id = lab.accept(1)
     stream = lab.stream(connection_id, TIP)
@@ -90,6 +91,8 @@ def test_a_peers_tip_reaches_the_node_software() -> None:
     assert tip.state_hash == state_hash(1)
     assert not lab.of(ChannelsEffectfulRequestSend)
     lab.end(connection_id, TIP, stream)
+    assert not lab.of(ChannelsEffectfulRequestSend)
+    lab.wait(Timeouts().best_tip_interval)
     assert [effect.channel for effect in lab.of(ChannelsEffectfulRequestSend)] == [TIP]
 
 

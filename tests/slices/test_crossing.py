@@ -120,7 +120,7 @@ def _futures(world: World) -> Iterator[World]:
     """Everything that may happen next."""
     for node in (0, 1):
         if world.unstarted[node]:
-            yield _feed(world.replace(unstarted=_put(world.unstarted, node, False)), node, CheckTimeouts())  # noqa: FBT003
+            yield _feed(world.replace(unstarted=_put(world.unstarted, node, False)), node, CheckTimeouts())
     for index, link in enumerate(world.links):
         if not link.is_established and not link.gone[link.dialer]:
             yield from _dial_ends(world, index, link)

@@ -9,7 +9,7 @@ import pytest
 
 from mina_p2p.channels.propagation.actions import ChannelsPropagationRequestSend, trace_kind
 from mina_p2p.channels.propagation.kinds import KINDS
-from mina_p2p.channels.propagation.state import Declined, RemoteRequested, RemoteResponded, Requested, Responding, WaitingForRequest
+from mina_p2p.channels.propagation.state import Paused, RemoteRequested, RemoteResponded, Requested, Responding, WaitingForRequest
 from mina_p2p.config import Limits, Timeouts
 from mina_p2p.disconnection.reasons import Reason, ReasonCode, StreamResetCode
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, StreamId
@@ -261,6 +261,8 @@ def test_a_permission_that_nobody_uses_is_withdrawn_and_given_anew() -> None:
     stream = lab.stream(connection_id, TX)
     lab.wait(Timeouts().parked_permission)
     assert ChannelsEffectfulStreamReset(connection_id, stream, StreamResetCode.CANCELLED) in lab.effects
+    assert not lab.of(ChannelsEffectfulRequestSend), "a new request could overtake the withdrawal"
+    lab.wait(Timeouts().reconnect)
     assert {e.channel for e in lab.of(ChannelsEffectfulRequestSend)} == set(KINDS)
     assert lab.stream(connection_id, TX) > stream
 
@@ -272,7 +274,7 @@ def test_a_peer_that_declines_is_asked_again_later() -> None:
     lab.reset(connection_id, TX, code=StreamResetCode.REFUSED)
     machine = lab.state.channels.propagation(connection_id, TX)
     assert machine is not None
-    assert isinstance(machine.local, Declined)
+    assert isinstance(machine.local, Paused)
     assert not lab.effects
     lab.wait(Timeouts().reconnect)
     assert [e.channel for e in lab.of(ChannelsEffectfulRequestSend)] == [TX]

@@ -84,4 +84,4 @@ def test_effects_and_notifications_are_reduced_by_nobody() -> None:
     """What leaves the state changes none."""
     machine = p2p_machine()
     leaving = {*get_args(transport.TransportEffect), *get_args(notifications.Notification)}
-    assert leaving == {action for action in machine.actions if machine.is_effect(action)}
+    assert leaving <= {action for action in machine.actions if machine.is_effect(action)}

@@ -14,6 +14,7 @@ COMMANDS = {
     "replay": "mina_p2p_effects.cli.replay_command",
     "inspect": "mina_p2p_effects.inspect",
     "key": "mina_p2p_effects.cli.key_command",
+    "simulate": "mina_p2p_effects.cli.simulate_command",
 }
 """Each a module with ``add_arguments(parser)``, ``run(arguments) -> exit code`` and a docstring that is its help."""
 

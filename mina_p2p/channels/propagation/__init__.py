@@ -13,10 +13,11 @@ Local half (what we asked for):
 | Requested | item, on a channel without promises | Responding 1, 1 | the item's owner is told |
 | Responding, current < promised | item | Responding, current + 1 | the item's owner is told |
 | Responding, current = promised | end of stream | Responded | asks again, for as many as there is room for |
-| Requested, Responding | reset by the peer | Declined | |
-| Requested | deadline | WaitingForRequest | the stream is withdrawn, a new permission is given |
+| the same, on the best-tip channel | end of stream | Paused | |
+| Requested, Responding | reset by the peer | Paused | |
+| Requested | deadline | Paused | the stream is withdrawn |
 | Responding | deadline | (disconnected) | `CHANNEL_TIMEOUT` |
-| Declined | deadline | WaitingForRequest | asks again |
+| Paused | deadline | WaitingForRequest | asks again |
 | any other | WillSend, item, end of stream | (disconnected) | the violation's reason |
 
 Remote half (what the peer asked for):

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.propagation.state import (
-    Declined,
+    Paused,
     RemoteRequested,
     RemoteResponded,
     Requested,
@@ -109,7 +109,7 @@ class ChannelsPropagationTimeout(Record):
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
         machine = state.channels.propagation(self.connection_id, self.channel)
-        return machine is not None and isinstance(machine.local, Requested | Responding | Declined) and machine.local.deadline <= now
+        return machine is not None and isinstance(machine.local, Requested | Responding | Paused) and machine.local.deadline <= now
 
 
 @record

@@ -19,7 +19,7 @@ from mina_p2p.channels.propagation.actions import (
 )
 from mina_p2p.channels.propagation.kinds import KINDS, PropagationItem
 from mina_p2p.channels.propagation.state import (
-    Declined,
+    Paused,
     Propagation,
     RemoteRequested,
     RemoteResponded,
@@ -29,6 +29,7 @@ from mina_p2p.channels.propagation.state import (
     WaitingForRequest,
 )
 from mina_p2p.channels.state import Channels
+from mina_p2p.config import Timeouts
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode, StreamResetCode
 from mina_p2p.errors import InvariantViolationError
@@ -73,15 +74,18 @@ def reduce(state: Channels, action: PropagationAction, now: Timestamp, root: P2p
 
         case ChannelsPropagationAnswerEnded():
             responding = expect(machine.local, Responding, action)
+            if channel == ChannelId.BEST_TIP:
+                # Its state hash costs milliseconds, so nobody may keep us busy with one after another (defect C8).
+                paused = machine.replace(local=Paused(Timestamp(now + timeouts.best_tip_interval)))
+                return state.with_propagation(connection_id, channel, paused), ()
             ended = machine.replace(local=Responded(responding.current_count))
             return state.with_propagation(connection_id, channel, ended), (ChannelsPropagationRequestSend(connection_id, channel),)
 
         case ChannelsPropagationAnswerReset():
-            declined = machine.replace(local=Declined(Timestamp(now + timeouts.reconnect)))
-            return state.with_propagation(connection_id, channel, declined), ()
+            return state.with_propagation(connection_id, channel, machine.replace(local=Paused(Timestamp(now + timeouts.reconnect)))), ()
 
         case ChannelsPropagationTimeout():
-            return _time_out(state, action, machine)
+            return _time_out(state, action, machine, now, timeouts)
 
         case ChannelsPropagationRequestReceived(stream=stream, limit=limit):
             permitted = machine.replace(remote=RemoteRequested(limit, stream))
@@ -107,16 +111,21 @@ def reduce(state: Channels, action: PropagationAction, now: Timestamp, root: P2p
             assert_never(action)
 
 
-def _time_out(state: Channels, action: ChannelsPropagationTimeout, machine: Propagation) -> tuple[Channels, FollowUps]:
+def _time_out(
+    state: Channels, action: ChannelsPropagationTimeout, machine: Propagation, now: Timestamp, timeouts: Timeouts
+) -> tuple[Channels, FollowUps]:
     connection_id, channel = action.connection_id, action.channel
     if isinstance(machine.local, Responding):
         detail = f"{machine.local.current_count} of {machine.local.promised_count} promised items came in time"
         return state, (DisconnectionInit(connection_id, Reason(ReasonCode.CHANNEL_TIMEOUT, channel, detail)),)
-    idle = state.with_propagation(connection_id, channel, machine.replace(local=WaitingForRequest()))
-    again = ChannelsPropagationRequestSend(connection_id, channel)
     if isinstance(machine.local, Requested):
-        return idle, (ChannelsEffectfulStreamReset(connection_id, machine.local.stream, StreamResetCode.CANCELLED), again)
-    return idle, (again,)
+        # Not asked again at once: the reset and a new request are on different streams and might
+        # arrive in the other order, where the request would be one too many.
+        paused = machine.replace(local=Paused(Timestamp(now + timeouts.reconnect)))
+        withdrawal = ChannelsEffectfulStreamReset(connection_id, machine.local.stream, StreamResetCode.CANCELLED)
+        return state.with_propagation(connection_id, channel, paused), (withdrawal,)
+    idle = state.with_propagation(connection_id, channel, machine.replace(local=WaitingForRequest()))
+    return idle, (ChannelsPropagationRequestSend(connection_id, channel),)
 
 
 def _deliver(connection_id: ConnectionId, channel: ChannelId, item: PropagationItem) -> PoolCandidateReceived | PeerBestTipReceived:

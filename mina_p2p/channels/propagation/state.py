@@ -46,13 +46,13 @@ class Responded(Record):
 
 
 @record
-class Declined(Record):
-    """The peer reset the stream of our permission; we ask again at ``deadline``."""
+class Paused(Record):
+    """We ask again at ``deadline``: the peer gave the stream up, or we withdrew it, or it has just sent what is dear to check."""
 
     deadline: Timestamp
 
 
-LocalHalf: TypeAlias = WaitingForRequest | Requested | Responding | Responded | Declined
+LocalHalf: TypeAlias = WaitingForRequest | Requested | Responding | Responded | Paused
 
 
 @record
@@ -94,4 +94,4 @@ class Propagation(Record):
     def deadline(self) -> Timestamp | None:
         """When the local half can wait no longer."""
         local = self.local
-        return local.deadline if isinstance(local, Requested | Responding | Declined) else None
+        return local.deadline if isinstance(local, Requested | Responding | Paused) else None

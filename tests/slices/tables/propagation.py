@@ -48,7 +48,7 @@ def _local_states() -> dict[str, P2pState]:
     for name, half in (("WaitingForRequest", WaitingForRequest()), ("Responded", Responded(1))):
         states[name] = lab.state.replace(channels=lab.state.channels.with_propagation(CID, TX, requested.replace(local=half)))
     lab.reset(CID, TX)
-    states["Declined"] = lab.state
+    states["Paused"] = lab.state
     return states
 
 
@@ -95,17 +95,17 @@ LOCAL = Table(
             "Responding, 2 of 2": "Responded: ChannelsPropagationRequestSend",
         },
         "AnswerReset": {
-            "Requested": "Declined",
-            "Responding, 0 of 2": "Declined",
-            "Responding, 1 of 2": "Declined",
-            "Responding, 2 of 2": "Declined",
+            "Requested": "Paused",
+            "Responding, 0 of 2": "Paused",
+            "Responding, 1 of 2": "Paused",
+            "Responding, 2 of 2": "Paused",
         },
         "Timeout, late": {
-            "Requested": "WaitingForRequest: ChannelsEffectfulStreamReset, ChannelsPropagationRequestSend",
+            "Requested": "Paused: ChannelsEffectfulStreamReset",
             "Responding, 0 of 2": "Responding: DisconnectionInit",
             "Responding, 1 of 2": "Responding: DisconnectionInit",
             "Responding, 2 of 2": "Responding: DisconnectionInit",
-            "Declined": "WaitingForRequest: ChannelsPropagationRequestSend",
+            "Paused": "WaitingForRequest: ChannelsPropagationRequestSend",
         },
     },
 )
@@ -138,7 +138,7 @@ TIPS_LOCAL = Table(
             "Requested": "Responding: PeerBestTipReceived",
         },
         "AnswerEnded": {
-            "Responding, 1 of 1": "Responded: ChannelsPropagationRequestSend",
+            "Responding, 1 of 1": "Paused",
         },
     },
 )

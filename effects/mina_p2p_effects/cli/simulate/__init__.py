@@ -1,0 +1,1 @@
+"""What the command ``mina-p2p simulate`` is made of."""
