@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 import mina_p2p
@@ -38,19 +40,20 @@ suppress_warnings = ["myst.xref_missing", "ref.python"]
 
 
 API = Path(__file__).parent / "reference" / "api"
-"""One page for every module; made at each build, and not kept."""
+"""One page for every package; made at each build, and not kept."""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Make the pages of the modules, and teach autodoc how this project writes docstrings."""
-    app.connect("builder-inited", _module_pages)
+    """Make the pages of the packages, and teach autodoc how this project writes docstrings."""
+    app.connect("builder-inited", _package_pages)
     app.connect("autodoc-process-docstring", _tables)
+    app.connect("doctree-read", _exact_names)
     app.connect("missing-reference", _leave_as_code)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _module_pages(_app: Sphinx) -> None:
-    pages = {f"{name}.rst": f"{name}\n{'=' * len(name)}\n\n.. automodule:: {name}\n" for name in _modules()}
+def _package_pages(_app: Sphinx) -> None:
+    pages = {f"{package}.rst": "\n".join(_page(package, modules)) for package, modules in _packages().items()}
     API.mkdir(exist_ok=True)
     for old in {path.name for path in API.iterdir()} - pages.keys():
         (API / old).unlink()
@@ -60,11 +63,22 @@ def _module_pages(_app: Sphinx) -> None:
             page.write_text(text)
 
 
-def _modules() -> list[str]:
-    """Every module of both packages, but those that run when they are imported."""
-    packages = [mina_p2p, mina_p2p_effects]
-    found = [module.name for package in packages for module in walk_packages(package.__path__, f"{package.__name__}.")]
-    return sorted([*(package.__name__ for package in packages), *(name for name in found if not name.endswith("__main__"))])
+def _packages() -> dict[str, list[str]]:
+    """Every package with its modules, but those that run when they are imported."""
+    found = {package.__name__: list[str]() for package in (mina_p2p, mina_p2p_effects)}
+    for package in (mina_p2p, mina_p2p_effects):
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            if module.ispkg:
+                found[module.name] = []
+            elif not module.name.endswith("__main__"):
+                found[module.name.rpartition(".")[0]].append(module.name)
+    return found
+
+
+def _page(package: str, modules: list[str]) -> Iterator[str]:
+    yield from (package, "=" * len(package), "", f".. automodule:: {package}", "")
+    for module in modules:
+        yield from (module, "-" * len(module), "", f".. automodule:: {module}", "")
 
 
 def _tables(_app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
@@ -83,6 +97,13 @@ def _tables(_app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, line
             made += [".. list-table::", "   :header-rows: 1", ""]
         made += [f"   * - {cells[0]}", *(f"     - {cell}" for cell in cells[1:])]
     lines[:] = made
+
+
+def _exact_names(_app: Sphinx, doctree: nodes.document) -> None:
+    """Signatures name classes in full, so that nothing has to be searched for by its last part, which takes minutes."""
+    for reference in doctree.findall(addnodes.pending_xref):
+        if reference.get("refdomain") == "py":
+            reference["refspecific"] = False
 
 
 def _leave_as_code(_app: Sphinx, _env: Any, node: Any, content: nodes.TextElement) -> nodes.TextElement | None:

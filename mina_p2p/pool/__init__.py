@@ -14,7 +14,7 @@ things of one item are different candidates, so that no liar stands in the way o
 | Fetching | ``None``, or the peer is gone | Announced, (none) | the next announcer, if there is one |
 | Fetching | something else than was asked | (same, by another) | the liar is disconnected, `RESPONSE_HASH_MISMATCH` |
 | VerifyPending | `PoolVerdict` valid | (none) | in the pool, and offered to every peer that waits |
-| VerifyPending | `PoolVerdict` invalid | (none) | the sender is disconnected, `INVALID_MESSAGE` |
+| VerifyPending | `PoolVerdict` invalid | (none) | the sender is disconnected, `INVALID_MESSAGE`, or banned if it has left |
 | VerifyPending | deadline | (none) | |
 
 After o1-labs/mina-rust@6fc3f265 node/src/{transaction_pool,snark_pool}/candidate, with the

@@ -14,6 +14,7 @@ from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.errors import DecodeError, InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.notifications import ItemReceived
+from mina_p2p.peer.actions import PeerBan
 from mina_p2p.pool.actions import (
     PoolAction,
     PoolCandidateReceived,
@@ -29,7 +30,7 @@ from mina_p2p.pool.actions import (
 from mina_p2p.pool.kinds import KINDS, identity
 from mina_p2p.pool.state import POOL_CHANNELS, Announced, Candidate, Fetching, PoolItem, Pools, VerifyPending, split_candidate_key
 from mina_p2p.state import P2pState
-from mina_p2p.store import FollowUps, expect
+from mina_p2p.store import Attempt, FollowUps, expect
 
 
 def reduce(state: Pools, action: PoolAction, now: Timestamp, root: P2pState) -> tuple[Pools, FollowUps]:
@@ -53,7 +54,8 @@ def reduce(state: Pools, action: PoolAction, now: Timestamp, root: P2pState) -> 
             if is_valid:
                 return dropped, (PoolInsert(channel, candidate.key, candidate.info, status.body), *room)
             reason = Reason(ReasonCode.INVALID_MESSAGE, channel, "the node software found an item invalid")
-            return dropped, (DisconnectionInit(status.connection_id, reason), *room)
+            ban = PeerBan(status.peer_id, Timestamp(now + root.config.timeouts.ban), reason)
+            return dropped, (Attempt(DisconnectionInit(status.connection_id, reason), ban), *room)
 
         case PoolVerdictTimeout(channel=channel, candidate=number):
             room = _room_for(state.of(channel).candidates[number].announcers, channel)
@@ -146,8 +148,8 @@ def _ask_for_verdict(
     root: P2pState,
 ) -> tuple[Pools, FollowUps]:
     verdict_id = RequestId(state.last_verdict_id + 1)
-    pending = VerifyPending(verdict_id, connection_id, body, Timestamp(now + root.config.timeouts.verdict))
     peer_id = root.connections.table[connection_id].peer_id
+    pending = VerifyPending(verdict_id, connection_id, peer_id, body, Timestamp(now + root.config.timeouts.verdict))
     question = ItemReceived(verdict_id, channel, candidate.key, candidate.info, body, connection_id, peer_id)
     asked = state.replace(last_verdict_id=verdict_id).put(channel, number, candidate.replace(status=pending))
     return asked, (question,)

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.errors import CallerError
+from mina_p2p.identity import PeerId
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.pool.distributed import DistributedPool
 from mina_p2p.record import Record, record, setter
@@ -43,7 +44,9 @@ class VerifyPending(Record):
 
     verdict_id: RequestId
     connection_id: ConnectionId
-    """Who sent it, and pays if it is invalid."""
+    """Over which connection it came."""
+    peer_id: PeerId
+    """Who sent it, and pays if it is invalid, even if it has left by then."""
     body: bytes
     deadline: Timestamp
 

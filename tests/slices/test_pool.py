@@ -9,7 +9,7 @@ import pytest
 from mina_p2p.channels.rpc.messages import BlockResponse, RpcResponse, SnarkResponse, TransactionRequest, TransactionResponse
 from mina_p2p.channels.rpc.state import ForPool, Requested
 from mina_p2p.config import Limits, Timeouts
-from mina_p2p.disconnection.reasons import ReasonCode
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId
 from mina_p2p.mina.raw import RawBlock, RawUserCommand
@@ -20,7 +20,7 @@ from mina_p2p.pool.kinds import identity
 from mina_p2p.pool.state import Fetching, VerifyPending
 from mina_p2p.state import P2pState
 from mina_p2p.testing.sim import SimNode, Simulation
-from mina_p2p.transport import ChannelsEffectfulRequestSend
+from mina_p2p.transport import ChannelsEffectfulRequestSend, ConnectionClosed
 from slices.items import commitment, insert_commitment, insert_payment, insert_snark, job_info, payment, payment_info, snark
 from slices.lab import Lab
 
@@ -243,6 +243,19 @@ def test_an_invalid_item_costs_its_sender_only() -> None:
     assert isinstance(lab.peer(1).status, Banned)
     assert lab.state.connections.table.keys() == [other]
     assert len(lab.state.pools.transaction.candidates) == 0
+
+
+def test_leaving_before_the_verdict_saves_nobody() -> None:
+    """A peer that is gone when its item is found invalid is banned all the same."""
+    lab = Lab()
+    sender = lab.accept(1)
+    lab.announce(sender, TX, payment_info(1))
+    _deliver(lab, sender, TransactionResponse(payment(1)))
+    verdict_id = _told(lab)[0].verdict_id
+    lab.feed(ConnectionClosed(sender, Reason(ReasonCode.SHUTDOWN), True))
+    assert not isinstance(lab.peer(1).status, Banned)
+    lab.feed(PoolVerdict(verdict_id, is_valid=False))
+    assert isinstance(lab.peer(1).status, Banned)
 
 
 # --- verdicts ---------------------------------------------------------------------------------

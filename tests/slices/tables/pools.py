@@ -209,7 +209,7 @@ POOLS = Table(
             "VerifyPending": "nothing: PoolInsert, ChannelsPropagationRequestSend",
         },
         "Verdict, invalid": {
-            "VerifyPending": "nothing: DisconnectionInit, ChannelsPropagationRequestSend",
+            "VerifyPending": "nothing: DisconnectionInit | PeerBan, ChannelsPropagationRequestSend",
         },
         "VerdictTimeout, late": {
             "VerifyPending": "nothing: ChannelsPropagationRequestSend",
