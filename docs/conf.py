@@ -55,7 +55,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def _package_pages(_app: Sphinx) -> None:
     pages = {f"{package}.rst": "\n".join(_page(package, modules)) for package, modules in _packages().items()}
     API.mkdir(exist_ok=True)
-    for old in {path.name for path in API.iterdir()} - pages.keys():
+    for old in {path.name for path in API.glob("*.rst")} - pages.keys():
         (API / old).unlink()
     for name, text in pages.items():
         page = API / name

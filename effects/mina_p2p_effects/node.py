@@ -84,6 +84,7 @@ class NodeConfig:
     """Decides the dice of the reducers; by default a fresh one. Not a secret: it is in the log."""
     is_discovery_enabled: bool = True
     are_private_addresses_allowed: bool = False
+    """Whether peers may name addresses that are not global, and names lead to such; for networks of one's own."""
     record_to: Path | None = None
     """Where to write the action log; nothing by default."""
     quic: QuicConfig = attrs.field(factory=QuicConfig)
@@ -117,7 +118,8 @@ class Node:
         self.store: Store[P2pState] = Store(p2p_machine(), initial_state(config.p2p_config(), clock.now()))
         transport = config.transport
         if transport is None:
-            transport = QuicTransport(config.secret_key, config.chain_id, config.host, config.port, config.quic)
+            quic = config.quic.replace(are_private_addresses_dialled=True) if config.are_private_addresses_allowed else config.quic
+            transport = QuicTransport(config.secret_key, config.chain_id, config.host, config.port, quic)
         self._runtime = Runtime(self.store, [transport], clock)
         self._recorder: Recorder | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -130,7 +132,14 @@ class Node:
         """
         if self.config.record_to is not None:
             metadata = {"peer_id": str(self.peer_id), "agent": self.config.agent, "python": platform.python_version()}
-            self._recorder = Recorder(self.config.record_to, self.store.machine, SHIPPED_MACHINE.name, self.store.state, metadata=metadata, on_warning=_log.warning)
+            self._recorder = Recorder(
+                self.config.record_to,
+                self.store.machine,
+                SHIPPED_MACHINE.name,
+                self.store.state,
+                metadata=metadata,
+                on_warning=_log.warning,
+            )
             self._recorder.attach(self.store)
             self._runtime.on_failure = self._recorder.record_failure
             self._flush_later()

@@ -228,9 +228,10 @@ def _text(value: Any) -> str:
 
 
 def _host(value: Any) -> Host:
-    if not isinstance(value, dict) or len(value) != 1:
+    variants = _Fields(value, "host").values
+    if len(variants) != 1:
         raise ValueError("a host has one variant")
-    ((kind, inner),) = value.items()
+    ((kind, inner),) = variants.items()
     text = _text(inner)
     host = parse_host(text) if kind == "Domain" else parse_ip(text)
     if kind == "Domain" or (kind == "Ipv4" and isinstance(host, Ipv4)) or (kind == "Ipv6" and isinstance(host, Ipv6)):

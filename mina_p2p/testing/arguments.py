@@ -25,12 +25,16 @@ from mina_p2p.transport import (
     TransportKind,
 )
 
+NOT_DRAWN = ("mina_p2p.channels.streaming_rpc", "mina_p2p.channels.signaling", "mina_p2p.signaling")
+"""Slices whose actions carry what only their own conversations could know: parts, offers, answers."""
+
 
 @cache
 def reduced_actions() -> tuple[type[Any], ...]:
-    """Every action class that changes the state, by name."""
+    """Every action class that changes the state, by name, but for those of `NOT_DRAWN`."""
     machine = p2p_machine()
-    return tuple(action for action in machine.actions if not machine.is_effect(action))
+    drawn = (action for action in machine.actions if not action.__module__.startswith(NOT_DRAWN))
+    return tuple(action for action in drawn if not machine.is_effect(action))
 
 
 class AnyAction(Suggestions):

@@ -41,7 +41,8 @@ SMALL_LIMITS = Limits(
 
 def small_config(**settings: Any) -> P2pConfig:
     """A node whose bounds are reached soon; ``settings`` are fields of `P2pConfig`."""
-    return P2pConfig(ME, MAINNET_CHAIN_ID, **{"limits": SMALL_LIMITS, "seed": 1, **settings})
+    fields: dict[str, Any] = {"limits": SMALL_LIMITS, "seed": 1, **settings}
+    return P2pConfig(ME, MAINNET_CHAIN_ID, **fields)
 
 
 @record

@@ -8,7 +8,7 @@ form and give it to `mina_p2p.testing.campaign.Run`.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -99,7 +99,7 @@ def _some_end(world: World, dice: Dice) -> End | None:
 
 
 @contextmanager
-def _weather(port: MemoryPort, *, latency: int = 0, jitter: int = 0) -> Iterator[None]:
+def _weather(port: MemoryPort, *, latency: int = 0, jitter: int = 0) -> Generator[None]:
     port.latency += latency
     port.jitter += jitter
     try:

@@ -42,6 +42,7 @@ from mina_p2p.transport import (
     ChannelsStreamEnded,
     ChannelsStreamReset,
     ConnectionClosed,
+    ConnectionEffectfulReject,
     ConnectionEstablished,
     ConnectionHelloReceived,
     ConnectionIncomingReceived,
@@ -120,12 +121,20 @@ class Lab:
         (reply,) = [answer for effect in self.effects if (answer := crypto_answer(key(ME), effect)) is not None]
         return self.feed(reply)
 
-    def accept(self, n: int, channels: tuple[ChannelId, ...] = EIGHT) -> ConnectionId:
-        """A peer dials us, and becomes ready."""
+    def arrive(self, n: int, channels: tuple[ChannelId, ...] = EIGHT) -> ConnectionId | None:
+        """A peer dials us; the connection, ready, if we take it."""
         self._handles += 1
         self.feed(ConnectionIncomingReceived(TransportKind.QUIC, self._handles, SocketAddress(f"1.0.0.{n}", 8302), key(n)))
+        if self.of(ConnectionEffectfulReject):
+            return None
         connection_id = self.state.connections.last_id
         self.feed(ConnectionHelloReceived(connection_id, _hello(channels)))
+        return connection_id
+
+    def accept(self, n: int, channels: tuple[ChannelId, ...] = EIGHT) -> ConnectionId:
+        """A peer dials us, and becomes ready."""
+        connection_id = self.arrive(n, channels)
+        assert connection_id is not None
         return connection_id
 
     def connect(self, n: int, channels: tuple[ChannelId, ...] = EIGHT) -> ConnectionId:

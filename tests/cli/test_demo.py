@@ -79,7 +79,7 @@ def test_replay_command_agrees_with_the_demo(recorded: tuple[dict[str, Any], Pat
 
 def test_one_log_replays_for_people(recorded: tuple[dict[str, Any], Path]) -> None:
     """A single log prints a line that says so."""
-    log = sorted(recorded[1].iterdir())[0]
+    log = min(recorded[1].iterdir())
     done = mina_p2p("replay", log)
     assert done.returncode == 0, done.stderr
     assert "verified" in done.stdout
@@ -88,7 +88,7 @@ def test_one_log_replays_for_people(recorded: tuple[dict[str, Any], Path]) -> No
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "garbage"])
 def test_damaged_logs_are_reported_and_never_a_traceback(recorded: tuple[dict[str, Any], Path], tmp_path: Path, damage: str) -> None:
     """A flipped bit, a cut tail and things that are no logs give a message and an exit code."""
-    data = bytearray(sorted(recorded[1].iterdir())[0].read_bytes())
+    data = bytearray(min(recorded[1].iterdir()).read_bytes())
     if damage == "flip":
         data[len(data) // 2] ^= 4
     elif damage == "cut":

@@ -243,6 +243,14 @@ class TestTrie:
         assert len(trie) == 0
         assert list(trie.set(3, "a")) == [3]
 
+    def test_an_emptied_branch_is_gone(self):
+        """Or a table of connections would grow by every connection there ever was."""
+        trie = RadixTrie().set(2**20, "stays")
+        for key in range(0, 2**15, 997):
+            trie = trie.set(key, "goes").delete(key)
+        assert trie._root.count(None) == 31, "just the branch of the key that stays"
+        assert trie.delete(2**20)._root == [None] * 32
+
     def test_what_was_never_there_can_not_be_deleted(self):
         with pytest.raises(KeyError):
             RadixTrie().set(1, "a").delete(2)

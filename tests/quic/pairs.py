@@ -78,7 +78,7 @@ class Ours:
     def react(self) -> None:
         connection = self.connection
         while connection.events:
-            event = connection.events.pop(0)
+            event = connection.events.popleft()
             self.log.append(event)
             if not self.agrees:
                 continue

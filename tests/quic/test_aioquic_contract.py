@@ -235,3 +235,38 @@ def test_handshake_buffers_are_released():
     dialing.connection.quic.request_key_update()
     dialing.connection.request(ChannelId.RPC, StreamId(4), b"after the update", 10, 10)
     world.run(lambda: bool(listening.heard(ChannelsMessageReceived)))
+
+
+def test_what_can_not_be_sent_any_more_ends_by_a_reset():
+    """Hooks: sender._reset_error_code and _buffer_stop. An end where all was sent, a reset where bytes wait for credit, nothing twice."""
+    world, dialing, _ = connected()
+    quic = dialing.connection.quic
+    waits = QuicConfig().request_bytes_max + 6
+    for stream, size in ((4, 10), (8, waits)):
+        quic.send_stream_data(stream, bytes((1,)) + (size - 5).to_bytes(4, "big") + bytes(size - 5))
+    world.quiet(0.05)
+    for stream in (4, 8):
+        quic.end_sending(stream, 0)
+        sender = quic._streams[stream].sender
+        assert (sender._buffer_fin is not None) == (stream == 4)
+        assert (sender._reset_error_code is not None) == (stream == 8)
+    quic.end_sending(8, 0)
+    assert quic.unacknowledged(8) == 0
+
+
+def test_a_stream_that_may_not_begin_yet_is_named_by_no_frame():
+    """Hook: _unblock_streams. Given up beyond the peer's limit, it is reset when the limit lets it begin, and its bytes never travel."""
+    world, dialing, listening = connected(peer_streams=1)
+    quic = dialing.connection.quic
+    for stream in (4, 8):
+        quic.send_stream_data(stream, b"\x04\x00\x00\x00\x01x", end_stream=stream == 4)
+    quic.give_up(8, 0)
+    assert quic.unacknowledged(8) == 0
+    world.quiet()
+    assert listening.closed_by is None
+    assert not quic._streams[8].sender.reset_pending
+    listening.connection.answer(StreamId(4), (), ends=True)
+    world.quiet()
+    assert listening.closed_by is None
+    assert set(quic._streams) == set(listening.connection.quic._streams) == {0}
+    assert [event.stream for event in listening.heard(ChannelsMessageReceived)] == [4]

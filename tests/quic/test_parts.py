@@ -62,17 +62,24 @@ def histories(draw):
     window = draw(st.integers(4, 64))
     total = draw(st.integers(window, 4 * window))
     permitted = draw(st.lists(st.integers(0, 200), min_size=1, max_size=8))
-    steps = draw(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 64), st.booleans()), max_size=60))
+    steps = draw(
+        st.lists(st.tuples(st.integers(0, 7), st.integers(0, 64), st.sampled_from(("read", "read", "turn", "close"))), max_size=60)
+    )
     return window, total, permitted, steps
 
 
 @given(histories())
 def test_credit_stays_within_its_three_bounds(history):
-    """Never more than permitted, than a window ahead, than the connection's share; and nobody waits for ever."""
+    """Never more than permitted, than a window ahead, than the connection's share; and nobody waits for ever.
+
+    A turn replaces what is permitted; what an earlier one had opened stays open, and nothing is opened on top of it.
+    """
     window, total, permitted, steps = history
     book = CreditBook(window=window, total=total)
     accounts = [Credit(amount) for amount in permitted]
     announced = dict.fromkeys(range(len(accounts)), 0)
+    bound = list(permitted)
+    closed: set[int] = set()
 
     def announce(stream, offset):
         if offset is not None:
@@ -83,24 +90,32 @@ def test_credit_stays_within_its_three_bounds(history):
         assert book.outstanding == sum(account.granted - account.consumed for account in accounts)
         assert 0 <= book.outstanding <= total
         for stream, account in enumerate(accounts):
-            assert account.consumed <= account.granted <= permitted[stream]
+            assert account.consumed <= account.granted <= bound[stream]
             assert account.granted - account.consumed <= window
             assert announced[stream] == account.granted or account.granted == account.consumed
 
     for stream, account in enumerate(accounts):
         announce(stream, book.extend(account, stream))
         check()
-    for which, size, closes in steps:
+    for which, size, what in steps:
         stream = which % len(accounts)
         account = accounts[stream]
-        if closes:
+        if what == "close":
             book.close(account)
+            closed.add(stream)
+        elif what == "turn" and stream not in closed:
+            bound[stream] = max(account.granted, account.consumed + size)
+            book.permit(account, account.consumed + size)
+            announce(stream, book.extend(account, stream))
         else:
-            book.consume(account, min(size, account.granted - account.consumed))
+            book.consume(account, min(size, min(account.granted, account.permitted) - account.consumed))
             announce(stream, book.extend(account, stream))
         for served, offset in book.serve():
             announce(served, offset)
         check()
+    for stream, account in enumerate(accounts):  # credit that nobody may use is held until its stream ends
+        book.permit(account, max(account.permitted, account.granted))
+        announce(stream, book.extend(account, stream))
     for _ in range(1000):  # everybody reads what comes: everybody must come to the end of its permission
         for stream, account in enumerate(accounts):
             if account.granted > account.consumed:  # without credit nothing comes, so nothing asks for more

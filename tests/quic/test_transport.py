@@ -33,6 +33,8 @@ from mina_p2p.transport import (
     TransportListening,
 )
 from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.node import Node as WholeNode
+from mina_p2p_effects.node import NodeConfig
 from mina_p2p_effects.transports.quic import QuicConfig, QuicTransport
 from mina_p2p_effects.transports.quic.aioquic_hooks import PullQuicConnection
 from mina_p2p_effects.transports.quic.connection import Connection
@@ -68,7 +70,8 @@ def test_a_question_is_answered(listen, dial, from_host):
     """Dial, authenticate, hello, request, answer, end; addresses are plain, and the dialer's is its listening one."""
 
     async def main():
-        async with Node(1, host=from_host) as alice, Node(2, host=listen, answer=b"x" * 300_000) as bob:
+        local = QuicConfig(are_private_addresses_dialled=True)  # for the name; numeric addresses need it not
+        async with Node(1, local, host=from_host) as alice, Node(2, host=listen, answer=b"x" * 300_000) as bob:
             assert bob.log == [TransportListening(TransportKind.QUIC, bob.address)]
             connection_id = await alice.dial(bob, dial)
             assert await alice.ask(connection_id) == [b"x" * 300_000]
@@ -212,7 +215,7 @@ def test_the_next_address_of_a_name_is_tried_where_the_network_refuses_one(monke
     """A name with an unreachable first address is reached by its second."""
 
     async def main():
-        async with Node(1) as alice, Node(2) as bob:
+        async with Node(1, QuicConfig(are_private_addresses_dialled=True)) as alice, Node(2) as bob:
 
             async def two_addresses(*_):
                 return [("240.0.0.1", 0), ("127.0.0.1", bob.address.port)]  # port 0 is refused by every system
@@ -221,6 +224,74 @@ def test_the_next_address_of_a_name_is_tried_where_the_network_refuses_one(monke
             await alice.dial(bob, "two.example")
 
     asyncio.run(main())
+
+
+def resolving_to(monkeypatch, *hosts):
+    """Let the name service know these addresses of every name, whatever is asked."""
+    names = []
+
+    async def getaddrinfo(loop, name, port, *, family=0, **_):
+        names.append(name)
+        width = 4 if family == socket.AF_INET6 else 2
+        return [(family, socket.SOCK_DGRAM, 17, "", (host, port, 0, 0)[:width]) for host in hosts]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("bind", "hosts"),
+    [
+        ("127.0.0.1", ["127.0.0.1"]),
+        ("127.0.0.1", ["10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1"]),
+        ("127.0.0.1", ["0.0.0.0", "224.0.0.1", "255.255.255.255"]),
+        pytest.param("::", ["::1", "fe80::1%lo", "fc00::1", "::"], marks=needs_ipv6),
+        pytest.param("::", ["::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1"], marks=needs_ipv6),
+    ],
+    ids=["loopback", "private", "reserved", "IPv6", "IPv4 inside IPv6"],
+)
+def test_a_name_does_not_lead_into_our_own_network(bind, hosts, monkeypatch):
+    """A peer's name that resolves to addresses that are not global is not dialled, and the reason says why."""
+
+    async def main():
+        async with Node(1, host=bind) as alice:
+            sent = []
+            monkeypatch.setattr(alice.transport._endpoint, "send", lambda data, address: sent.append(address))
+            names = resolving_to(monkeypatch, *hosts)
+            reason, by_peer = await alice.fails(alice.begin_dial("rebound.example", 8302, SecretKey.deterministic(2).peer_id))
+            assert (reason.code, by_peer) == (ReasonCode.ADDRESS_UNRESOLVED, False)
+            assert "private or local" in reason.detail
+            assert names == ["rebound.example"]
+            assert sent == []
+
+    asyncio.run(main())
+
+
+def test_the_global_addresses_of_a_name_are_dialled(monkeypatch):
+    """Private ones among them are left out, however many come first."""
+
+    async def main():
+        async with Node(1, QuicConfig(dial_addresses_max=1)) as alice:
+            sent = []
+            monkeypatch.setattr(alice.transport._endpoint, "send", lambda data, address: sent.append(address))
+            resolving_to(monkeypatch, "127.0.0.1", "10.0.0.1", "192.168.1.1", "8.8.8.8", "8.8.4.4")
+            alice.begin_dial("mixed.example", 8302, SecretKey.deterministic(2).peer_id)
+            (task,) = alice.transport._resolving.values()
+            await task
+            assert set(sent) == {("8.8.8.8", 8302)}
+            assert not alice.heard(ConnectionClosed)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("explicit", "allowed", "dialled"), [(False, False, False), (False, True, True), (True, False, True)])
+def test_a_nodes_setting_decides_about_names_too(explicit, allowed, dialled):
+    """`NodeConfig.are_private_addresses_allowed` holds for what names resolve to; a transport's own setting stays on."""
+    key = SecretKey.deterministic(1)
+    quic = QuicConfig(are_private_addresses_dialled=explicit, dials_max=7)
+    node = WholeNode(NodeConfig(secret_key=key, chain_id=MAINNET_CHAIN_ID, are_private_addresses_allowed=allowed, quic=quic))
+    (transport,) = node._runtime._transports
+    assert transport._config == quic.replace(are_private_addresses_dialled=dialled)
 
 
 def test_addresses_of_other_transports_are_refused():

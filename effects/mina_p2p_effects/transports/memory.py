@@ -6,7 +6,8 @@ import asyncio
 
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import MILLISECOND, SECOND
-from mina_p2p.testing.network import MemoryNetwork, MemoryPort
+from mina_p2p.testing.links import MemoryPort
+from mina_p2p.testing.network import MemoryNetwork
 from mina_p2p.transport import SocketAddress, TransportEffect, TransportKind, TransportListening
 from mina_p2p_effects.clock import Clock
 from mina_p2p_effects.transports.port import EventSink

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import reduce
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mina_p2p.channels.snark_job_commitment.messages import SnarkJobCommitment
 from mina_p2p.errors import CallerError, DecodeError
@@ -27,8 +27,6 @@ TRANSACTIONS_MAX = 200
 SNARKS_COUNT = 6
 SNARKS_MAX = 20
 BLOCKS_MAX = 64
-
-T = TypeVar("T")
 
 
 def shares_of(nodes_count: int, seed: int, blocks_dir: Path | None, transactions_file: Path | None) -> tuple[list[Share], bytes]:
@@ -89,8 +87,8 @@ def _read_blocks(folder: Path) -> list[bytes]:
 def _read_transactions(path: Path) -> list[bytes]:
     """A JSON list of transactions: base64 texts, or objects with one in ``wire_base64``."""
     try:
-        entries = json.loads(path.read_text())
-        found = [b64decode(entry["wire_base64"] if isinstance(entry, dict) else entry, validate=True) for entry in entries]
+        entries: list[Any] = json.loads(path.read_text())
+        found = [b64decode(_text_of(entry), validate=True) for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
         raise CallerError(f"{path} is no JSON list of base64 transactions: {error!r}") from error
     for number, transaction in enumerate(found):
@@ -101,14 +99,14 @@ def _read_transactions(path: Path) -> list[bytes]:
     return _distinct(found, transaction_hash)[:TRANSACTIONS_MAX]
 
 
+def _text_of(entry: Any) -> str:
+    text: str = entry if isinstance(entry, str) else entry["wire_base64"]
+    return text
+
+
 def _works_of(blocks: Iterable[bytes]) -> Iterable[bytes]:
-    works = (
-        encode(Snark(work.value.prover, work.value.fee, work.value.proofs))
-        for block in blocks
-        for part in _parts_of(block)
-        for work in part.completed_works
-    )
-    return _distinct(works, lambda work: encode(snark_job_id_of(work)))
+    works = (work.value for block in blocks for part in _parts_of(block) for work in part.completed_works)
+    return _distinct((encode(Snark(work.prover, work.fee, work.proofs)) for work in works), snark_job_id_of)
 
 
 def _commands_of(blocks: Iterable[bytes]) -> Iterable[bytes]:
@@ -127,5 +125,5 @@ def _commitment_to(snark: bytes, number: int) -> bytes:
     return codec(SnarkJobCommitment).encode(SnarkJobCommitment(timestamp_ms, snark_job_id_of(snark), work.fee, work.snarker))
 
 
-def _distinct(items: Iterable[T], key: Any) -> list[T]:
+def _distinct(items: Iterable[bytes], key: Callable[[bytes], Hashable]) -> list[bytes]:
     return list({key(item): item for item in items}.values())

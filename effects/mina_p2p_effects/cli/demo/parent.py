@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ async def _converged(goal: Goal, nodes: list[NodeReport], changed: asyncio.Event
 
 
 @contextlib.asynccontextmanager
-async def _nodes(options: DemoOptions, shares: list[Share], changed: asyncio.Event) -> AsyncIterator[list[NodeReport]]:
+async def _nodes(options: DemoOptions, shares: list[Share], changed: asyncio.Event) -> AsyncGenerator[list[NodeReport]]:
     """Every node's process, listening; all of them stopped at the end, whatever happens."""
     random = Random(options.seed).stream(7)
     chain_id, random = _demo_chain_id(random)

@@ -75,5 +75,6 @@ class Assignment:
     @classmethod
     def from_line(cls, line: str) -> Assignment:
         """Read what `to_line` wrote."""
-        value = json.loads(line)
-        return cls(**{**value, "share": Share.from_json(value["share"])})
+        value: dict[str, Any] = json.loads(line)
+        share = Share.from_json(value.pop("share"))
+        return cls(share=share, **value)

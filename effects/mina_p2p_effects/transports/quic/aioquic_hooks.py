@@ -58,7 +58,7 @@ _ONE_RTT: Final = tls.Epoch.ONE_RTT
 _CONNECTION_METHODS: Final = (
     "_initialize", "_serialize_transport_parameters", "_get_or_create_stream", "_get_or_create_stream_for_send",
     "_write_connection_limits", "_write_stream_limits", "_on_connection_limit_delivery", "_on_max_stream_data_delivery",
-    "_handle_ack_frame", "_flush_builder", "_idle_timeout",
+    "_handle_ack_frame", "_flush_builder", "_idle_timeout", "_unblock_streams",
 )  # fmt: skip
 _TLS_METHODS: Final = (
     "_client_handle_certificate_verify", "_server_handle_certificate", "_server_handle_certificate_verify", "_set_peer_certificate",
@@ -117,7 +117,7 @@ def missing_hooks() -> list[str]:
     found += [f"QuicConnection.{name}" for name in _CONNECTION_FIELDS if not hasattr(connection, name)]
     found += [f"tls.Context.{name}" for name in (*_TLS_METHODS, *_TLS_FIELDS) if not hasattr(context, name)]
     found += [f"QuicStreamReceiver.{name}" for name in ("_buffer_start", "_final_size", "highest_offset") if not hasattr(receiver, name)]
-    found += [f"QuicStreamSender.{name}" for name in ("_buffer_start", "_buffer_stop") if not hasattr(sender, name)]
+    found += [f"QuicStreamSender.{name}" for name in ("_buffer_start", "_buffer_stop", "_reset_error_code") if not hasattr(sender, name)]
     loss: Any = connection._loss  # noqa: SLF001 - this module is where private names are allowed
     found += [f"QuicPacketRecovery.{name}" for name in ("_pto_count", "_time_of_last_sent_ack_eliciting_packet") if not hasattr(loss, name)]
     found += [f"QuicPacketPacer.{name}" for name in ("bucket_max", "_max_datagram_size") if not hasattr(loss._pacer, name)]  # noqa: SLF001
@@ -261,6 +261,7 @@ class PullQuicConnection(QuicConnection):
         this: Any = self
         this._logger = this._loss._logger = _NO_LOGGER  # noqa: SLF001
         self._until_skip = _skip_distance()
+        self._given_up: dict[int, int] = {}  # streams beyond the peer's limit that must not begin, with their codes
 
     # --- the handshake
 
@@ -383,13 +384,40 @@ class PullQuicConnection(QuicConnection):
         sender: Any = stream.sender
         return int(sender._buffer_stop - sender._buffer_start)  # noqa: SLF001
 
-    def release_unsent(self, stream_id: int) -> None:
-        """Free what a stream that was reset had still to send; aioquic keeps it until the reset is acknowledged."""
-        stream = self._streams.get(stream_id)
-        if stream is not None:
-            sender: Any = stream.sender
-            sender._buffer = bytearray()  # noqa: SLF001
-            sender._buffer_start = sender._buffer_stop  # noqa: SLF001
+    def give_up(self, stream_id: int, code: int) -> None:
+        """Reset our half of a stream, refuse the peer's, and free what was to be sent.
+
+        A stream beyond the peer's limit must not be named by any frame: that one is given up when the limit lets it begin.
+        """
+        if self._streams[stream_id].is_blocked:
+            self._given_up[stream_id] = code
+        else:
+            self.stop_stream(stream_id, code)
+            self.reset_stream(stream_id, code)
+        self._release_unsent(stream_id)
+
+    def _unblock_streams(self, is_unidirectional: bool) -> None:
+        super()._unblock_streams(is_unidirectional)
+        for stream_id in [each for each in self._given_up if not self._streams[each].is_blocked]:
+            self.give_up(stream_id, self._given_up.pop(stream_id))
+
+    def _release_unsent(self, stream_id: int) -> None:
+        """Free what a stream had still to send; aioquic keeps it until the reset is acknowledged."""
+        sender: Any = self._streams[stream_id].sender
+        sender._buffer = bytearray()  # noqa: SLF001
+        sender._buffer_start = sender._buffer_stop  # noqa: SLF001
+
+    def end_sending(self, stream_id: int, code: int) -> None:
+        """End our half of a stream of which the peer reads no more.
+
+        What was not sent might wait for credit that never comes, and the stream with it: then the end is a reset with ``code``.
+        """
+        sender: Any = self._streams[stream_id].sender
+        if sender._reset_error_code is None and sender.highest_offset == sender._buffer_stop:  # noqa: SLF001
+            sender.write(b"", end_stream=True)
+        else:
+            self.reset_stream(stream_id, code)
+            self._release_unsent(stream_id)
 
     def has_heard(self) -> bool:
         """Whether any packet of the peer was genuine."""

@@ -54,6 +54,9 @@ class QuicConfig(Record):
     """Concurrent name look-ups; each occupies a thread of the loop's executor."""
     dial_addresses_max: int = field(default=4, validator=gt(0))
     """Addresses of one name that are tried where the network refuses the earlier ones at once."""
+    are_private_addresses_dialled: bool = False
+    """Whether a *name* may lead to addresses that are not global: private, loopback, link-local. A name that was learned from
+    peers could aim dials at this node's own network. Numeric addresses are dialled as given, whoever gives them has decided."""
     group_ipv4_bits: int = field(default=24, validator=in_(range(33)))
     group_ipv6_bits: int = field(default=48, validator=in_(range(129)))
 

@@ -5,14 +5,16 @@ closed. Nothing that the peer sends is believed before the judge has passed its
 certificate, and nothing is an event before the connection has its id.
 
 Whoever drives it calls `receive` or `handle_timer` or one of the effects' methods, any
-number of times, then `transmit` once, and takes `events`. All times are the loop's.
+number of times, then `transmit` once, and takes `events`, one at a time from the left: an
+effect may withdraw those that were not taken yet. All times are the loop's.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from aioquic.quic import events as quic_events
@@ -34,6 +36,7 @@ from mina_p2p.transport import (
     TransportEvent,
     TransportKind,
 )
+from mina_p2p.wire.framing import HEADER_SIZE
 from mina_p2p_effects.transports.quic.aioquic_hooks import (
     ALERT_BAD_CERTIFICATE,
     ALERT_NO_APPLICATION_PROTOCOL,
@@ -46,7 +49,16 @@ from mina_p2p_effects.transports.quic.certificate import CertificateError, verif
 from mina_p2p_effects.transports.quic.credit import CreditBook
 from mina_p2p_effects.transports.quic.path_mtu import PathMtu
 from mina_p2p_effects.transports.quic.reasons import goodbye_text, reason_of, reset_code
-from mina_p2p_effects.transports.quic.streams import CONTROL_KIND, Answer, Control, Request, StreamViolationError, encode_frames, opening
+from mina_p2p_effects.transports.quic.streams import (
+    CONTROL_KIND,
+    Answer,
+    Control,
+    Request,
+    StreamViolationError,
+    encode_frames,
+    opening,
+    over_permission,
+)
 
 Address: TypeAlias = Any
 """A socket's address tuple, opaque here; equal ones are the same peer address."""
@@ -97,7 +109,7 @@ class Connection:
         self.quic: PullQuicConnection = profile.dial(self._judge) if dialled else profile.accept(self._judge, original_cid, retry_cid)
         self.phase = Phase.HANDSHAKE
         self.peer_id: PeerId | None = None
-        self.events: list[TransportEvent] = []
+        self.events: deque[TransportEvent] = deque()
         self.cids_issued: list[bytes] = [self.quic.host_cid]
         self.cids_retired: list[bytes] = []
         self._phase_deadline: float | None = None
@@ -213,7 +225,9 @@ class Connection:
             self._is_open = True
             self.quic.allow_streams(peer_streams_max)
 
-    def request(self, channel: ChannelId, stream: StreamId, frame: bytes, answer_bytes_max: int, frame_bytes_max: int) -> None:
+    def request(
+        self, channel: ChannelId, stream: StreamId, frame: bytes, answer_bytes_max: int, frame_bytes_max: int, *, ends: bool = True
+    ) -> None:
         """Open ``stream`` with a request, and give its answer credit.
 
         :raises ValueError: for a stream number that is not the next one of this side.
@@ -222,9 +236,33 @@ class Connection:
             return
         if stream != self.quic.get_next_available_stream_id() or stream == CONTROL_STREAM:
             raise ValueError(f"stream {stream} can not be opened; the next one is {self.quic.get_next_available_stream_id()}")
-        if self._send(stream, opening(channel, frame), channel, ends=True):
-            answer = Answer(channel, answer_bytes_max, frame_bytes_max)
+        if self._send(stream, opening(channel, frame), channel, ends=ends):
+            answer = Answer(channel, answer_bytes_max, frame_bytes_max, is_asking=not ends)
             self.quic.adopt(stream, answer)
+            self._extend(answer, stream)
+
+    def request_continue(self, stream: StreamId, frame: bytes, answer_bytes_max: int, frame_bytes_max: int, *, ends: bool) -> None:
+        """Send a further frame on our half, and replace what may be answered. Of a stream that is over, nothing is left to ask.
+
+        :raises ValueError: where our half ended before.
+        """
+        answer: Any = self.quic.owner_of(stream) if self.phase is Phase.OPEN else None
+        if not isinstance(answer, Answer):
+            return
+        if not answer.is_asking:
+            raise ValueError(f"stream {stream} can not go on; its half of ours has ended")
+        # The permission counts from what the reducer was told of: what came since, under the earlier one, uses it up.
+        untold = sum(
+            HEADER_SIZE + len(event.frame) for event in self.events if isinstance(event, ChannelsMessageReceived) and event.stream == stream
+        )
+        surplus = answer.unfinished + untold
+        if surplus > answer_bytes_max:
+            self._withdraw(stream)
+            self.close(over_permission(answer.channel), tell=True)
+        elif self._send(stream, encode_frames((frame,)), answer.channel, ends=ends):
+            answer.is_asking = not ends
+            answer.set_frame_limit(frame_bytes_max)
+            self._credits.permit(answer.credit, answer.credit.consumed - surplus + answer_bytes_max)
             self._extend(answer, stream)
 
     def answer(self, stream: StreamId, frames: tuple[bytes, ...], *, ends: bool) -> None:
@@ -233,17 +271,18 @@ class Connection:
         if not isinstance(request, Request) or not request.is_answerable:
             return
         request.is_over = ends
+        if ends and request.is_conversation:
+            self._withdraw(stream)  # what the asker said meanwhile is dropped, as what it will still say
         self._send(stream, encode_frames(frames), request.channel, ends=ends)
 
     def reset(self, stream: StreamId, code: StreamResetCode) -> None:
-        """Give up a stream in both directions."""
+        """Give up a stream in both directions. Of one that is over, only the events that were not delivered are left to drop."""
+        self._withdraw(stream)
         owner: Any = self.quic.owner_of(stream) if self.phase is Phase.OPEN else None
-        if owner is None or isinstance(owner, Control):
+        if not isinstance(owner, Answer | Request) or (isinstance(owner, Request) and owner.is_over):
             return
         self._forget(stream, owner)
-        self.quic.stop_stream(stream, code)
-        self.quic.reset_stream(stream, code)
-        self.quic.release_unsent(stream)
+        self.quic.give_up(stream, code)
 
     def close(self, reason: Reason, *, tell: bool = False) -> None:
         """Say goodbye and be closed.
@@ -336,9 +375,7 @@ class Connection:
             case Answer():
                 self._answer_data(owner, stream, data, ends=ends)
             case Request(is_over=False):
-                frame = owner.feed(data, ends=ends)
-                if frame is not None and owner.channel is not None:
-                    self._event(ChannelsMessageReceived, owner.channel, stream, frame)
+                self._request_data(owner, stream, data, ends=ends)
             case Control():
                 frame = owner.feed(data, ends=ends)
                 if frame is not None:
@@ -365,22 +402,43 @@ class Connection:
             self.events.append(ConnectionHelloReceived(self.connection_id, frame))
 
     def _answer_data(self, answer: Answer, stream: StreamId, data: bytes, *, ends: bool) -> None:
-        try:
-            frames = answer.feed(data)
-        except StreamViolationError as violation:
-            for frame in violation.complete:
-                self._event(ChannelsMessageReceived, answer.channel, stream, frame)
-            raise
-        if self.connection_id is not None:
-            for frame in frames:
-                self.events.append(ChannelsMessageReceived(self.connection_id, answer.channel, stream, frame))
+        self._cut(answer, stream, data)
         self._credits.consume(answer.credit, len(data))
         if ends:
             answer.end()
             self._forget(stream, answer)
+            if answer.is_asking:
+                self.quic.end_sending(stream, StreamResetCode.CANCELLED)
             self._event(ChannelsStreamEnded, answer.channel, stream)
         else:
             self._extend(answer, stream)
+
+    def _request_data(self, request: Request, stream: StreamId, data: bytes, *, ends: bool) -> None:
+        is_new = self._cut(request, stream, data)
+        if ends:
+            request.end()
+            if request.is_conversation:
+                self._event(ChannelsStreamEnded, request.channel, stream)
+        elif is_new and request.is_conversation:
+            self.quic.grant(stream, request.credit)
+
+    def _cut(self, owner: Answer | Request, stream: StreamId, data: bytes) -> bool:
+        """Report the frames that are whole now; whether there are any.
+
+        :raises StreamViolationError: after the frames before it were reported.
+        """
+        try:
+            frames: Sequence[bytes] = owner.feed(data)
+        except StreamViolationError as violation:
+            self._messages(owner.channel, stream, violation.complete)
+            raise
+        self._messages(owner.channel, stream, frames)
+        return bool(frames)
+
+    def _messages(self, channel: ChannelId | None, stream: StreamId, frames: Sequence[bytes]) -> None:
+        if self.connection_id is not None and channel is not None:
+            for frame in frames:
+                self.events.append(ChannelsMessageReceived(self.connection_id, channel, stream, frame))
 
     def _stream_stopped(self, stream: StreamId, code: int) -> None:
         """The peer reset its half, or wants no more of ours: either ends the whole exchange."""
@@ -393,9 +451,7 @@ class Connection:
             raise StreamViolationError(Reason(ReasonCode.STREAM_MISUSE, detail="the control stream was reset"))
         is_known = isinstance(owner, Answer) or owner.is_answerable
         self._forget(stream, owner)
-        self.quic.stop_stream(stream, code)
-        self.quic.reset_stream(stream, code)
-        self.quic.release_unsent(stream)
+        self.quic.give_up(stream, code)
         if is_known:
             self._event(ChannelsStreamReset, owner.channel, stream, reset_code(code))
 
@@ -406,6 +462,11 @@ class Connection:
         self.quic.adopt(stream, None)
         self._credits.close(owner.credit)
         self._serve_waiting()
+
+    def _withdraw(self, stream: StreamId) -> None:
+        """Drop the events of a stream that were not taken yet."""
+        if self.events:
+            self.events = deque(event for event in self.events if getattr(event, "stream", None) != stream)
 
     def _event(self, kind: type[Any], *fields: object) -> None:
         self.events.append(kind(self.connection_id, *fields))

@@ -5,6 +5,11 @@ it, never more than a window ahead of what was consumed, and all answers of one
 connection together never more than the connection's share. What was granted can not
 be taken back, so the share is counted when it is granted and returned when bytes
 are consumed or the answer is over.
+
+In a conversation each turn replaces the permission. What was granted and not used stays
+granted, so a turn opens only what it permits beyond that: the credit that is open is the greater
+of both and never their sum. Where the new permission is the smaller one, `Answer.feed` holds
+the peer to it.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ class Credit:
 
     def __init__(self, permitted: int) -> None:
         self.permitted = permitted
-        """Bytes that the request allowed in all."""
+        """Offset up to which the present turn allows bytes; ``granted`` may be above it by what an earlier one had left."""
         self.granted = 0
         """Offset up to which the peer may send."""
         self.consumed = 0
@@ -54,6 +59,11 @@ class CreditBook:
         credit.granted += step
         self.outstanding += step
         return credit.granted
+
+    def permit(self, credit: Credit, offset: int) -> None:
+        """Replace what an account permits by ``offset``, which is not below what it consumed; `extend` grants it."""
+        credit.permitted = offset
+        self._waiting.pop(credit, None)  # it may want nothing now, and would keep those behind it waiting
 
     def serve(self) -> list[tuple[int, int]]:
         """Grant what was returned to those that wait, in their order; pairs of stream and new offset."""

@@ -87,14 +87,14 @@ class UdpEndpoint:
         flags = socket.AI_NUMERICHOST | (0 if self.is_ipv4_only else socket.AI_V4MAPPED)
         return socket.getaddrinfo(host, port, family=self._socket.family, type=socket.SOCK_DGRAM, flags=flags)[0][4]
 
-    async def resolve(self, name: str, port: int, addresses_max: int) -> list[Address]:
+    async def resolve(self, name: str, port: int) -> list[Address]:
         """The addresses of a host name that this socket can reach, in the resolver's order.
 
         :raises OSError: where there is none.
         """
         flags = 0 if self.is_ipv4_only else socket.AI_V4MAPPED | socket.AI_ALL
         found = await self._loop.getaddrinfo(name, port, family=self._socket.family, type=socket.SOCK_DGRAM, flags=flags)
-        return list(dict.fromkeys(entry[4] for entry in found))[:addresses_max]
+        return list(dict.fromkeys(entry[4] for entry in found))
 
     def send(self, data: bytes, address: Address) -> OSError | None:
         """Send a datagram, now or when the operating system has room.

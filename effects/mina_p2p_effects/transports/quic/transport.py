@@ -14,13 +14,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from mina_p2p.address import Domain, QuicAddress
+from mina_p2p.address import Domain, HostScope, QuicAddress, host_scope, parse_ip
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import CallerError
 from mina_p2p.identity import ChainId, PeerId
 from mina_p2p.ids import ConnectionId
 from mina_p2p.transport import (
     ChannelsEffectfulAnswerSend,
+    ChannelsEffectfulRequestContinue,
     ChannelsEffectfulRequestSend,
     ChannelsEffectfulStreamReset,
     ConnectionClosed,
@@ -198,14 +199,21 @@ class QuicTransport:
     async def _resolve_and_connect(self, endpoint: UdpEndpoint, connection_id: ConnectionId, address: QuicAddress) -> None:
         try:
             async with asyncio.timeout(self._config.dial_timeout_s), self._resolver_slots:
-                resolved = await endpoint.resolve(address.host.plain, address.port, self._config.dial_addresses_max)
+                resolved = await endpoint.resolve(address.host.plain, address.port)
         except (OSError, UnicodeError) as error:  # asyncio's time-out is an OSError; the name codec refuses some names
             if self._resolving.pop(connection_id, None) is not None:
                 detail = "the name service did not answer in time" if isinstance(error, TimeoutError) else f"{address.host} has no address"
                 self._fail_dial(connection_id, Reason(ReasonCode.ADDRESS_UNRESOLVED, detail=detail))
         else:
-            if self._resolving.pop(connection_id, None) is not None:  # else the dial was given up meanwhile
-                self._connect(endpoint, connection_id, address.peer_id, resolved)
+            if self._resolving.pop(connection_id, None) is None:
+                return  # the dial was given up meanwhile
+            if not self._config.are_private_addresses_dialled:
+                resolved = [found for found in resolved if host_scope(parse_ip(plain_address(found).host)) is HostScope.GLOBAL]
+            if resolved:
+                self._connect(endpoint, connection_id, address.peer_id, resolved[: self._config.dial_addresses_max])
+            else:
+                detail = "the name leads to private or local addresses only, which are not dialled"
+                self._fail_dial(connection_id, Reason(ReasonCode.ADDRESS_UNRESOLVED, detail=detail))
 
     def _connect(self, endpoint: UdpEndpoint, connection_id: ConnectionId, peer_id: PeerId, addresses: list[Address]) -> None:
         """Send the first flight to the first address that the operating system can send to."""
@@ -365,14 +373,11 @@ class QuicTransport:
             self._is_settling = False
 
     def _deliver(self, connection: Connection) -> None:
-        while connection.events:
-            events, connection.events = connection.events, []
-            for event in events:
-                if connection.is_muted:
-                    return
-                if isinstance(event, ConnectionIncomingReceived):
-                    self._arrivals[event.handle] = connection
-                self._give(event)
+        while connection.events and not connection.is_muted:
+            event = connection.events.popleft()
+            if isinstance(event, ConnectionIncomingReceived):
+                self._arrivals[event.handle] = connection
+            self._give(event)
 
     def _give(self, event: TransportEvent) -> None:
         if self._feed is None:
@@ -456,10 +461,12 @@ def _apply(connection: Connection, effect: TransportEffect) -> None:
     match effect:
         case ChannelsEffectfulAnswerSend(stream=stream, frames=frames, ends=ends):
             connection.answer(stream, frames, ends=ends)
-        case ChannelsEffectfulRequestSend(
-            channel=channel, stream=stream, frame=frame, answer_bytes_max=answer_bytes_max, frame_bytes_max=frame_bytes_max
-        ):
-            connection.request(channel, stream, frame, answer_bytes_max, frame_bytes_max)
+        case ChannelsEffectfulRequestSend():
+            connection.request(
+                effect.channel, effect.stream, effect.frame, effect.answer_bytes_max, effect.frame_bytes_max, ends=effect.ends
+            )
+        case ChannelsEffectfulRequestContinue():
+            connection.request_continue(effect.stream, effect.frame, effect.answer_bytes_max, effect.frame_bytes_max, ends=effect.ends)
         case ChannelsEffectfulStreamReset(stream=stream, code=code):
             connection.reset(stream, code)
         case ConnectionEffectfulHelloSend(frame=frame):
