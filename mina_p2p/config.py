@@ -146,6 +146,9 @@ class Timeouts(Record):
                 raise ValueError(f"{name} is not positive")
         if self.reconnect_jitter_percent > JITTER_PERCENT_MAX:
             raise ValueError(f"reconnect_jitter_percent is over {JITTER_PERCENT_MAX}")
+        if not self.signaling_make < self.signaling_relay < self.signaling_answer:
+            # Whoever waits for another's work must wait longer than that work may take.
+            raise ValueError("signaling_make, signaling_relay and signaling_answer must grow in this order")
 
 
 ALL_CHANNELS = (

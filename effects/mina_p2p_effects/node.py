@@ -1,9 +1,9 @@
-"""`Node`: the library as node software uses it.
+"""`Node`: the library as node software uses it::
 
-async with Node(NodeConfig(secret_key, chain_id)) as node:
-await node.connect(address)
-async for notification in node.notifications():
-...
+    async with Node(NodeConfig(secret_key=key, chain_id=MAINNET_CHAIN_ID)) as node:
+        await node.connect(address)
+        async for notification in node.notifications():
+            ...
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from attrs import fields
 
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, ReasonCode, StreamResetCode
 from mina_p2p.identity import MAINNET_CHAIN_ID
+from mina_p2p.transport import CONVERSATION_CHANNELS
+from mina_p2p.wire.framing import HEADER_SIZE
 from mina_p2p_effects.transports.quic.certificate import CERTIFICATE_BYTES_MAX, EXTENSION_OID, SIGNED_PREFIX
 from mina_p2p_effects.transports.quic.config import QuicConfig
 from mina_p2p_effects.transports.quic.reasons import ALERTS, TRANSPORT_CODES
@@ -63,6 +65,9 @@ def test_the_transport_codes_names(code):
 @pytest.mark.parametrize(
     ("text", "value"),
     [
+        ("On channels {}", "{}, {} and {}".format(*(channel.value for channel in sorted(CONVERSATION_CHANNELS)))),
+        ("with its length ({} bytes)", f"{QuicConfig().request_bytes_max + HEADER_SIZE:,}".replace(",", " ")),
+        ("configured for it (`{}`)", "are_private_addresses_dialled"),
         ("initial_max_stream_data_bidi_remote | {}", f"{QuicConfig().request_bytes_max + 5:,}".replace(",", " ")),
         ("At most {} bytes, within 5 seconds", QuicConfig().hello_bytes_max),
         ("a window of {} KiB", QuicConfig().answer_window_bytes // 1024),

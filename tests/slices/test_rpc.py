@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ PAIRS: dict[RpcRequest, RpcResponse] = {
 }
 
 
-def _asking(request: RpcRequest = ASK, **settings: object) -> tuple[Lab, ConnectionId]:
+def _asking(request: RpcRequest = ASK, **settings: Any) -> tuple[Lab, ConnectionId]:
     lab = Lab(**settings)
     connection_id = lab.accept(1)
     lab.feed(RpcRequestSend(connection_id, RequestId(77), request))

@@ -82,7 +82,7 @@ def test_one_turn_takes_a_bounded_number_of_ends() -> None:
     lab = Lab(limits=Limits(peers_max=50, peers_min=0, deadlines_per_turn_max=8))
     for n in range(200, 230):
         lab.arrive(n)
-    ended = []
+    ended: list[int] = []
     for _ in range(5):
         lab.wait(60 * SECOND if not ended else 0)
         ended.append(len(lab.of(ConnectionFailed)))

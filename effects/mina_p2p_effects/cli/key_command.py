@@ -1,4 +1,4 @@
-"""Make, show and convert a node's key.
+"""Make and show a node's key.
 
   mina-p2p key generate FILE   makes a key and writes it, encrypted, as Mina operators have it
   mina-p2p key show FILE       prints who a key file belongs to
