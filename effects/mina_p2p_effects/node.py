@@ -4,6 +4,8 @@
         await node.connect(address)
         async for notification in node.notifications():
             ...
+
+Leaving the block says goodbye to every peer and finishes the log.
 """
 
 from __future__ import annotations
