@@ -32,9 +32,10 @@ from mina_p2p.testing.world import World
 
 CALM: Final = 5 * SECOND
 """From the start until items are dealt where nothing goes wrong, so that coming up can be looked at by itself."""
+LOOKS_FIRST: Final = 10 * MILLISECOND
 LOOKS_FINE: Final = 250 * MILLISECOND
 LOOKS_COARSE: Final = 2 * SECOND
-"""How often it is looked whether all is well; coarsely once that takes long."""
+"""How often it is looked whether all is well: often until all members have come up, coarsely once that takes long."""
 FINE_FOR: Final = 60 * SECOND
 ALL_CHECKED_NODES_MAX: Final = 5
 """Up to so many nodes the invariants are checked after every dispatch; beyond that after one in half as many as there are nodes."""
@@ -264,7 +265,10 @@ class Run:
         world, simulation = self.world, self.world.simulation
         since = simulation.now - (self.heal_at if self.is_healed else START)
         try:
-            simulation.run(LOOKS_FINE if since < FINE_FOR or not self.is_healed else LOOKS_COARSE)
+            if self.up_at is None and since < SECOND:
+                simulation.run(LOOKS_FIRST)
+            else:
+                simulation.run(LOOKS_FINE if since < FINE_FOR or not self.is_healed else LOOKS_COARSE)
         except InvariantViolationError as violation:
             where = 0 if simulation.busy is None else simulation.busy.number
             world.violations.append(f"node {where} at {world.seconds:.3f} s: {violation}")

@@ -79,6 +79,8 @@ class World:
         self.stock = stock
         self.peers = peers
         self.members: list[Member] = []
+        self.honest: list[Member] = []
+        """Members that keep to the protocol."""
         self.violations: list[str] = []
         self.excused: frozenset[ReasonCode] = frozenset()
         """What honest nodes may accuse each other of: the weather makes it look so."""
@@ -96,16 +98,13 @@ class World:
         member = Member(number, PeerId(self.dice.raw(32)), strategy)
         self.simulation.network.names[member.name] = member.address.host
         self.members.append(member)
+        if member.is_honest:
+            self.honest.append(member)
         return member
-
-    @property
-    def honest(self) -> list[Member]:
-        """Members that keep to the protocol."""
-        return [member for member in self.members if member.is_honest]
 
     def up(self) -> list[tuple[Member, SimNode]]:
         """Honest members whose nodes run."""
-        return [(member, member.node) for member in self.members if member.is_honest and member.node is not None]
+        return [(member, member.node) for member in self.honest if member.node is not None]
 
     def start(self, member: Member, disk: Disk = Disk()) -> None:  # noqa: B008 - a record is immutable
         """Start a node at a member's place, with what is on its disk."""

@@ -155,10 +155,10 @@ def _streaming(state: P2pState, rpc: streaming.StreamingRpc, next_request_id: in
         case _:
             pass
     match rpc.remote:
-        case streaming.RemoteRequested(serial=serial, progress=progress):
+        case streaming.RemoteRequested(serial=serial, progress=sending):
             if serial >= rpc.next_serial:
                 yield f"serial {serial} was not issued"
-            parts = getattr(progress, "parts", None)
+            parts = getattr(sending, "parts", None)
             if parts == ():
                 yield "nothing is left to send, and the answer has not ended"
         case _:

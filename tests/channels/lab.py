@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from channels.invariants import check
@@ -239,6 +240,13 @@ class Lab:
 def _hello(channels: tuple[ChannelId, ...]) -> bytes:
     numbers = tuple(int(channel) for channel in channels)
     return HELLO.encode(Hello(PROTOCOL_VERSION, PROTOCOL_VERSION, MAINNET_CHAIN_ID, numbers, ("quic-address",), "lab"))
+
+
+LEAVES: list[Callable[[Lab, ConnectionId, ChannelId, StreamId], Lab]] = [
+    lambda lab, cid, channel, stream: lab.close(cid),
+    lambda lab, cid, channel, stream: lab.reset(cid, channel, stream),
+]
+"""How a peer can go in the middle of something: altogether, or from one stream."""
 
 
 def discovery(lab: Lab, cid: ConnectionId) -> Any:

@@ -16,7 +16,7 @@ from mina_p2p.channels.signaling_exchange import state as es
 from mina_p2p.config import Limits
 from mina_p2p.disconnection.reasons import StreamResetCode
 from mina_p2p.identity import MAINNET_CHAIN_ID, PublicKey
-from mina_p2p.ids import ChannelId, ConnectionId, StreamId
+from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.signaling import actions as m
 from mina_p2p.signaling.objects import Offer, encode_offer
 from mina_p2p.state import P2pState
@@ -25,7 +25,7 @@ TARGET = ConnectionId(2)
 """The other of two peers: the target of the one that the tables are about, or its requester."""
 OURS, THEIRS = StreamId(41), StreamId(40)
 OTHER = StreamId(400)
-SOON = START + 1
+SOON = Timestamp(START + 1)
 RESET = StreamResetCode.CANCELLED
 OFFER = encode_offer(Offer("sdp", MAINNET_CHAIN_ID, PublicKey(key(9)), key(ME)))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from channels.lab import DISCOVERY, EXCHANGE, ME, NO_KEY, START, Lab, discovery
+from channels.lab import DISCOVERY, EXCHANGE, LEAVES, ME, NO_KEY, START, STREAMING, Lab, discovery
 from channels.people import encrypt, key
 from mina_p2p.channels.signaling_discovery.actions import (
     ChannelsSignalingDiscoveryAnswerDecrypted,
@@ -61,7 +61,7 @@ from mina_p2p.signaling.objects import (
 
 def permitted(lab: Lab) -> tuple[ConnectionId, StreamId]:
     """A relay permits us to ask, and we do. It serves no RPC, or we would ask for peers there too."""
-    cid = lab.connect(1, channels=(DISCOVERY, EXCHANGE))
+    cid = lab.connect(1, channels=(DISCOVERY, EXCHANGE, STREAMING))
     stream = lab.peer_stream(cid)
     lab.discovery(cid, stream, DiscoveryGetNext())
     return cid, stream
@@ -91,7 +91,7 @@ def response(of: ConnectionResponse, target: int = 2) -> bytes:
 CONSENT = Accepted(Answer("their sdp", PublicKey(key(2)), key(ME)))
 
 
-def test_a_dialer_offers_and_is_answered():
+def test_a_dialer_offers_and_is_answered() -> None:
     """The offer names both, encrypted for the target; the stream ends once the answer is read."""
     lab = Lab(is_discovery_enabled=True)
     cid, stream = wanted(lab)
@@ -115,7 +115,7 @@ def decrypted(cid: ConnectionId, stream: StreamId) -> ChannelsSignalingDiscovery
     return ChannelsSignalingDiscoveryAnswerDecrypted(cid, stream, encode_response(CONSENT))
 
 
-def test_who_has_enough_connections_does_not_ask():
+def test_who_has_enough_connections_does_not_ask() -> None:
     """And asks when it has too few again; a look every ten seconds."""
     lab = Lab(is_discovery_enabled=True, limits=Limits(peers_min=2))
     cid, _ = permitted(lab)
@@ -132,7 +132,7 @@ def test_who_has_enough_connections_does_not_ask():
     assert cid in lab.state.connections.table
 
 
-def test_unwelcome_targets_are_declined():
+def test_unwelcome_targets_are_declined() -> None:
     """Ourselves, who is connected, who is banned; and who comes when there are enough."""
     for prepare, target in (
         (lambda lab: None, ME),
@@ -150,7 +150,7 @@ def test_unwelcome_targets_are_declined():
         assert cid in lab.state.connections.table
 
 
-def test_r6_who_can_make_no_offer_declines():
+def test_r6_who_can_make_no_offer_declines() -> None:
     """It was not made, not encrypted, too long, or not made in time; whoever makes connections is told what it does not know."""
 
     def encrypted(lab: Lab, cid: ConnectionId, stream: StreamId, offer: bytes | None) -> None:
@@ -181,7 +181,7 @@ def test_r6_who_can_make_no_offer_declines():
         assert lab.said() == []
 
 
-def test_r7_every_answer_ends_the_introduction():
+def test_r7_every_answer_ends_the_introduction() -> None:
     """Also none: the relay's next permission is welcome."""
     lab = Lab(is_discovery_enabled=True)
     cid, stream = accepted(lab)
@@ -193,7 +193,7 @@ def test_r7_every_answer_ends_the_introduction():
     assert lab.said() == [DiscoveryDiscover()]
 
 
-def test_r4_a_dialer_waits_thirty_seconds_for_an_answer():
+def test_r4_a_dialer_waits_thirty_seconds_for_an_answer() -> None:
     """Then it resets the stream and is ready for the relay's next permission."""
     lab = Lab(is_discovery_enabled=True)
     cid, _stream = accepted(lab)
@@ -206,7 +206,7 @@ def test_r4_a_dialer_waits_thirty_seconds_for_an_answer():
     assert lab.said() == [DiscoveryDiscover()]
 
 
-def test_r4_a_request_that_nobody_serves_is_given_up():
+def test_r4_a_request_that_nobody_serves_is_given_up() -> None:
     """After ten minutes; the relay permits again when it wants."""
     lab = Lab(is_discovery_enabled=True)
     cid, _ = permitted(lab)
@@ -215,7 +215,7 @@ def test_r4_a_request_that_nobody_serves_is_given_up():
     assert discovery(lab, cid).remote == NothingPermitted()
 
 
-def test_a_decryption_that_does_not_come_is_one_that_failed():
+def test_a_decryption_that_does_not_come_is_one_that_failed() -> None:
     """After 15 s."""
     lab = Lab(is_discovery_enabled=True)
     cid, stream = accepted(lab)
@@ -235,7 +235,7 @@ def test_a_decryption_that_does_not_come_is_one_that_failed():
         (b"", SignalDecryptionFailed()),
     ],
 )
-def test_what_a_target_may_say(ciphertext: bytes, news: ConnectionResponse):
+def test_what_a_target_may_say(ciphertext: bytes, news: ConnectionResponse) -> None:
     """Whatever it is, whoever makes connections learns of it, and the introduction is over."""
     lab = Lab(is_discovery_enabled=True)
     cid, stream = accepted(lab)
@@ -251,7 +251,7 @@ def test_what_a_target_may_say(ciphertext: bytes, news: ConnectionResponse):
         (Answer("sdp", PublicKey(key(2)), key(3)), ReasonCode.TARGET_PEER_ID_NOT_ME),
     ],
 )
-def test_s2_an_acceptance_is_the_targets_own_and_for_us(answer: Answer, code: ReasonCode):
+def test_s2_an_acceptance_is_the_targets_own_and_for_us(answer: Answer, code: ReasonCode) -> None:
     """Another identity, or another's answer, is a failure."""
     lab = Lab(is_discovery_enabled=True)
     cid, stream = accepted(lab)
@@ -260,13 +260,13 @@ def test_s2_an_acceptance_is_the_targets_own_and_for_us(answer: Answer, code: Re
     assert lab.of(SignalingAnswerReceived) == []
 
 
-def test_a_relay_that_gives_up_or_goes_fails_what_was_begun():
+def test_a_relay_that_gives_up_or_goes_fails_what_was_begun() -> None:
     """By a reset or by disconnection, at every stage."""
     for begin in (wanted, accepted):
-        for leave in (lambda lab, cid, stream: lab.reset(cid, DISCOVERY, stream), lambda lab, cid, stream: lab.close(cid)):
+        for leave in LEAVES:
             lab = Lab(is_discovery_enabled=True)
             cid, stream = begin(lab)
-            leave(lab, cid, stream)
+            leave(lab, cid, DISCOVERY, stream)
             assert [(failed.stream, failed.peer_id) for failed in lab.of(SignalingFailed)] == [(stream, key(2))]
 
 
@@ -299,7 +299,7 @@ def hostile_to_dialer() -> dict[str, tuple[Any, Any, ReasonCode]]:
 
 
 @pytest.mark.parametrize("what", hostile_to_dialer())
-def test_hostile_relays_lose_the_dialer(what: str):
+def test_hostile_relays_lose_the_dialer(what: str) -> None:
     """Whatever was begun has failed."""
     lab = Lab(is_discovery_enabled=True)
     begin, act, code = hostile_to_dialer()[what]
@@ -309,7 +309,7 @@ def test_hostile_relays_lose_the_dialer(what: str):
     assert len(lab.of(SignalingFailed)) == (begin is not permitted)
 
 
-def test_an_offer_that_is_no_text_is_the_callers_fault():
+def test_an_offer_that_is_no_text_is_the_callers_fault() -> None:
     """It raises, and the state stays."""
     lab = Lab(is_discovery_enabled=True)
     cid, stream = wanted(lab)
@@ -317,7 +317,7 @@ def test_an_offer_that_is_no_text_is_the_callers_fault():
         lab.feed(ChannelsSignalingDiscoveryOfferReady(cid, stream, "\ud800"))
 
 
-def test_late_answers_of_effects_change_nothing():
+def test_late_answers_of_effects_change_nothing() -> None:
     """Of another stream, another state, another connection."""
     lab = Lab(is_discovery_enabled=True)
     cid, stream = wanted(lab)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from channels.lab import EXCHANGE, ME, NO_KEY, START, Lab, exchange
+from channels.lab import EXCHANGE, LEAVES, ME, NO_KEY, START, Lab, exchange
 from channels.people import encrypt, key
 from mina_p2p.address import Ipv4, QuicAddress
 from mina_p2p.channels.signaling_exchange import state as ex
@@ -57,7 +57,7 @@ def handed(lab: Lab, ciphertext: bytes | None = None, offerer: int = 2) -> tuple
     return cid, stream
 
 
-def test_a_listener_answers():
+def test_a_listener_answers() -> None:
     """Decrypt, decide, have an answer made, encrypt, send, wait for the end, permit again."""
     lab = Lab()
     cid, stream = handed(lab)
@@ -98,14 +98,14 @@ def answer_to(lab: Lab, cid: ConnectionId, stream: StreamId) -> ConnectionRespon
         (b"", SignalDecryptionFailed()),
     ],
 )
-def test_offers_that_are_declined(ciphertext: bytes, said: ConnectionResponse):
+def test_offers_that_are_declined(ciphertext: bytes, said: ConnectionResponse) -> None:
     """The offerer learns why."""
     lab = Lab()
     cid, stream = handed(lab, ciphertext)
     assert answer_to(lab, cid, stream) == said
 
 
-def test_s4_a_short_chain_id_is_a_failed_decryption():
+def test_s4_a_short_chain_id_is_a_failed_decryption() -> None:
     """Shorter or longer than 64 digits: neither panics nor passes."""
     good = encode_offer(Offer("sdp", MAINNET_CHAIN_ID, PublicKey(key(2)), key(ME))).decode()
     digits = str(MAINNET_CHAIN_ID)
@@ -115,7 +115,7 @@ def test_s4_a_short_chain_id_is_a_failed_decryption():
         assert answer_to(lab, cid, stream) == SignalDecryptionFailed()
 
 
-def test_s3_a_peer_that_is_connected_is_declined_whatever_its_id():
+def test_s3_a_peer_that_is_connected_is_declined_whatever_its_id() -> None:
     """The working connection stays."""
     for n in (2, 60):
         lab = Lab()
@@ -125,7 +125,7 @@ def test_s3_a_peer_that_is_connected_is_declined_whatever_its_id():
         assert existing in lab.state.connections.table
 
 
-def test_s3_who_dials_us_while_we_dial_it():
+def test_s3_who_dials_us_while_we_dial_it() -> None:
     """The offer of the greater id goes before our attempt; the attempt is kept all the same."""
     for n, is_taken in ((2, False), (60, True)):
         lab = Lab()
@@ -140,7 +140,7 @@ def test_s3_who_dials_us_while_we_dial_it():
         assert stream
 
 
-def test_s3_the_limit_holds_for_every_offer():
+def test_s3_the_limit_holds_for_every_offer() -> None:
     """Also for one of a greater id; and to a banned peer there is no room."""
     lab = Lab(limits=Limits(peers_max=2, peers_min=1))
     cid, stream = handed(lab, offer_of(60), 60)
@@ -153,7 +153,7 @@ def test_s3_the_limit_holds_for_every_offer():
     assert answer_to(lab, cid, stream) == Rejected(RejectionReason.PEER_CAPACITY_FULL)
 
 
-def test_who_can_make_no_answer_says_so():
+def test_who_can_make_no_answer_says_so() -> None:
     """`InternalError` where it was not made, nothing where it could not be encrypted, fitted or made in time."""
     lab = Lab()
     cid, stream = handed(lab)
@@ -184,7 +184,7 @@ def test_who_can_make_no_answer_says_so():
         assert len(lab.of(SignalingFailed)) == (steps > 0)
 
 
-def test_an_answer_that_is_no_text_is_the_callers_fault():
+def test_an_answer_that_is_no_text_is_the_callers_fault() -> None:
     """It raises, and the state stays."""
     lab = Lab()
     cid, stream = handed(lab)
@@ -193,7 +193,7 @@ def test_an_answer_that_is_no_text_is_the_callers_fault():
         lab.feed(ChannelsSignalingExchangeAnswerReady(cid, stream, "\ud800"))
 
 
-def test_r3_a_listener_permits_again():
+def test_r3_a_listener_permits_again() -> None:
     """After an answer, and when there is room again."""
     lab = Lab(limits=Limits(peers_max=2, peers_min=1))
     lab.accept(8)
@@ -207,13 +207,13 @@ def test_r3_a_listener_permits_again():
     assert isinstance(exchange(lab, cid).local, ex.Requested)
 
 
-def test_a_relay_that_withdraws_or_goes_fails_what_was_begun():
+def test_a_relay_that_withdraws_or_goes_fails_what_was_begun() -> None:
     """By a reset, by disconnection, or by not ending the stream."""
-    for leave in (lambda lab, cid, stream: lab.reset(cid, EXCHANGE, stream), lambda lab, cid, stream: lab.close(cid)):
+    for leave in LEAVES:
         lab = Lab()
         cid, stream = handed(lab)
         lab.crypto()
-        leave(lab, cid, stream)
+        leave(lab, cid, EXCHANGE, stream)
         assert [(failed.stream, failed.peer_id) for failed in lab.of(SignalingFailed)] == [(stream, key(2))]
         lab.feed(ChannelsSignalingExchangeAnswerReady(cid, stream, "late"))
         assert lab.effects == []
@@ -242,7 +242,7 @@ def hostile_to_listener() -> dict[str, tuple[Any, ReasonCode]]:
 
 
 @pytest.mark.parametrize("what", hostile_to_listener())
-def test_hostile_relays_lose_the_listener(what: str):
+def test_hostile_relays_lose_the_listener(what: str) -> None:
     """Each for its own reason."""
     lab = Lab()
     cid, stream = handed(lab)
@@ -251,7 +251,7 @@ def test_hostile_relays_lose_the_listener(what: str):
     lab.violates(cid, code, EXCHANGE)
 
 
-def test_an_offer_without_a_permission_is_a_violation():
+def test_an_offer_without_a_permission_is_a_violation() -> None:
     """On no stream of ours, and on one that is answered."""
     lab = Lab()
     cid, stream = handed(lab, b"")

@@ -72,7 +72,7 @@ def nobody_is_blamed(sim: Simulation) -> None:
         assert blamed == [], f"{node.config.peer_id.short}: {blamed}"
 
 
-def test_a_dialer_a_relay_and_a_listener():
+def test_a_dialer_a_relay_and_a_listener() -> None:
     """The dialer's offer reaches the listener and the answer the dialer; the relay learns nothing but who they are."""
     sim, dialer, relay, listener = three()
     sim.run(2 * SECOND)
@@ -90,7 +90,7 @@ def test_a_dialer_a_relay_and_a_listener():
     nobody_is_blamed(sim)
 
 
-def test_a_listener_that_crashes_with_the_offer():
+def test_a_listener_that_crashes_with_the_offer() -> None:
     """The relay notices by silence; but it does not wait for that: its own deadline is shorter."""
 
     def crash(node: SimNode, effect: Any) -> None:
@@ -107,7 +107,7 @@ def test_a_listener_that_crashes_with_the_offer():
     nobody_is_blamed(sim)
 
 
-def test_a_relay_that_crashes_fails_what_was_begun():
+def test_a_relay_that_crashes_fails_what_was_begun() -> None:
     """Both ends are told."""
 
     def silent(node: SimNode, effect: Any) -> None:
@@ -143,7 +143,7 @@ def crowd(seed: int, count: int) -> tuple[Simulation, str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_seed_introduces_its_crowd_until_everybody_knows_everybody(seed: int):
+def test_a_seed_introduces_its_crowd_until_everybody_knows_everybody(seed: int) -> None:
     """All find each other by introductions alone, whoever is connected being a relay for the others; twice the same."""
     sim, digest = crowd(seed, 7)
     assert [len(node.ready_peers()) for node in sim.nodes] == [6] * 7
@@ -212,7 +212,7 @@ class Moody:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_honest_nodes_never_blame_each_other(seed: int):
+def test_honest_nodes_never_blame_each_other(seed: int) -> None:
     """Whatever their software does, and however late: no message of an honest node is a violation, and no invariant breaks."""
     dice = random.Random(seed)
     moody = Moody(dice)
@@ -238,7 +238,7 @@ def pair(seed: int, **server: Any) -> tuple[Simulation, SimNode, SimNode, Connec
     return sim, asker, serving, asker.connection_to(key(2))
 
 
-def test_a_real_staged_ledger_crosses_the_network_part_by_part():
+def test_a_real_staged_ledger_crosses_the_network_part_by_part() -> None:
     """Every byte, each part by its own Next, within its credit."""
     raw = RawStagedLedgerAux(vectors_path("staged_ledger", "aux_and_pending_coinbases.bin").read_bytes())
     parts = tuple(STAGED_LEDGER_PART.decode(codec(StagedLedgerPart).encode(part)) for part in split_parts(raw.value))
@@ -259,7 +259,7 @@ def test_a_real_staged_ledger_crosses_the_network_part_by_part():
     nobody_is_blamed(sim)
 
 
-def test_a_part_over_its_credit_ends_the_connection():
+def test_a_part_over_its_credit_ends_the_connection() -> None:
     """The transport counts, before the reducer sees anything: a server whose frames may be longer than the asker permits."""
 
     def serve(node: SimNode, effect: Any) -> None:
@@ -279,7 +279,7 @@ def test_a_part_over_its_credit_ends_the_connection():
     assert told(asker, StreamingRpcPartReceived) == []
 
 
-def test_an_asker_that_crashes_costs_the_server_nothing_for_long():
+def test_an_asker_that_crashes_costs_the_server_nothing_for_long() -> None:
     """Its answer is given up with the connection, or 30 s after the last Next, whichever is first."""
 
     def serve(node: SimNode, effect: Any) -> None:

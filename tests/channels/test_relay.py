@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from channels.lab import DISCOVERY, EXCHANGE, NO_KEY, START, TIMEOUTS, Lab, discovery, exchange
+from channels.lab import DISCOVERY, EXCHANGE, LEAVES, NO_KEY, START, TIMEOUTS, Lab, discovery, exchange
 from channels.people import key
 from mina_p2p.channels.signaling_discovery.messages import (
     DiscoveryAnswer,
@@ -66,7 +66,7 @@ def offered(lab: Lab) -> tuple[ConnectionId, StreamId, ConnectionId, StreamId]:
     return a, to_a, b, to_b
 
 
-def test_a_ready_connection_gets_both_permissions():
+def test_a_ready_connection_gets_both_permissions() -> None:
     """Each on a stream of its own, whose half stays open, with credit for one word and for one offer."""
     lab = Lab()
     lab.accept(1)
@@ -76,7 +76,7 @@ def test_a_ready_connection_gets_both_permissions():
     assert lab.said() == [DiscoveryGetNext(), ExchangeGetNext()]
 
 
-def test_a_whole_introduction():
+def test_a_whole_introduction() -> None:
     """GetNext, Discover, Discovered, Accept, OfferToYou, Answer, Answer; every turn on its stream, with exact credit."""
     lab = Lab()
     a, to_a, b, to_b = introduce(lab)
@@ -95,7 +95,7 @@ def test_a_whole_introduction():
     assert exchange(lab, b).remote == ex.RemoteAnswered()
 
 
-def test_the_relay_permits_again_after_a_pause():
+def test_the_relay_permits_again_after_a_pause() -> None:
     """60 s after an introduction, as the reference."""
     lab = Lab()
     a, to_a, b, to_b = offered(lab)
@@ -107,7 +107,7 @@ def test_the_relay_permits_again_after_a_pause():
     assert DiscoveryGetNext() in lab.said()
 
 
-def test_a_requester_waits_until_somebody_is_available():
+def test_a_requester_waits_until_somebody_is_available() -> None:
     """However long; then it is served at once."""
     lab = Lab()
     a, b = lab.accept(1), lab.accept(2)
@@ -118,7 +118,7 @@ def test_a_requester_waits_until_somebody_is_available():
     assert lab.said() == [DiscoveryDiscovered(key(2))]
 
 
-def test_nobody_is_introduced_to_itself():
+def test_nobody_is_introduced_to_itself() -> None:
     """A peer may want and be available at the same time."""
     lab = Lab()
     a = lab.accept(1)
@@ -127,7 +127,7 @@ def test_nobody_is_introduced_to_itself():
     assert lab.said() == []
 
 
-def test_two_that_want_and_are_available_are_introduced_once():
+def test_two_that_want_and_are_available_are_introduced_once() -> None:
     """In one direction: the other would be the same pair."""
     lab = Lab()
     a, b = lab.accept(1), lab.accept(2)
@@ -139,7 +139,7 @@ def test_two_that_want_and_are_available_are_introduced_once():
     assert lab.said() == []
 
 
-def test_r1_a_target_is_promised_to_one_requester_at_a_time():
+def test_r1_a_target_is_promised_to_one_requester_at_a_time() -> None:
     """Also while the first has not decided; and is free again when it declines."""
     lab = Lab()
     a, to_a, b, _ = introduce(lab)
@@ -151,7 +151,7 @@ def test_r1_a_target_is_promised_to_one_requester_at_a_time():
     assert exchange(lab, b).remote.requester == c
 
 
-def test_r2_every_requester_gets_one_target():
+def test_r2_every_requester_gets_one_target() -> None:
     """Three ask, three are available: three introductions, to three different targets, first come first served."""
     lab = Lab()
     askers = [lab.accept(n) for n in (1, 2, 3)]
@@ -166,7 +166,7 @@ def test_r2_every_requester_gets_one_target():
     assert served == askers
 
 
-def test_r2_one_asker_takes_one_of_many_targets():
+def test_r2_one_asker_takes_one_of_many_targets() -> None:
     """The rest stay for others."""
     lab = Lab()
     a = lab.accept(1)
@@ -177,7 +177,7 @@ def test_r2_one_asker_takes_one_of_many_targets():
     assert len(lab.state.channels.introductions.available) == 5
 
 
-def test_r2_an_id_that_is_no_key_is_never_proposed():
+def test_r2_an_id_that_is_no_key_is_never_proposed() -> None:
     """Neither as target nor as requester; where another fits, that is taken. Authenticated peers have keys, so it is planted here."""
     lab = Lab()
     a, bad, good = lab.accept(1), lab.accept(2), lab.accept(3)
@@ -198,7 +198,7 @@ def test_r2_an_id_that_is_no_key_is_never_proposed():
     assert proposed_to(a, a, bad, good) == proposed_to(good, a, bad, good) == [a]
 
 
-def test_targets_are_drawn_by_the_states_generator():
+def test_targets_are_drawn_by_the_states_generator() -> None:
     """The same seed draws the same, another one another."""
 
     def drawn(seed: int) -> list[PeerId]:
@@ -216,7 +216,7 @@ def test_targets_are_drawn_by_the_states_generator():
     assert len({tuple(drawn(seed)) for seed in range(5)}) > 1
 
 
-def test_r4_a_requester_that_does_not_decide_loses_its_target():
+def test_r4_a_requester_that_does_not_decide_loses_its_target() -> None:
     """20 s; then its stream is reset, and the target is for others."""
     lab = Lab()
     a, _, b, _ = introduce(lab)
@@ -228,7 +228,7 @@ def test_r4_a_requester_that_does_not_decide_loses_its_target():
     assert exchange(lab, b).remote.requester == c
 
 
-def test_r4_r5_a_target_that_does_not_answer():
+def test_r4_r5_a_target_that_does_not_answer() -> None:
     """The requester is told at once that there is no answer; the target's stream is reset."""
     lab = Lab()
     _a, _, b, _ = offered(lab)
@@ -238,7 +238,7 @@ def test_r4_r5_a_target_that_does_not_answer():
     listens(lab, b)
 
 
-def test_r4_a_stream_that_does_not_end_is_reset():
+def test_r4_a_stream_that_does_not_end_is_reset() -> None:
     """After an answer, and after a refusal."""
     for last_word in (None, DiscoveryDiscoveredReject()):
         lab = Lab()
@@ -252,7 +252,7 @@ def test_r4_a_stream_that_does_not_end_is_reset():
         assert isinstance(discovery(lab, a).local, Resting)
 
 
-def test_r4_parked_permissions_are_withdrawn_and_given_anew():
+def test_r4_parked_permissions_are_withdrawn_and_given_anew() -> None:
     """Ten minutes; with a pause, so that the new one can not overtake the reset."""
     lab = Lab()
     a = lab.accept(1)
@@ -266,7 +266,7 @@ def test_r4_parked_permissions_are_withdrawn_and_given_anew():
     assert not lab.state.channels.introductions.queue
 
 
-def test_r5_a_target_that_is_gone_before_the_offer():
+def test_r5_a_target_that_is_gone_before_the_offer() -> None:
     """The offer is answered with nothing, at once; a refusal is fine too."""
     lab = Lab()
     a, to_a, b, _ = introduce(lab)
@@ -285,7 +285,7 @@ def test_r5_a_target_that_is_gone_before_the_offer():
     assert isinstance(discovery(lab, a).local, Resting)
 
 
-def test_r5_a_target_that_withdraws_its_permission():
+def test_r5_a_target_that_withdraws_its_permission() -> None:
     """As one that is gone."""
     lab = Lab()
     a, _to_a, b, to_b = introduce(lab)
@@ -295,32 +295,32 @@ def test_r5_a_target_that_withdraws_its_permission():
     assert lab.said() == ["reset"]
 
 
-def test_r5_a_target_that_vanishes_with_the_offer():
+def test_r5_a_target_that_vanishes_with_the_offer() -> None:
     """By disconnection or by a reset: the requester is told at once."""
-    for leave in (lambda lab, b, to_b: lab.close(b), lambda lab, b, to_b: lab.reset(b, EXCHANGE, to_b)):
+    for leave in LEAVES:
         lab = Lab()
         a, _, b, to_b = offered(lab)
-        leave(lab, b, to_b)
+        leave(lab, b, EXCHANGE, to_b)
         assert lab.said() == [DiscoveryAnswer(None), "end"]
         assert not isinstance(discovery(lab, a).local, DiscoveredAccepted)
 
 
-def test_a_requester_that_vanishes_frees_its_target():
+def test_a_requester_that_vanishes_frees_its_target() -> None:
     """Before the offer the target is available again; with it, the target's stream is reset."""
-    for leave in (lambda lab, a, to_a: lab.close(a), lambda lab, a, to_a: lab.reset(a, DISCOVERY, to_a)):
+    for leave in LEAVES:
         lab = Lab()
         a, to_a, b, to_b = introduce(lab)
-        leave(lab, a, to_a)
+        leave(lab, a, DISCOVERY, to_a)
         assert lab.said() == []
         assert exchange(lab, b).remote == ex.RemoteRequested(to_b)
         lab = Lab()
         a, to_a, b, _ = offered(lab)
-        leave(lab, a, to_a)
+        leave(lab, a, DISCOVERY, to_a)
         assert lab.said() == ["reset"]
         assert exchange(lab, b).remote == ex.WaitingForRequest()
 
 
-def test_a_freed_target_goes_to_who_waits():
+def test_a_freed_target_goes_to_who_waits() -> None:
     """At once."""
     lab = Lab()
     a, _to_a, _, _ = introduce(lab)
@@ -330,7 +330,7 @@ def test_a_freed_target_goes_to_who_waits():
     assert lab.said() == [DiscoveryDiscovered(key(2))]
 
 
-def test_no_answer_is_passed_on_as_none():
+def test_no_answer_is_passed_on_as_none() -> None:
     """`Answer(None)` of a listener."""
     lab = Lab()
     _a, _to_a, b, to_b = offered(lab)
@@ -338,7 +338,7 @@ def test_no_answer_is_passed_on_as_none():
     assert lab.said() == ["end", DiscoveryAnswer(None), "end"]
 
 
-def test_r8_a_pair_is_not_introduced_again_for_a_while():
+def test_r8_a_pair_is_not_introduced_again_for_a_while() -> None:
     """A minute after a failure, ten after a refusal or an introduction that worked; in either order."""
     outcomes: dict[str, tuple[Any, int]] = {
         "declined": (lambda lab, a, to_a, b, to_b: lab.discovery(a, to_a, DiscoveryDiscoveredReject()), TIMEOUTS.signaling_pair),
@@ -370,7 +370,7 @@ def test_r8_a_pair_is_not_introduced_again_for_a_while():
             assert not lab.state.signaling.remembers(key(1), key(2))
 
 
-def test_r8_the_memory_survives_a_reconnection_and_is_bounded():
+def test_r8_the_memory_survives_a_reconnection_and_is_bounded() -> None:
     """Pairs are remembered by id; the oldest makes room, and may be tried again at once."""
     lab = Lab(limits=Limits(signaling_pairs_max=2))
     a, to_a, _, _ = introduce(lab)
@@ -389,7 +389,7 @@ def test_r8_the_memory_survives_a_reconnection_and_is_bounded():
     assert len(lab.state.signaling.pairs) == 2
 
 
-def test_r8_a_forgotten_pair_is_tried_again_at_once():
+def test_r8_a_forgotten_pair_is_tried_again_at_once() -> None:
     """Also where the pair that took its place in the memory is of others: nobody waits who could be served."""
     lab = Lab(limits=Limits(signaling_pairs_max=1))
     a, to_a, b, _ = introduce(lab)
@@ -404,7 +404,7 @@ def test_r8_a_forgotten_pair_is_tried_again_at_once():
     assert {c, d} <= set(lab.state.connections.table)
 
 
-def test_c9_an_offer_that_fits_one_channel_and_not_the_other():
+def test_c9_an_offer_that_fits_one_channel_and_not_the_other() -> None:
     """The frame to the listener is 32 bytes longer: the requester is told that there is no answer, the listener stays available."""
     lab = Lab()
     a, to_a, b, to_b = introduce(lab)
@@ -453,7 +453,7 @@ def hostile_to_relay() -> dict[str, tuple[Any, ReasonCode]]:
 
 
 @pytest.mark.parametrize("what", hostile_to_relay())
-def test_hostile_requesters_and_targets_end_their_connection_only(what: str):
+def test_hostile_requesters_and_targets_end_their_connection_only(what: str) -> None:
     """The other of the two, and the rest, go on."""
     lab = Lab()
     a, to_a, b, to_b = introduce(lab)

@@ -39,7 +39,7 @@ from mina_p2p.transport import (
 )
 
 
-def test_a_question_permits_one_part_and_keeps_its_half_open():
+def test_a_question_permits_one_part_and_keeps_its_half_open() -> None:
     """The stream opens with the question and credit for exactly one part."""
     lab = Lab()
     cid = asking(lab)
@@ -51,7 +51,7 @@ def test_a_question_permits_one_part_and_keeps_its_half_open():
     assert local(lab, cid).deadline == START + 30 * SECOND
 
 
-def test_every_part_is_handed_over_and_answered_by_one_next():
+def test_every_part_is_handed_over_and_answered_by_one_next() -> None:
     """Request, Base, Next, ScanStateBase, Next, Updates, Next, Tree, ... and no Next after the last tree; the last one ends our half."""
     lab = Lab()
     cid = asking(lab)
@@ -71,7 +71,7 @@ def test_every_part_is_handed_over_and_answered_by_one_next():
     assert lab.state.channels.answer_bytes_granted == 0
 
 
-def test_the_state_keeps_no_part():
+def test_the_state_keeps_no_part() -> None:
     """What came is with the node software; the state counts it."""
     lab = Lab()
     cid = asking(lab)
@@ -80,7 +80,7 @@ def test_the_state_keeps_no_part():
     assert b"x" * 100 not in repr(lab.state).encode()
 
 
-def test_none_says_that_the_peer_does_not_have_it():
+def test_none_says_that_the_peer_does_not_have_it() -> None:
     """At the first part or at a later one."""
     for before in range(5):
         lab = Lab()
@@ -93,7 +93,7 @@ def test_none_says_that_the_peer_does_not_have_it():
         assert local(lab, cid) == WaitingForRequest()
 
 
-def test_ids_are_numbered_together_with_channel_7():
+def test_ids_are_numbered_together_with_channel_7() -> None:
     """One counter for both (spec: pull-protocol 5.7)."""
     lab = Lab()
     cid = lab.connect(1)
@@ -105,7 +105,7 @@ def test_ids_are_numbered_together_with_channel_7():
     assert RPC_MESSAGE.decode(request.frame) == RpcRequestMessage(2, InitialPeersRequest())
 
 
-def test_one_question_at_a_time():
+def test_one_question_at_a_time() -> None:
     """A second one is told so at once, and on another connection it may go."""
     lab = Lab()
     cid = asking(lab)
@@ -116,7 +116,7 @@ def test_one_question_at_a_time():
     assert lab.said() == [StreamingRpcRequestMessage(0, QUESTION)]
 
 
-def test_credit_for_all_answers_is_bounded():
+def test_credit_for_all_answers_is_bounded() -> None:
     """A question that would permit more than the node's bound is not asked."""
     lab = Lab(limits=Limits(answer_bytes_granted_max=20 << 20))
     asking(lab)
@@ -125,7 +125,7 @@ def test_credit_for_all_answers_is_bounded():
     assert [failed.request_id for failed in lab.of(RpcFailed)] == [RequestId(11)]
 
 
-def test_a_question_that_can_not_be_written_is_the_callers_fault():
+def test_a_question_that_can_not_be_written_is_the_callers_fault() -> None:
     """It raises, and the state stays."""
     lab = Lab()
     cid = lab.connect(1)
@@ -133,7 +133,7 @@ def test_a_question_that_can_not_be_written_is_the_callers_fault():
         lab.feed(StreamingRpcRequestSend(cid, RequestId(1), StagedLedgerPartsRequest(b"short")))
 
 
-def test_cancelling_resets_the_stream_and_the_next_question_waits():
+def test_cancelling_resets_the_stream_and_the_next_question_waits() -> None:
     """A new question could overtake the reset, so there is none for a while."""
     lab = Lab()
     cid = asking(lab)
@@ -151,7 +151,7 @@ def test_cancelling_resets_the_stream_and_the_next_question_waits():
     assert lab.said() == [StreamingRpcRequestMessage(1, QUESTION)]
 
 
-def test_a_reset_by_the_peer_fails_the_question_and_nothing_else():
+def test_a_reset_by_the_peer_fails_the_question_and_nothing_else() -> None:
     """The connection stays, and another question may be asked at once."""
     lab = Lab()
     cid = asking(lab)
@@ -163,7 +163,7 @@ def test_a_reset_by_the_peer_fails_the_question_and_nothing_else():
     assert cid in lab.state.connections.table
 
 
-def test_a_reset_after_the_answer_is_of_no_interest():
+def test_a_reset_after_the_answer_is_of_no_interest() -> None:
     """All had come."""
     lab = Lab()
     cid = asking(lab)
@@ -174,7 +174,7 @@ def test_a_reset_after_the_answer_is_of_no_interest():
     assert local(lab, cid) == WaitingForRequest()
 
 
-def test_c6_every_part_renews_the_deadline():
+def test_c6_every_part_renews_the_deadline() -> None:
     """Progress is what counts, and 29 s between parts are progress."""
     lab = Lab()
     cid = asking(lab)
@@ -185,7 +185,7 @@ def test_c6_every_part_renews_the_deadline():
     assert lab.of(StreamingRpcResponded)
 
 
-def test_c6_no_progress_ends_the_connection():
+def test_c6_no_progress_ends_the_connection() -> None:
     """30 s without a part, whichever is due."""
     for before in range(5):
         lab = Lab()
@@ -197,7 +197,7 @@ def test_c6_no_progress_ends_the_connection():
         assert [failed.request_id for failed in lab.of(RpcFailed)] == [RequestId(9)]
 
 
-def test_an_answer_that_goes_on_for_ever_is_given_up():
+def test_an_answer_that_goes_on_for_ever_is_given_up() -> None:
     """However well it progresses; nobody is at fault, and the connection stays."""
     lab = Lab(timeouts=Timeouts(streaming_rpc_answer=60 * SECOND))
     cid = asking(lab)
@@ -211,7 +211,7 @@ def test_an_answer_that_goes_on_for_ever_is_given_up():
     assert cid in lab.state.connections.table
 
 
-def test_an_answer_that_does_not_end_ends_the_connection():
+def test_an_answer_that_does_not_end_ends_the_connection() -> None:
     """All parts came, but not the end of the stream."""
     lab = Lab()
     cid = asking(lab)
@@ -221,7 +221,7 @@ def test_an_answer_that_does_not_end_ends_the_connection():
     lab.violates(cid, ReasonCode.STREAMING_RPC_TIMEOUT, STREAMING)
 
 
-def test_a_lost_connection_fails_the_question():
+def test_a_lost_connection_fails_the_question() -> None:
     """With the reason of the loss."""
     lab = Lab()
     cid = asking(lab)
@@ -233,7 +233,7 @@ def test_a_lost_connection_fails_the_question():
 
 @pytest.mark.parametrize("due", range(5))
 @pytest.mark.parametrize("kind", range(4))
-def test_c6_a_part_of_the_wrong_kind_is_a_violation(due: int, kind: int):
+def test_c6_a_part_of_the_wrong_kind_is_a_violation(due: int, kind: int) -> None:
     """At every place, every kind but the one that is due."""
     lab = Lab()
     cid = asking(lab)
@@ -248,7 +248,7 @@ def test_c6_a_part_of_the_wrong_kind_is_a_violation(due: int, kind: int):
 
 
 @pytest.mark.parametrize(("trees", "is_good"), [(0, False), (1, True), (4, True), (5, False), (2**32 - 1, False)])
-def test_the_number_of_trees_is_bounded(trees: int, is_good: bool):
+def test_the_number_of_trees_is_bounded(trees: int, is_good: bool) -> None:
     """At least one, and at most what the configuration allows."""
     lab = Lab(limits=Limits(streaming_trees_max=4))
     cid = asking(lab)
@@ -260,7 +260,7 @@ def test_the_number_of_trees_is_bounded(trees: int, is_good: bool):
         lab.violates(cid, ReasonCode.RESPONSE_KIND_MISMATCH, STREAMING)
 
 
-def test_an_answer_over_its_bytes_is_a_violation():
+def test_an_answer_over_its_bytes_is_a_violation() -> None:
     """All parts together are bounded, also where each is small."""
     lab = Lab(limits=Limits(streaming_answer_bytes_max=1_000))
     cid = asking(lab)
@@ -297,7 +297,7 @@ def hostile_to_asker() -> dict[str, tuple[Any, ReasonCode]]:
 
 
 @pytest.mark.parametrize("what", hostile_to_asker())
-def test_hostile_answers_end_that_connection_only(what: str):
+def test_hostile_answers_end_that_connection_only(what: str) -> None:
     """Each with its own reason."""
     lab = Lab()
     other = lab.connect(2)
@@ -308,7 +308,7 @@ def test_hostile_answers_end_that_connection_only(what: str):
     assert other in lab.state.connections.table
 
 
-def test_an_answer_without_a_question_is_a_violation():
+def test_an_answer_without_a_question_is_a_violation() -> None:
     """Also after the answer to one."""
     lab = Lab()
     cid = asking(lab)
@@ -318,7 +318,7 @@ def test_an_answer_without_a_question_is_a_violation():
     lab.violates(cid, ReasonCode.CHANNEL_MSG_UNEXPECTED, STREAMING)
 
 
-def test_c2_the_channel_opens_by_itself():
+def test_c2_the_channel_opens_by_itself() -> None:
     """With channel 8 agreed upon and channel 7 not, questions go; with 7 alone they do not."""
     lab = Lab()
     cid = lab.accept(1, channels=(ChannelId.STREAMING_RPC,))

@@ -48,7 +48,7 @@ from mina_p2p.transport import (
 from mina_p2p.wire import codec
 
 
-def test_parts_go_out_one_per_next():
+def test_parts_go_out_one_per_next() -> None:
     """The question permits the first; the last ends the stream."""
     lab = Lab()
     cid = lab.accept(1)
@@ -66,7 +66,7 @@ def test_parts_go_out_one_per_next():
     assert cid in lab.state.connections.table
 
 
-def test_c5_an_unknown_block_is_answered_none():
+def test_c5_an_unknown_block_is_answered_none() -> None:
     """At once when the node software says so."""
     lab = Lab()
     cid = lab.accept(1)
@@ -75,7 +75,7 @@ def test_c5_an_unknown_block_is_answered_none():
     assert lab.said() == [StreamingRpcResponseMessage(0, None), "end"]
 
 
-def test_c5_silence_of_the_node_software_is_answered_none():
+def test_c5_silence_of_the_node_software_is_answered_none() -> None:
     """Before the peer's patience ends; a late answer is refused."""
     lab = Lab()
     cid = lab.accept(1)
@@ -87,7 +87,7 @@ def test_c5_silence_of_the_node_software_is_answered_none():
     assert lab.effects == []
 
 
-def test_c6_last_responded_is_updated():
+def test_c6_last_responded_is_updated() -> None:
     """It says when the peer was served last."""
     lab = Lab()
     cid, _ = serving(lab, parts=None)
@@ -100,7 +100,7 @@ def test_c6_last_responded_is_updated():
     assert rpc.last_responded == START + 5 * SECOND
 
 
-def test_a_peer_that_asks_for_no_more_is_given_up():
+def test_a_peer_that_asks_for_no_more_is_given_up() -> None:
     """30 s after a part its stream is reset, and the parts are let go."""
     lab = Lab()
     cid, stream = serving(lab)
@@ -113,7 +113,7 @@ def test_a_peer_that_asks_for_no_more_is_given_up():
     assert cid in lab.state.connections.table
 
 
-def test_either_side_may_cancel_an_answer():
+def test_either_side_may_cancel_an_answer() -> None:
     """The peer by a reset, our node software by a command; at every stage."""
     for stage in range(5):
         for by_peer in (True, False):
@@ -136,7 +136,7 @@ def test_either_side_may_cancel_an_answer():
             assert lab.of(StreamingRpcRequested)
 
 
-def test_a_slow_reader_gets_no_part_before_the_last_has_left():
+def test_a_slow_reader_gets_no_part_before_the_last_has_left() -> None:
     """However often it says Next, at most one part is on its way; and a second Next is a violation."""
     lab = Lab()
     cid, stream = serving(lab)
@@ -152,7 +152,7 @@ def test_a_slow_reader_gets_no_part_before_the_last_has_left():
     lab.violates(cid, ReasonCode.CHANNEL_MSG_UNEXPECTED, STREAMING)
 
 
-def test_a_reader_that_stays_slow_is_given_up():
+def test_a_reader_that_stays_slow_is_given_up() -> None:
     """A part that could not leave in time."""
     lab = Lab()
     cid, stream = serving(lab)
@@ -163,7 +163,7 @@ def test_a_reader_that_stays_slow_is_given_up():
     assert lab.of(ChannelsEffectfulAnswerSend) == []
 
 
-def test_c9_an_answer_that_is_too_large_is_not_sent():
+def test_c9_an_answer_that_is_too_large_is_not_sent() -> None:
     """One part over a frame, or all together over the bound: the peer is told that there is none."""
     for limits in (Limits(streaming_part_bytes_max=500), Limits(streaming_answer_bytes_max=1_500)):
         lab = Lab(limits=limits)
@@ -172,16 +172,16 @@ def test_c9_an_answer_that_is_too_large_is_not_sent():
         assert lab.said() == [StreamingRpcResponseMessage(0, None), "end"]
 
 
-def test_c9_the_largest_part_that_is_sent_fits_a_frame():
+def test_c9_the_largest_part_that_is_sent_fits_a_frame() -> None:
     """With the longest id, which the peer chooses."""
     lab = Lab(limits=Limits(streaming_part_bytes_max=500))
     cid = lab.accept(1)
     lab.ask(cid, number=2**64 - 1)
     room = 500
     sent = 0
-    for size in range(room, 400, -1):
+    for serial, size in enumerate(range(room, 400, -1)):
         parts = (StagedLedgerPartBase(b"x" * size), *ledger()[1:])
-        lab.feed(ChannelsStreamingRpcResponseSendInit(cid, lab.state.channels.table[cid].streaming_rpc.next_serial - 1, parts))
+        lab.feed(ChannelsStreamingRpcResponseSendInit(cid, serial, parts))
         (answer,) = lab.of(ChannelsEffectfulAnswerSend)
         assert len(answer.frames[0]) <= room
         if len(answer.frames[0]) > 100:
@@ -191,7 +191,7 @@ def test_c9_the_largest_part_that_is_sent_fits_a_frame():
     assert sent >= room - 18
 
 
-def test_parts_in_another_order_are_the_callers_fault():
+def test_parts_in_another_order_are_the_callers_fault() -> None:
     """The command raises; nothing is sent."""
     good = ledger()
     for bad in ((), good[1:], good[:3], (*good, good[3]), good[:4], (good[0], good[2], good[1], *good[3:]), (*good[:3], good[0], good[4])):
@@ -204,7 +204,7 @@ def test_parts_in_another_order_are_the_callers_fault():
             check_parts(bad)
 
 
-def test_answers_are_prepared_for_so_many_peers_at_a_time_the_longest_not_served_first():
+def test_answers_are_prepared_for_so_many_peers_at_a_time_the_longest_not_served_first() -> None:
     """Others wait; whoever was never served comes before whoever was."""
     lab = Lab(limits=Limits(streaming_serving_max=2))
     one, two, three, four = (lab.accept(n) for n in range(1, 5))
@@ -227,7 +227,7 @@ def test_answers_are_prepared_for_so_many_peers_at_a_time_the_longest_not_served
     assert [asked.connection_id for asked in lab.of(StreamingRpcRequested)] == [one]
 
 
-def test_a_peer_that_waits_too_long_for_its_turn_is_told_none():
+def test_a_peer_that_waits_too_long_for_its_turn_is_told_none() -> None:
     """Its patience began with its question."""
     lab = Lab(limits=Limits(streaming_serving_max=1))
     one, two = lab.accept(1), lab.accept(2)
@@ -261,7 +261,7 @@ def hostile_to_server() -> dict[str, tuple[Any, ReasonCode]]:
 
 @pytest.mark.parametrize("stage", range(4))
 @pytest.mark.parametrize("what", hostile_to_server())
-def test_hostile_questions_end_that_connection_only(what: str, stage: int):
+def test_hostile_questions_end_that_connection_only(what: str, stage: int) -> None:
     """Each with its own reason, at every stage."""
     lab = Lab()
     other = lab.accept(2)
@@ -278,7 +278,7 @@ def test_hostile_questions_end_that_connection_only(what: str, stage: int):
     assert lab.state.channels.servings.active_count == 0
 
 
-def test_next_before_there_is_data_is_a_violation():
+def test_next_before_there_is_data_is_a_violation() -> None:
     """The reference ignores it; nobody sends it."""
     lab = Lab()
     cid = lab.accept(1)
@@ -287,7 +287,7 @@ def test_next_before_there_is_data_is_a_violation():
     lab.violates(cid, ReasonCode.CHANNEL_MSG_UNEXPECTED, STREAMING)
 
 
-def test_next_after_the_last_part_is_a_violation():
+def test_next_after_the_last_part_is_a_violation() -> None:
     """Nothing is left to permit."""
     lab = Lab()
     cid, stream = serving(lab, ledger(1))
@@ -298,7 +298,7 @@ def test_next_after_the_last_part_is_a_violation():
     lab.violates(cid, ReasonCode.CHANNEL_MSG_UNEXPECTED, STREAMING)
 
 
-def test_a_question_on_an_answered_stream_is_a_violation():
+def test_a_question_on_an_answered_stream_is_a_violation() -> None:
     """Streams are not used twice."""
     lab = Lab()
     cid = lab.accept(1)
@@ -308,7 +308,7 @@ def test_a_question_on_an_answered_stream_is_a_violation():
     lab.violates(cid, ReasonCode.CHANNEL_MSG_UNEXPECTED, STREAMING)
 
 
-def test_joined_parts_are_the_answer_of_rpc_kind_2():
+def test_joined_parts_are_the_answer_of_rpc_kind_2() -> None:
     """Byte for byte, for a real staged ledger (spec: pull-protocol 5.8)."""
     raw = RawStagedLedgerAux(vectors_path("staged_ledger", "aux_and_pending_coinbases.bin").read_bytes())
     typed = codec(TypedPart)
@@ -316,7 +316,7 @@ def test_joined_parts_are_the_answer_of_rpc_kind_2():
     assert join_parts(parts) == raw
 
 
-def test_progress_states_count_parts():
+def test_progress_states_count_parts() -> None:
     """What a state is called fits what has come and gone."""
     lab = Lab()
     cid = asking(lab)

@@ -157,7 +157,7 @@ class Watch:
 
     def _step(self, before: P2pState, after: P2pState, step: Any, now: Timestamp) -> None:
         waited = _deadline(before, step)
-        assert waited is _NO_WAIT or (waited is not None and waited <= now), f"{type(step).__name__} before its time"
+        assert waited is not None and waited <= now, f"{type(step).__name__} before its time"
         if isinstance(step, rpc.ChannelsRpcRequestSend) and isinstance(step.purpose, ForDiscovery):
             assert before.config.is_discovery_enabled, "asked for peers, although it should not"
             fewest = min(len(before.connections), len(after.connections))
@@ -380,11 +380,10 @@ _CHANNEL_STEPS = _FROM_FRAMES | {
     rpc.ChannelsRpcAnswerReset,
     rpc.ChannelsRpcRequestCancelled,
 }
-_NO_WAIT: Any = object()
 
 
 def _deadline(state: P2pState, step: Any) -> Timestamp | None:
-    """When what this step ends was to end; ``None`` if nothing such waited."""
+    """When what this step ends was to end; ``None`` if nothing such waited, 0 for a step that ends no wait."""
     match step:
         case ConnectionOutgoingTimeout() | ConnectionIncomingTimeout():
             connection = state.connections.get(step.connection_id)
@@ -405,4 +404,4 @@ def _deadline(state: P2pState, step: Any) -> Timestamp | None:
             candidate = state.pools.of(step.channel).candidates.get(step.candidate)
             return None if candidate is None else candidate.wakes_at
         case _:
-            return _NO_WAIT  # type: ignore[no-any-return]
+            return Timestamp(0)

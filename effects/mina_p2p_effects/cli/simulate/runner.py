@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from mina_p2p.record import Record, record
 from mina_p2p.testing.campaign import Options, Outcome, Run
 from mina_p2p_effects.cli.simulate.logs import Logs
+
+OBJECTS_BETWEEN_COLLECTIONS = 5_000_000
 
 
 @record
@@ -42,6 +46,27 @@ class Done(Record):
         return self.outcome.is_good and self.is_deterministic is not False
 
 
+@contextmanager
+def _rare_collections() -> Iterator[Callable[[], None]]:
+    """Without Python's cyclic collector, which would look at the states of all nodes again and again.
+
+    States hold no cycles; what does is little, and is collected when the function that this gives
+    is called and there is much of it.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+
+    def collect() -> None:
+        if gc.get_count()[0] > OBJECTS_BETWEEN_COLLECTIONS:
+            gc.collect()
+
+    try:
+        yield collect
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def run_job(job: Job, progress: Callable[[Run], None] | None = None) -> Done:
     """Run one seed.
 
@@ -49,20 +74,22 @@ def run_job(job: Job, progress: Callable[[Run], None] | None = None) -> Done:
     """
     began = time.perf_counter()
     logs = None if job.record_dir is None else Logs(job.record_dir)
-    run = Run(job.options, observers=() if logs is None else (logs.observer,))
-    while run.advance():
-        if progress is not None:
-            progress(run)
-    if logs is not None:
-        logs.close(run.world.simulation)
-    outcome = run.outcome()
-    real_seconds = time.perf_counter() - began
-    same = None
-    if job.is_twice:
-        again = Run(job.options)
-        while again.advance():
-            pass
-        same = again.outcome() == outcome
+    with _rare_collections() as collect:
+        run = Run(job.options, observers=() if logs is None else (logs.observer,))
+        while run.advance():
+            collect()
+            if progress is not None:
+                progress(run)
+        if logs is not None:
+            logs.close(run.world.simulation)
+        outcome = run.outcome()
+        real_seconds = time.perf_counter() - began
+        same = None
+        if job.is_twice:
+            again = Run(job.options)
+            while again.advance():
+                collect()
+            same = again.outcome() == outcome
     return Done(job, outcome, real_seconds, same)
 
 
