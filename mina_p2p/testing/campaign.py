@@ -2,12 +2,14 @@
 
 Safety is checked all the time: the invariants of `mina_p2p.testing.invariants`, that no honest
 node accuses another, that every question of node software has one outcome. Liveness is checked
-after the faults stop: every honest node is joined to the others, has what all have and follows
-the same chain, though the liars go on lying.
+after the faults stop, though the liars go on lying: every honest node comes to be joined to the
+others, to have what all have and to follow the same chain. Then something new must reach all of
+them soon: a network may look well and only have been rescued by its slowest timers.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -17,6 +19,7 @@ from typing import Any, Final, cast
 
 import attrs
 
+from mina_p2p.config import Limits, Timeouts
 from mina_p2p.disconnection.reasons import ReasonCode
 from mina_p2p.errors import InvariantViolationError
 from mina_p2p.ids import MILLISECOND, SECOND, Timestamp
@@ -40,6 +43,12 @@ FINE_FOR: Final = 60 * SECOND
 ALL_CHECKED_NODES_MAX: Final = 5
 """Up to so many nodes the invariants are checked after every dispatch; beyond that after one in half as many as there are nodes."""
 MISSING_MAX: Final = 5
+SOON: Final = 120 * SECOND
+"""In a network that is well, something new has reached everybody by then: far less than it takes until an unused permission is renewed."""
+SETTLED: Final = 400 * SECOND
+"""A network of which no node had to ban another is well by then."""
+GENTLE: Final = frozenset({FaultKind.REORDERING, FaultKind.SLOW_READER, FaultKind.SLOW_WRITER, FaultKind.NAMES})
+"""Kinds that end no connection."""
 
 _HEAD: Final = Struct("<IQQI")
 
@@ -58,7 +67,10 @@ class Options(Record):
     transactions: int = attrs.field(default=20, validator=attrs.validators.ge(1))
     fault_duration: int = 120 * SECOND
     patience: int = 3 * 3_600 * SECOND
-    """Virtual time after which a network that has not converged is given up; bans and back-offs last up to an hour."""
+    """Virtual time after the faults in which the network may become well; bans and back-offs last up to an hour.
+
+    Without faults it is `SOON`, after gentle ones `SETTLED`.
+    """
     check_every: int = 0
     """Check invariants after every so manieth dispatch; 0 for what fits the number of nodes."""
 
@@ -130,6 +142,40 @@ class Trace:
         return self._hash.hexdigest()
 
 
+def _drawn_limits(dice: Dice) -> Limits:
+    """Some seeds have nodes with little room."""
+    if dice.chance(50):
+        return Limits()
+    return Limits(
+        propagation_request_max=dice.choice((1, 3, 32)),
+        candidates_per_peer_max=dice.choice((1, 4, 32)),
+        candidate_announcers_max=dice.choice((1, 2, 8)),
+        rpc_requests_max=dice.choice((1, 2, 5)),
+        deadlines_per_turn_max=dice.choice((1, 3, 256)),
+    )
+
+
+def _drawn_timeouts(dice: Dice) -> Timeouts:
+    """Some seeds have nodes that withdraw permissions while answers are on their way."""
+    if dice.chance(50):
+        return Timeouts()
+    return Timeouts(parked_permission=dice.choice((1, 3, 20, 60)) * SECOND, rediscover=dice.choice((5, 20, 60)) * SECOND)
+
+
+class Phase(enum.Enum):
+    """Where a run stands."""
+
+    CALM = "calm"
+    """Nothing goes wrong; items are dealt at its end."""
+    FAULTS = "faults"
+    """Items are dealt while things go wrong."""
+    HEALING = "healing"
+    """Nothing goes wrong any more, but for the liars."""
+    FINALE = "finale"
+    """All was well; something new is on its way."""
+    OVER = "over"
+
+
 class Run:
     """One run, which goes on as long as `advance` is called."""
 
@@ -154,13 +200,13 @@ class Run:
         self.coverage: list[Coverage] = []
         self.up_at: float | None = None
         self.up_actions: int | None = None
-        self.is_healed = False
-        self.is_over = False
+        self.phase = Phase.FAULTS if self.kinds else Phase.CALM
         self.converged = False
         self._sources = sources
         self._active: dict[int, Iterator[int]] = {}
         self._last_fault = 0
         self.heal_at = Timestamp(START + (options.fault_duration if self.kinds else CALM))
+        self._give_up_at = Timestamp(self.heal_at + self._patience())
         self.world = self._world(strategies, (self.trace.observer, *observers))
         self._plan()
 
@@ -175,6 +221,11 @@ class Run:
         drawn = [kind for kind in options.faults if self.dice.chance(share)]
         return tuple(drawn) or (self.dice.choice(options.faults),)
 
+    def _patience(self) -> int:
+        if not self.kinds:
+            return SOON
+        return min(self.options.patience, SETTLED) if GENTLE.issuperset(self.kinds) else self.options.patience
+
     def _world(self, strategies: Sequence[type[Strategy]], observers: Sequence[Callable[[SimNode], Observer]]) -> World:
         options, dice = self.options, self.dice
         others = options.nodes - 1
@@ -182,7 +233,8 @@ class Run:
         least = min(options.peers, max(2, -(-others // 2)))
         peers = dice.between(least, max(least, min(options.peers, others))) if others <= options.peers else options.peers
         check_every = options.check_every or (1 if options.nodes <= ALL_CHECKED_NODES_MAX else options.nodes // 2)
-        world = World(options.seed, stock(options.transactions), peers, check_every=check_every, observers=observers)
+        limits, timeouts = (_drawn_limits(dice), _drawn_timeouts(dice)) if options.is_swarm else (Limits(), Timeouts())
+        world = World(options.seed, stock(options.transactions), peers, limits, timeouts, check_every=check_every, observers=observers)
         world.excused = self._excused()
         liars_count = min(max(1, options.nodes // 8), options.nodes - 2) if FaultKind.LIARS in self.kinds else 0
         liars = dice.sample(range(options.nodes), liars_count)
@@ -206,13 +258,12 @@ class Run:
     def _plan(self) -> None:
         world, dice, simulation = self.world, self.dice, self.world.simulation
         begin, end = (2 * SECOND, self.options.fault_duration * 4 // 5) if self.kinds else (CALM, CALM)
-        *pieces, last = dice.sample(world.stock.pieces, len(world.stock.pieces))
-        given: tuple[Piece | Tip, ...] = (*pieces, *world.stock.tips)
+        *pieces, self._last_piece = dice.sample(world.stock.pieces, len(world.stock.pieces))
+        *tips, self._last_tip = world.stock.tips
+        given: tuple[Piece | Tip, ...] = (*pieces, *tips)
         for what in given:
             simulation.after(dice.between(begin, max(begin, end)), partial(world.deal, what))
-        # Something new after the healing shows that the network does not only look as if it worked.
         simulation.at(self.heal_at, self._heal)
-        simulation.at(Timestamp(self.heal_at + SECOND), partial(world.deal, last))
         for kind in self.kinds:
             if kind in self._sources:
                 self._plan_next(self._sources[kind])
@@ -229,7 +280,7 @@ class Run:
         self.world.simulation.after(self.dice.between(every // 2, every * 3 // 2), partial(self._begin, source))
 
     def _begin(self, source: FaultSource) -> None:
-        if self.is_healed:
+        if self.phase is not Phase.FAULTS:
             return
         self._last_fault += 1
         self._active[self._last_fault] = source.fault(self.world, self.dice)
@@ -246,12 +297,12 @@ class Run:
         self._active.pop(number, None)
 
     def _heal(self) -> None:
-        self.is_healed = True
+        self.phase = Phase.HEALING
         for number in list(self._active):
             cast("Generator[int, None, None]", self._active.pop(number)).close()
 
     def _plan_question(self) -> None:
-        if not self.is_healed:
+        if self.phase is Phase.FAULTS:
             self.world.ask()
             self.world.simulation.after(self._scaled(2 * SECOND), self._plan_question)
 
@@ -263,30 +314,46 @@ class Run:
         :returns: whether it goes on.
         """
         world, simulation = self.world, self.world.simulation
-        since = simulation.now - (self.heal_at if self.is_healed else START)
         try:
-            if self.up_at is None and since < SECOND:
-                simulation.run(LOOKS_FIRST)
-            else:
-                simulation.run(LOOKS_FINE if since < FINE_FOR or not self.is_healed else LOOKS_COARSE)
+            simulation.run(self._pace(simulation.now))
         except InvariantViolationError as violation:
             where = 0 if simulation.busy is None else simulation.busy.number
             world.violations.append(f"node {where} at {world.seconds:.3f} s: {violation}")
-        self._look()
-        return not self.is_over
+        self._look(simulation.now)
+        return self.phase is not Phase.OVER
 
-    def _look(self) -> None:
-        now = coverage(self.world)
-        if not self.coverage or now.replace(seconds=self.coverage[-1].seconds) != self.coverage[-1]:
-            self.coverage.append(now)
+    def _pace(self, now: Timestamp) -> int:
+        if self.up_at is None and now < START + SECOND:
+            return LOOKS_FIRST
+        return LOOKS_COARSE if self.phase is Phase.HEALING and now > self.heal_at + FINE_FOR else LOOKS_FINE
+
+    def _look(self, now: Timestamp) -> None:
+        seen = coverage(self.world)
+        if not self.coverage or seen.replace(seconds=self.coverage[-1].seconds) != self.coverage[-1]:
+            self.coverage.append(seen)
         if self.up_at is None and has_come_up(self.world):
             self.up_at, self.up_actions = self.world.seconds, self.trace.actions
-        elapsed = self.world.simulation.now - self.heal_at
-        if self.is_healed and elapsed > SECOND:
-            self.converged = next(missing(self.world), None) is None
-        self.is_over = bool(self.world.violations) or self.converged or elapsed > self.options.patience
-        if self.is_over:
-            self.coverage.append(now)
+        if self.world.violations:
+            self._end()
+        elif self.phase in {Phase.HEALING, Phase.FINALE}:
+            if next(missing(self.world), None) is None:
+                self._succeed(now)
+            elif now > self._give_up_at:
+                self._end()
+
+    def _succeed(self, now: Timestamp) -> None:
+        if self.phase is Phase.FINALE:
+            self.converged = True
+            self._end()
+            return
+        self.phase = Phase.FINALE
+        self._give_up_at = Timestamp(now + SOON)
+        self.world.deal(self._last_piece)
+        self.world.deal(self._last_tip)
+
+    def _end(self) -> None:
+        self.phase = Phase.OVER
+        self.coverage.append(coverage(self.world))
 
     def outcome(self) -> Outcome:
         """What has come of it by now."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from mina_p2p.address import DialAddress, Domain, QuicAddress, parse_ip
-from mina_p2p.config import Limits
+from mina_p2p.config import Limits, Timeouts
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.identity import PeerId
 from mina_p2p.pool.state import POOL_CHANNELS
@@ -68,16 +68,27 @@ class World:
     """Members, their simulation, and who is right where they accuse each other."""
 
     def __init__(
-        self, seed: int, stock: Stock, peers: int, *, check_every: int, observers: Sequence[Callable[[SimNode], Observer]]
+        self,
+        seed: int,
+        stock: Stock,
+        peers: int,
+        limits: Limits,
+        timeouts: Timeouts,
+        *,
+        check_every: int,
+        observers: Sequence[Callable[[SimNode], Observer]],
     ) -> None:
         """An empty world.
 
         :param peers: connections that each node wishes for.
+        :param limits: of every node, but for the number of its connections.
         :param check_every: after every so manieth dispatch of all nodes the invariants of its node are checked.
         """
         self.dice = Dice(seed, "world")
         self.stock = stock
         self.peers = peers
+        self.limits = limits
+        self.timeouts = timeouts
         self.members: list[Member] = []
         self.honest: list[Member] = []
         """Members that keep to the protocol."""
@@ -113,7 +124,8 @@ class World:
         member.software = software = NodeSoftware(self.stock, self.dice, self)
         config = {
             "initial_peers": (*(self._address(other) for other in member.knows), *disk.addresses),
-            "limits": Limits(peers_min=self.peers, peers_max=2 * self.peers + len(self.members) - len(self.honest)),
+            "limits": self.limits.replace(peers_min=self.peers, peers_max=2 * self.peers + len(self.members) - len(self.honest)),
+            "timeouts": self.timeouts,
         }
         member.node = node = self.simulation.add(
             peer_id=member.peer_id, software=software, address=member.address, liar=member.strategy, **config

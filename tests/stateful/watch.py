@@ -6,6 +6,7 @@ effects and steps alone, so that a guard which says yes too often is caught by w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from mina_p2p.channels.propagation.state import Propagation, RemoteRequested, Re
 from mina_p2p.channels.rpc import actions as rpc
 from mina_p2p.channels.rpc.kinds import is_reasonable, kind_of
 from mina_p2p.channels.rpc.messages import RPC_MESSAGE, RpcRequest, RpcRequestMessage, RpcResponseMessage
-from mina_p2p.channels.rpc.state import ForDiscovery
+from mina_p2p.channels.rpc.state import ForDiscovery, ForNode
 from mina_p2p.channels.rpc.state import Requested as RpcRequested
 from mina_p2p.connection.incoming.actions import ConnectionIncomingTimeout
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingTimeout
@@ -80,6 +81,8 @@ class Watch:
         self.next_index: dict[Line, int] = {}
         self.last_tip: dict[ConnectionId, bytes] = {}
         self.told: set[tuple[str, int]] = set()
+        self.questions: Counter[int] = Counter()
+        """Questions of the node software that are open, by its id; it may use one for two."""
         self.last_verdict = RequestId(0)
 
     @classmethod
@@ -96,6 +99,8 @@ class Watch:
                 for request in channels.rpc.requests:
                     question = Question(request.id, request.request) if isinstance(request, RpcRequested) else None
                     watch.ours[connection_id, request.stream] = question
+                    if isinstance(request, RpcRequested) and isinstance(request.purpose, ForNode):
+                        watch.questions[request.purpose.request_id] += 1
                 for serving in channels.rpc.serving:
                     watch.theirs[connection_id, serving.stream] = Question(serving.id, serving.request)
         return watch
@@ -130,6 +135,7 @@ class Watch:
             if isinstance(step, prop.ChannelsPropagationResponseSend) and not isinstance(action, prop.ChannelsPropagationResponseSend):
                 is_blocked = before.channels.is_send_blocked(step.connection_id) and after.channels.is_send_blocked(step.connection_id)
                 assert not is_blocked, "items for a peer that does not read"
+        self._node_asked(action, steps)
         for effect in effects:
             self._told(effect)
         self._ends(before, action, now, steps, after)
@@ -298,6 +304,17 @@ class Watch:
 
     # --- what the node software is told -----------------------------------------------------
 
+    def _node_asked(self, action: Any, steps: Sequence[Any]) -> None:
+        """Note the questions of the node software, however they entered."""
+        self.questions.update(step.request_id for step in steps if isinstance(step, rpc.RpcRequestSend))
+        match action:
+            case rpc.ChannelsRpcRequestSend(purpose=ForNode(request_id=number)) if action in steps:
+                self.questions[number] += 1
+            case RpcResponded(request_id=number) | RpcFailed(request_id=number):
+                self.questions[number] += 1
+            case _:
+                pass
+
     def _told(self, effect: Any) -> None:
         match effect:
             case PeerConnected(connection_id=number):
@@ -309,7 +326,8 @@ class Watch:
                 assert ("connected", number) not in self.told, "a ready connection failed"
                 self._once("over", number)
             case RpcResponded(request_id=number) | RpcFailed(request_id=number):
-                self._once("answer", number)
+                assert self.questions[number] > 0, f"an answer to what was not asked, or told twice: {number}"
+                self.questions[number] -= 1
             case ItemReceived(verdict_id=number):
                 assert number > self.last_verdict, "a question with an old id"
                 self.last_verdict = number

@@ -31,9 +31,8 @@ class Progress:
         """One run goes on."""
         if self._is_time():
             now = run.coverage[-1]
-            phase = "healed" if run.is_healed else "faults" if run.kinds else "calm"
             self._console.print(
-                f"{run.world.seconds:8.1f} s virtual, {phase}: {run.trace.actions:,} actions, connected {now.connected:.0%}, "
+                f"{run.world.seconds:8.1f} s virtual, {run.phase.value}: {run.trace.actions:,} actions, connected {now.connected:.0%}, "
                 f"items {now.items:.1%}, best tip {now.best_tip:.0%}",
                 highlight=False,
                 soft_wrap=True,

@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -47,7 +47,7 @@ class Done(Record):
 
 
 @contextmanager
-def _rare_collections() -> Iterator[Callable[[], None]]:
+def rare_collections() -> Generator[Callable[[], None]]:
     """Without Python's cyclic collector, which would look at the states of all nodes again and again.
 
     States hold no cycles; what does is little, and is collected when the function that this gives
@@ -74,7 +74,7 @@ def run_job(job: Job, progress: Callable[[Run], None] | None = None) -> Done:
     """
     began = time.perf_counter()
     logs = None if job.record_dir is None else Logs(job.record_dir)
-    with _rare_collections() as collect:
+    with rare_collections() as collect:
         run = Run(job.options, observers=() if logs is None else (logs.observer,))
         while run.advance():
             collect()
