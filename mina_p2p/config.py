@@ -41,9 +41,11 @@ class Limits(Record):
     propagation_request_max: int = attrs.field(default=32, validator=attrs.validators.and_(_positive, attrs.validators.le(255)))
     """Items one permission asks for (reference: 32; its u8 allows 255)."""
     candidates_per_peer_max: int = attrs.field(default=32, validator=_positive)
-    """Announced items of one kind that may wait for fetch or verdict, by peer (reference: 32)."""
-    candidate_announcers_max: int = attrs.field(default=8, validator=_positive)
-    """Peers remembered as alternative sources of one announced item."""
+    """Announced items of one kind that may wait for fetch or verdict, by peer (reference: 32).
+
+    This also bounds how many announcers are remembered in all. Of one item they all are: what a peer
+    announced it does not announce again, so that forgetting one could mean never to get the item.
+    """
     pool_items_max: int = attrs.field(default=3_000, validator=_positive)
     """Items of one kind (reference: transaction pool size 3000); a full pool takes no more until one is removed."""
     rpc_requests_max: int = attrs.field(default=5, validator=_positive)

@@ -92,7 +92,7 @@ def _announced(state: Pools, action: PoolCandidateReceived, now: Timestamp, root
     name = identity(channel, info)
     if (found := pool.find(name)) is not None:
         number, known = found
-        if connection_id in known.announcers or len(known.announcers) >= root.config.limits.candidate_announcers_max:
+        if connection_id in known.announcers:
             return state, ()
         return state.put(channel, number, known.replace(announcers=(*known.announcers, connection_id))), (PoolFetchNext(connection_id),)
     number = pool.last_number + 1

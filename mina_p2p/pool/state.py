@@ -67,7 +67,7 @@ class Candidate(Record):
     """Of what was announced; see `mina_p2p.pool.kinds.identity`."""
     info: PropagationItem
     announcers: tuple[ConnectionId, ...]
-    """Sources that have not failed, in the order of their announcements; bounded."""
+    """Sources that have not failed, in the order of their announcements."""
     status: CandidateStatus
 
     @property

@@ -149,7 +149,6 @@ def _drawn_limits(dice: Dice) -> Limits:
     return Limits(
         propagation_request_max=dice.choice((1, 3, 32)),
         candidates_per_peer_max=dice.choice((1, 4, 32)),
-        candidate_announcers_max=dice.choice((1, 2, 8)),
         rpc_requests_max=dice.choice((1, 2, 5)),
         deadlines_per_turn_max=dice.choice((1, 3, 256)),
     )

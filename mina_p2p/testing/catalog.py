@@ -29,7 +29,6 @@ SMALL_LIMITS = Limits(
     discovered_per_source_max=2,
     propagation_request_max=3,
     candidates_per_peer_max=3,
-    candidate_announcers_max=2,
     pool_items_max=4,
     rpc_requests_max=2,
     rpc_pending_max=2,

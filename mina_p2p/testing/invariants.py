@@ -258,7 +258,6 @@ def _candidates(state: P2pState, path: str, pool: Pool) -> Iterator[str]:
 
 def _candidate(state: P2pState, path: str, channel: ChannelId, number: int, candidate: Candidate) -> Iterator[str]:
     announcers = candidate.announcers
-    yield from _over(f"len({path}.announcers)", len(announcers), state.config.limits.candidate_announcers_max)
     yield from _differ(f"{path}.announcers used twice", [a for a, count in Counter(announcers).items() if count > 1], [])
     yield from _differ(f"{path}.announcers that are gone", [a for a in announcers if a not in state.channels.table], [])
     if not announcers and not isinstance(candidate.status, VerifyPending):

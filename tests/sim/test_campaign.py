@@ -37,8 +37,8 @@ from mina_p2p.testing.stock import stock
 from mina_p2p.testing.world import World
 
 
-def options(seed: int, *faults: FaultKind, nodes: int = 5, **settings: Any) -> Options:
-    return Options(seed, nodes, faults, **{"transactions": 6, "fault_duration": 60 * SECOND, **settings})
+def options(seed: int, *faults: FaultKind, nodes: int = 4, **settings: Any) -> Options:
+    return Options(seed, nodes, faults, **{"transactions": 6, "fault_duration": 40 * SECOND, **settings})
 
 
 def require_good(outcome: Outcome) -> None:
@@ -81,7 +81,7 @@ PROVEN = {SendsUnasked, PromisesTooMuch, Truncates, SendsGarbage, AnswersWrong, 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.__name__)
 def test_a_network_copes_with_each_kind_of_liar(strategy: type[Strategy]) -> None:
     """Honest nodes converge though one of them lies all the time; a proven lie costs the liar, and no honest node is banned."""
-    run = Run(options(5, FaultKind.LIARS, transactions=12), strategies=(strategy,))
+    run = Run(options(5, FaultKind.LIARS, nodes=6, transactions=12, fault_duration=60 * SECOND), strategies=(strategy,))
     banned: Counter[bool] = Counter()
     while run.advance():
         (liar,) = (member for member in run.world.members if not member.is_honest)
@@ -210,7 +210,7 @@ def test_users_bring_liars_and_faults() -> None:
         finally:
             log.append("undone")
 
-    sources = {FaultKind.LOSS: FaultSource(eclipse, 40 * SECOND)}
+    sources = {FaultKind.LOSS: FaultSource(eclipse, 10 * SECOND)}
     outcome = simulate(options(1, FaultKind.LOSS, FaultKind.LIARS), strategies=(Silent,), sources=sources)
     require_good(outcome)
     assert outcome.liars == ("Silent",)
