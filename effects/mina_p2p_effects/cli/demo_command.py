@@ -24,6 +24,8 @@ from mina_p2p_effects.cli.demo.report import LiveProgress, Progress, SilentProgr
 
 NODES_MAX = 50
 
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
@@ -59,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             console.print(f"seed {seed}; run again with --seed {seed} for the same keys and data")
         options = DemoOptions(arguments.nodes, seed, arguments.timeout, record_dir, arguments.blocks, arguments.transactions)
-        outcome = asyncio.run(_until_interrupted(options, progress))
+        outcome = _run_interruptibly(options, progress)
         if arguments.json:
             sys.stdout.write(outcome_json(outcome, record_dir) + "\n")
         else:
@@ -67,16 +69,28 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if outcome.converged and outcome.replay["verified"] else 1
 
 
+def _run_interruptibly(options: DemoOptions, progress: Progress) -> Outcome:
+    """Run the demo's event loop; a Ctrl-C while the loop itself begins or ends waits until it can be taken in order."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    try:
+        return asyncio.run(_until_interrupted(options, progress))
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
+
+
 async def _until_interrupted(options: DemoOptions, progress: Progress) -> Outcome:
     """Run the demo; the first Ctrl-C ends it in order, further ones are for the impatient."""
     running = asyncio.ensure_future(run_demo(options, progress))
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _INTERRUPTS:
         loop.add_signal_handler(number, running.cancel)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
     try:
         return await running
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
 
 
 def _nodes_count(text: str) -> int:
