@@ -24,6 +24,8 @@ PAYMENTS = 10
 async def play_software(node: Node, nodes: list[Node], done: asyncio.Event) -> None:
     """Take whatever comes. Real node software checks signatures, proofs and balances first."""
     async for told in node.notifications():
+        if done.is_set():
+            return  # the nodes stop now, and a stopped node takes no commands
         match told:
             case PeerConnected(peer_id=peer_id, is_incoming=is_incoming):
                 print(f"{node.peer_id.short} {'was dialled by' if is_incoming else 'dialled'} {peer_id.short}")
