@@ -47,7 +47,7 @@ SOON: Final = 120 * SECOND
 """In a network that is well, something new has reached everybody by then: far less than it takes until an unused permission is renewed."""
 SETTLED: Final = 400 * SECOND
 """A network of which no node had to ban another is well by then."""
-GENTLE: Final = frozenset({FaultKind.REORDERING, FaultKind.SLOW_READER, FaultKind.SLOW_WRITER, FaultKind.NAMES})
+GENTLE: Final = frozenset({FaultKind.REORDERING, FaultKind.STREAMS, FaultKind.SLOW_READER, FaultKind.SLOW_WRITER, FaultKind.NAMES})
 """Kinds that end no connection."""
 
 _HEAD: Final = Struct("<IQQI")
@@ -239,14 +239,26 @@ class Run:
         liars = dice.sample(range(options.nodes), liars_count)
         for number in range(options.nodes):
             world.add(dice.choice(strategies)(Dice(options.seed, f"liar {number}"), world.stock) if number in liars else None)
-        for index, member in enumerate(world.members):
-            known = [world.members[dice.below(index)]] if index else []
-            more = dice.sample(world.members, dice.between(1, peers)) if self.kinds else dice.sample(world.members, peers)
-            member.knows = [other for other in dict.fromkeys((*known, *more)) if other is not member]
+        self._introduce(world, peers)
         for member in world.members:
             delay = dice.below(SECOND) if self.kinds else 0
             world.simulation.after(delay, partial(world.start, member))
         return world
+
+    def _introduce(self, world: World, peers: int) -> None:
+        """Say whom each member's nodes are configured with.
+
+        Honest members are joined by pairs that know each other: nothing helps a node that knows
+        liars only, or only addresses at which somebody else lives by now.
+        """
+        dice = self.dice
+        for member in world.members:
+            count = dice.between(1, peers) if self.kinds else peers
+            member.knows = [other for other in dice.sample(world.members, count) if other is not member]
+        for index, member in enumerate(world.honest[1:], 1):
+            other = world.honest[dice.below(index)]
+            member.knows = list(dict.fromkeys((*member.knows, other)))
+            other.knows = list(dict.fromkeys((*other.knows, member)))
 
     def _excused(self) -> frozenset[ReasonCode]:
         """What honest nodes seem to do wrong in such weather."""

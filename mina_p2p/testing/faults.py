@@ -32,6 +32,8 @@ class FaultKind(enum.Enum):
     """Everything to and from a node takes seconds."""
     REORDERING = "reordering"
     """What arrives at a node from different peers comes in another order than it was sent."""
+    STREAMS = "streams"
+    """What a node gets on different streams of one connection comes in another order than it was sent."""
     DUPLICATION = "duplication"
     """Some events of the transport are fed twice, late."""
     LOSS = "loss"
@@ -119,6 +121,16 @@ def reordering(world: World, dice: Dice) -> Iterator[int]:
     """See `FaultKind.REORDERING`."""
     with _weather(_someone(world, dice)[1].port, jitter=dice.between(100, 3_000) * MILLISECOND):
         yield dice.between(5, 30) * SECOND
+
+
+def overtaking_streams(world: World, dice: Dice) -> Iterator[int]:
+    """See `FaultKind.STREAMS`."""
+    port = _someone(world, dice)[1].port
+    port.stream_lag = dice.between(10, 2_000) * MILLISECOND
+    try:
+        yield dice.between(5, 30) * SECOND
+    finally:
+        port.stream_lag = 0
 
 
 def duplication(world: World, dice: Dice) -> Iterator[int]:
@@ -241,6 +253,7 @@ SOURCES: Final[Mapping[FaultKind, FaultSource]] = MappingProxyType(
     {
         FaultKind.LATENCY: FaultSource(latency_spike, 8 * SECOND),
         FaultKind.REORDERING: FaultSource(reordering, 10 * SECOND),
+        FaultKind.STREAMS: FaultSource(overtaking_streams, 10 * SECOND),
         FaultKind.DUPLICATION: FaultSource(duplication, 20 * SECOND),
         FaultKind.LOSS: FaultSource(connection_loss, 3 * SECOND),
         FaultKind.HALF_OPEN: FaultSource(half_open, 5 * SECOND),

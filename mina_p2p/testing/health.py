@@ -14,7 +14,7 @@ from mina_p2p.testing.stock import Tip
 from mina_p2p.testing.world import Member, World
 
 READY_WANTED: Final = 4
-"""So many ready connections make a member that has come up."""
+"""So many ready connections make a member that has come up, where there are so many others and it wishes for so many."""
 
 Up: TypeAlias = list[tuple[Member, SimNode]]
 
@@ -26,7 +26,7 @@ class Coverage(Record):
     seconds: float
     """Virtual, from the start."""
     connected: float
-    """Honest members with `READY_WANTED` ready connections, or with all others in a smaller network."""
+    """Honest members with `ready_wanted` ready connections."""
     items: float
     """Of the items that some pool has, how many are in how many pools of honest members."""
     best_tip: float
@@ -46,7 +46,7 @@ def coverage(world: World) -> Coverage:
 
 def ready_wanted(world: World) -> int:
     """Ready connections of a member that has come up."""
-    return min(READY_WANTED, len(world.honest) - 1)
+    return min(READY_WANTED, len(world.honest) - 1, world.peers)
 
 
 def has_come_up(world: World) -> bool:
@@ -108,13 +108,12 @@ def _lacks(world: World, up: Up) -> Iterator[str]:
 
 def _tips(world: World, up: Up) -> Iterator[str]:
     best = best_tip(world)
-    if best is None:
-        yield "nobody has a best tip"
+    if best is None and not any(member.tips for member in world.honest):
         return
     for member, node in up:
         if tip_of(world, node) != best:
             yield f"member {member.number} does not follow the best chain"
-        if any(tip.is_better_than(best) for tip in member.tips):
+        if any(best is None or tip.is_better_than(best) for tip in member.tips):
             yield f"nobody follows the chain of member {member.number}"
 
 

@@ -2,7 +2,7 @@
 
 A liar is a node of the simulation whose own reducer is the shipped one; what it wants the
 network to do passes through a strategy, which may change it, drop it or add to it. Write your
-own: override what lies, and give the class to `mina_p2p.testing.scenario`.
+own: override what lies, and give the class to `mina_p2p.testing.campaign.Run`.
 """
 
 from __future__ import annotations
@@ -148,7 +148,13 @@ class SendsGarbage(Strategy):
 
 
 class AnswersWrong(Strategy):
-    """Answers a question for an item with another item."""
+    """Answers a question for an item with another item; announces what nobody else has, so that it is asked."""
+
+    period = 5 * SECOND
+
+    def woken(self, node: SimNode) -> None:
+        """Have something of its own to announce: what others have too is soon fetched from them."""
+        node.dispatch(self.dice.choice(self.stock.fakes).insert)
 
     def answer(self, node: SimNode, effect: ChannelsEffectfulAnswerSend) -> Iterable[TransportEffect]:
         """Swap what is in the answer."""
@@ -162,13 +168,17 @@ class AnswersWrong(Strategy):
         if not isinstance(message, RpcResponseMessage):
             return frame
         match message.response:
-            case TransactionResponse():
-                other = self.dice.choice((*self.stock.transactions, *self.stock.fakes)).body
+            case TransactionResponse(body=body):
+                other = self._but((*self.stock.transactions, *self.stock.fakes), bytes(body))
                 return RPC_MESSAGE.encode(message.replace(response=TransactionResponse(RawUserCommand(other))))
-            case SnarkResponse():
-                return RPC_MESSAGE.encode(message.replace(response=SnarkResponse(RawSnark(self.dice.choice(self.stock.snarks).body))))
+            case SnarkResponse(body=body):
+                other = self._but(self.stock.snarks, bytes(body))
+                return RPC_MESSAGE.encode(message.replace(response=SnarkResponse(RawSnark(other))))
             case _:
                 return frame
+
+    def _but(self, pieces: Iterable[Piece], body: bytes) -> bytes:
+        return self.dice.choice([piece.body for piece in pieces if piece.body != body])
 
 
 class NeverAnswers(Strategy):

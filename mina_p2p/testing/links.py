@@ -50,6 +50,8 @@ class MemoryPort:
         """Nanoseconds that everything to and from here takes longer."""
         self.jitter = 0
         """Up to so many nanoseconds more, drawn for each thing: what travels on different links is reordered."""
+        self.stream_lag = 0
+        """Up to so many nanoseconds that one stream falls behind the others of its connection, drawn for each thing."""
         self.write_rate = 0
         """Bytes per second that leave; 0 for no limit."""
         self.read_rate = 0
@@ -86,11 +88,15 @@ class End:
         self.asked: dict[StreamId, Stream] = {}
         """Streams this end opened."""
         self.served: dict[StreamId, ChannelId] = {}
-        """Streams the other end opened."""
+        """Streams the other end opened and this one has not answered to the end."""
+        self.answered: dict[StreamId, ChannelId] = {}
+        """Streams whose answer is complete and on its way: the other end can still give them up."""
         self.is_open = False
         self.is_gone = False
         self.free_at = Timestamp(0)
-        """Nothing arrives before what was sent earlier."""
+        """Nothing arrives before what was sent earlier ..."""
+        self.streams_free_at: dict[StreamId, Timestamp] = {}
+        """... on its stream, where streams overtake each other."""
         self.bytes_waiting = 0
         """Sent by this end and not yet taken in by the other."""
         self.is_blocked = False
@@ -153,10 +159,13 @@ class Links:
 
     # --- sending --------------------------------------------------------------------------
 
-    def send(self, end: End, now: Timestamp, size: int, arrive: Callable[[End, ConnectionId], None]) -> None:
+    def send(
+        self, end: End, now: Timestamp, size: int, arrive: Callable[[End, ConnectionId], None], stream: StreamId | None = None
+    ) -> None:
         """Let something arrive at the other end, after all that was sent before it, while there is such an end.
 
         :param size: bytes of payload; 0 for what is no frame.
+        :param stream: that may fall behind others, in such weather.
         """
         other = end.other
         if size:
@@ -170,7 +179,7 @@ class Links:
             if not other.is_gone and other.port.is_alive and other.connection_id is not None:
                 arrive(other, other.connection_id)
 
-        self.carry(end, now, size, deliver)
+        self.carry(end, now, size, deliver, stream)
         if end.bytes_waiting > self.send_high_bytes and not end.is_blocked and end.connection_id is not None:
             end.is_blocked = True
             self.feed(end.port, ChannelsSendBlocked(end.connection_id))
@@ -182,12 +191,12 @@ class Links:
             if end.connection_id is not None and not end.is_gone:
                 self.feed(end.port, ChannelsSendUnblocked(end.connection_id))
 
-    def carry(self, end: End, now: Timestamp, size: int, deliver: Deliver) -> None:
+    def carry(self, end: End, now: Timestamp, size: int, deliver: Deliver, stream: StreamId | None = None) -> None:
         """Bring something to the other end's place, whether anybody is there or not."""
         source, other = end.port, end.other
         target = other.port
         if self._blocked and (direction := (source.peer_id, target.peer_id)) in self._blocked:
-            self._held.setdefault(direction, []).append(lambda at: self.carry(end, at, size, deliver))
+            self._held.setdefault(direction, []).append(lambda at: self.carry(end, at, size, deliver, stream))
             return
         at: int = now
         if source.write_rate:
@@ -197,8 +206,20 @@ class Links:
         if target.read_rate:
             at = max(at, target.read_free_at) + size * SECOND // target.read_rate
             target.read_free_at = Timestamp(at)
-        other.free_at = Timestamp(max(at, other.free_at))
-        self.at(other.free_at, deliver)
+        arrival = other.free_at = Timestamp(max(at, other.free_at))
+        if stream is not None and (other.streams_free_at or source.stream_lag or target.stream_lag):
+            arrival = self._on_stream(other, stream, source.stream_lag + target.stream_lag)
+        self.at(arrival, deliver)
+
+    def _on_stream(self, other: End, stream: StreamId, lag: int) -> Timestamp:
+        """When something arrives whose stream is behind the others."""
+        streams = other.streams_free_at
+        arrival = max(other.free_at, streams.get(stream, Timestamp(0)))
+        if lag:
+            arrival = streams[stream] = Timestamp(arrival + self.dice.below(lag))
+        elif stream in streams and arrival == other.free_at:
+            del streams[stream]
+        return arrival
 
     def feed(self, port: MemoryPort, event: TransportEvent) -> None:
         """Give a node an event; twice, where that is the weather."""

@@ -175,7 +175,7 @@ class MemoryNetwork(Links):
             if effect.ends and channel in CONVERSATION_CHANNELS:
                 self._asked_all(other, connection_id, stream)
 
-        self.send(end, now, len(frame), arrive)
+        self.send(end, now, len(frame), arrive, stream)
 
     def _continue(self, end: End, effect: ChannelsEffectfulRequestContinue, now: Timestamp) -> None:
         stream, asked = effect.stream, end.asked.get(effect.stream)
@@ -191,7 +191,7 @@ class MemoryNetwork(Links):
             if effect.ends:
                 self._asked_all(other, connection_id, stream)
 
-        self.send(end, now, len(effect.frame), arrive)
+        self.send(end, now, len(effect.frame), arrive, stream)
 
     def _asked_all(self, end: End, connection_id: ConnectionId, stream: StreamId) -> None:
         channel = end.served.get(stream)
@@ -203,10 +203,10 @@ class MemoryNetwork(Links):
         if stream not in end.served:
             return
         for frame in effect.frames:
-            self.send(end, now, len(frame), partial(self._answer_arrives, stream=stream, frame=frame))
+            self.send(end, now, len(frame), partial(self._answer_arrives, stream=stream, frame=frame), stream)
         if effect.ends:
-            del end.served[stream]
-            self.send(end, now, 0, lambda other, cid: self._answer_ends(other, cid, stream))
+            end.answered[stream] = end.served.pop(stream)
+            self.send(end, now, 0, lambda other, cid: self._answer_ends(other, cid, stream), stream)
 
     def _answer_arrives(self, end: End, connection_id: ConnectionId, stream: StreamId, frame: bytes) -> None:
         asked = end.asked.get(stream)
@@ -223,6 +223,7 @@ class MemoryNetwork(Links):
     def _answer_ends(self, end: End, connection_id: ConnectionId, stream: StreamId) -> None:
         asked = end.asked.pop(stream, None)
         if asked is not None:
+            end.other.answered.pop(stream, None)
             self.feed(end.port, ChannelsStreamEnded(connection_id, asked.channel, stream))
 
     def _give_up(self, end: End, effect: ChannelsEffectfulStreamReset, now: Timestamp) -> None:
@@ -232,8 +233,8 @@ class MemoryNetwork(Links):
 
         def arrive(other: End, connection_id: ConnectionId) -> None:
             asked = other.asked.pop(stream, None)
-            channel = asked.channel if asked is not None else other.served.pop(stream, None)
+            channel = asked.channel if asked is not None else other.served.pop(stream, None) or other.answered.pop(stream, None)
             if channel is not None:
                 self.feed(other.port, ChannelsStreamReset(connection_id, channel, stream, code))
 
-        self.send(end, now, 0, arrive)
+        self.send(end, now, 0, arrive, stream)

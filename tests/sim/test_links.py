@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,6 +36,10 @@ def pair(**settings: Any) -> tuple[Simulation, SimNode, SimNode]:
 
 def told(node: SimNode, kind: type[Any]) -> list[Any]:
     return [notification for notification in node.notifications if isinstance(notification, kind)]
+
+
+def _has_tips(node: SimNode, count: int) -> bool:
+    return len(told(node, BestTipReceived)) == count
 
 
 def set_tip(node: SimNode, number: int = 0) -> None:
@@ -129,8 +134,8 @@ def test_bandwidth_is_shared_by_what_a_node_sends() -> None:
     listener.port.write_rate = 2_000
     for number in (0, 1):
         set_tip(listener, number)
-        began = simulation.now
-        assert simulation.run(10 * SECOND, until=lambda number=number: len(told(dialer, BestTipReceived)) == number + 1)
+        began, arrived = simulation.now, number + 1
+        assert simulation.run(10 * SECOND, until=partial(_has_tips, dialer, arrived))
         assert 6 * SECOND < simulation.now - began < 8 * SECOND
 
 

@@ -5,8 +5,9 @@ and one seed decides all of it. Safety is checked on the way; after the faults s
 nodes must come to the same pools and the same best tip.
 
 With --faults all, each seed draws some of the kinds; a list of kinds means just these. Kinds:
-latency, reordering, duplication, loss, half-open, partition, one-way, slow-reader, slow-writer,
-crash, amnesia (a crash that forgets), identity (somebody else at an address), clock, names, liars.
+latency, reordering, streams (of one connection overtake each other), duplication, loss, half-open,
+partition, one-way, slow-reader, slow-writer, crash, amnesia (a crash that forgets), identity
+(somebody else at an address), clock, names, liars.
 """
 
 from __future__ import annotations
