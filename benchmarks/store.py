@@ -25,7 +25,8 @@ from support.rounds import Contender, Lane, UnavailableError, interleave
 SIZES = (10, 1_000, 10_000)
 OURS = "mina_p2p"
 PYTHON_REDUX = "python-redux"
-JS_SPREAD = "redux (JS), spreads"
+JS_TEXT = "redux (JS), spreads, peers by text id"
+JS_SPREAD = "redux (JS), spreads, peers by number"
 JS_IMMUTABLE = "redux (JS), immutable.js"
 FLOOR = "mutable floor"
 
@@ -37,6 +38,7 @@ def contenders(redux: Redux) -> dict[str, Callable[[int], Contender]]:
         FLOOR: stores.mutable_floor,
         PYTHON_REDUX: stores.python_redux,
         "pydux": stores.pydux,
+        JS_TEXT: lambda peers: redux.contender("text", peers),
         JS_SPREAD: lambda peers: redux.contender("spread", peers),
         JS_IMMUTABLE: lambda peers: redux.contender("immutable", peers),
     }
@@ -97,7 +99,9 @@ def _targets(lanes: dict[tuple[str, int], Lane], sizes: tuple[int, ...]) -> list
     for size in sizes:
         target(f"times python-redux, {size} peers", (OURS, size), (PYTHON_REDUX, size), 3.5, 4.5)
     for size in sizes:
-        target(f"times JS redux with spreads, {size} peers", (OURS, size), (JS_SPREAD, size), 1.0)
+        target(f"times JS redux, peers by text id, {size} peers", (OURS, size), (JS_TEXT, size), 1.0)
+    for size in sizes:
+        target(f"times JS redux, peers by number, {size} peers", (OURS, size), (JS_SPREAD, size), 1.0)
     for size in sizes:
         target(f"times the mutable floor, {size} peers (at most 3 times slower)", (OURS, size), (FLOOR, size), 1 / 3, 1 / 2)
     if {10, 10_000} <= set(sizes):

@@ -21,13 +21,13 @@ that holds this one's, for node software with slices of its own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, overload
 
 from mina_p2p.codegen import compile_function
 from mina_p2p.errors import CallerError, InvariantViolationError, MinaP2pError
 from mina_p2p.ids import Timestamp
-from mina_p2p.record import Record, builder, field_names, record, setter
+from mina_p2p.record import Record, copy_expression, field_names, record, setter
 
 S = TypeVar("S")
 Outer = TypeVar("Outer")
@@ -38,7 +38,7 @@ Action: TypeAlias = Any
 
 FollowUps: TypeAlias = Sequence[Any]
 Reducer: TypeAlias = Callable[[S, Any, Timestamp], tuple[S, FollowUps]]
-Guard: TypeAlias = Callable[[Any, S, Timestamp], bool]
+SliceReducer: TypeAlias = Callable[[T, Any, Timestamp, Any], tuple[T, FollowUps]]
 
 _REDUCED, _EFFECT, _ATTEMPT = 0, 1, 2
 
@@ -129,28 +129,26 @@ class Steps(Sequence[Step], Record):
         return [Refusal(cause, depth, action) for action, cause, depth, _ in self.refused]
 
 
-_build_clock = builder(Clock)
-
-
 class Slice(Generic[T]):
     """One part of a root state with the actions that change it.
 
     :param field: name of the root's field that holds the slice's state.
-    :param actions: the classes that ``reduce`` handles.
+    :param actions: the classes that ``reduce`` handles; or each class with a reducer of its
+        own, which spares a slice with many actions the search for the right branch.
     :param reduce: ``(slice state, action, now, root) -> (slice state, follow-ups)``; ``root`` is for reading.
     """
 
-    __slots__ = ("actions", "field", "reduce")
+    __slots__ = ("field", "reducers")
 
-    def __init__(
-        self,
-        field: str,
-        actions: Iterable[type[Any]],
-        reduce: Callable[[T, Any, Timestamp, Any], tuple[T, FollowUps]],
-    ) -> None:
+    @overload
+    def __init__(self, field: str, actions: Mapping[type[Any], SliceReducer[T]]) -> None: ...
+    @overload
+    def __init__(self, field: str, actions: Iterable[type[Any]], reduce: SliceReducer[T]) -> None: ...
+    def __init__(self, field: str, actions: Any, reduce: SliceReducer[T] | None = None) -> None:
         self.field = field
-        self.actions = tuple(actions)
-        self.reduce = reduce
+        self.reducers: tuple[tuple[type[Any], SliceReducer[T]], ...] = (
+            tuple(actions.items()) if reduce is None else tuple((action, reduce) for action in actions)
+        )
 
 
 class Machine(Generic[S]):
@@ -164,7 +162,7 @@ class Machine(Generic[S]):
         reducers: Iterable[tuple[type[Any], Reducer[S]]] = (),
         effects: Iterable[type[Any]] = (),
         clock: str = "clock",
-        steps_max: Callable[[S, Action], int] = lambda _state, _action: 10_000,
+        steps_max: int | Callable[[S, Action], int] = 10_000,
     ) -> None:
         """Build the table.
 
@@ -172,28 +170,32 @@ class Machine(Generic[S]):
         :param reducers: actions that are reduced over the whole root.
         :param effects: actions that the runtime performs.
         :param clock: dotted path of the root's `Clock`.
-        :param steps_max: bound of the steps of one dispatch, from the state before it and its input.
+        :param steps_max: bound of the steps of one dispatch, or how it follows from the state before it and its input.
         :raises CallerError: where an action is given twice.
         """
-        self._table: dict[type[Any], tuple[int, Any, Any]] = {Attempt: (_ATTEMPT, None, None)}
+        self._table: dict[type[Any], tuple[int, Any, _Stepper | None]] = {Attempt: (_ATTEMPT, None, None)}
         self._why: dict[type[Any], Any] = {}
         self._steps_max = steps_max
+        self._bound: int = steps_max if isinstance(steps_max, int) else 0
+        self._bound_of: Callable[[S, Action], int] | None = None if isinstance(steps_max, int) else steps_max
         self.root = root
         self.clock_path = clock
         self._get_clock, self._set_clock = _lens(root, clock)
         for part in slices:
-            reducer = _routed(root, part)
-            for action in part.actions:
-                self._add(action, _REDUCED, reducer)
+            steppers: dict[SliceReducer[Any], _Stepper] = {}
+            for action, reduce in part.reducers:
+                if reduce not in steppers:
+                    steppers[reduce] = _routed(root, part.field, reduce, clock)
+                self._add(action, _REDUCED, steppers[reduce])
         for action, over_root in reducers:
-            self._add(action, _REDUCED, over_root)
+            self._add(action, _REDUCED, _over_root(over_root, self._set_clock))
         for action in effects:
             self._add(action, _EFFECT, None)
 
-    def _add(self, action: type[Any], kind: int, reducer: Any, guard: Any = None, why: Any = None) -> None:
+    def _add(self, action: type[Any], kind: int, stepper: _Stepper | None, guard: Any = None, why: Any = None) -> None:
         if action in self._table:
             raise CallerError(f"{action.__qualname__} is in the table already; an action has exactly one reducer")
-        self._table[action] = kind, guard or getattr(action, "is_enabled", None), reducer
+        self._table[action] = kind, guard or getattr(action, "is_enabled", None), stepper
         self._why[action] = why or getattr(action, "why_refused", None)
 
     @property
@@ -211,15 +213,23 @@ class Machine(Generic[S]):
         The clock stays ours. Give the outer root's own actions with `extend`.
         """
         get, put = _lens(root, path)
-        inner_max = self._steps_max
+        bound_of = self._bound_of
         outer: Machine[Outer] = Machine(
-            root, clock=f"{path}.{self.clock_path}", steps_max=lambda state, action: inner_max(get(state), action)
+            root,
+            clock=f"{path}.{self.clock_path}",
+            steps_max=self._bound if bound_of is None else lambda state, action: bound_of(get(state), action),
         )
-        for action, (kind, guard, reducer) in self._table.items():
+        for action, (kind, guard, stepper) in self._table.items():
             if action is Attempt:
                 continue
             why = self._why[action]
-            outer._add(action, kind, _lifted_reducer(get, put, reducer), _lifted_question(get, guard), _lifted_question(get, why))
+            outer._add(
+                action,
+                kind,
+                None if stepper is None else _lifted_stepper(get, put, stepper),
+                _lifted_question(get, guard),
+                _lifted_question(get, why),
+            )
         return outer
 
     def extend(
@@ -231,10 +241,42 @@ class Machine(Generic[S]):
     ) -> Machine[S]:
         """A machine with more actions; this one stays as it is."""
         more = Machine(self.root, slices=slices, reducers=reducers, effects=effects, clock=self.clock_path, steps_max=self._steps_max)
-        for action, (kind, guard, reducer) in self._table.items():
+        for action, (kind, guard, stepper) in self._table.items():
             if action is not Attempt:
-                more._add(action, kind, reducer, guard, self._why[action])
+                more._add(action, kind, stepper, guard, self._why[action])
         return more
+
+    def replaced(
+        self, action: type[Any], *, guard: Callable[[Any, S, Timestamp], bool] | None = None, reducer: Reducer[S] | None = None
+    ) -> Machine[S]:
+        """A machine in which one action has another guard or reducer; this one stays as it is.
+
+        For trying a change on a recorded log, and for showing that a test finds a planted fault.
+
+        :raises CallerError: where the table has no such action, or a reducer is given for an effect.
+        """
+        if action not in self._why:
+            raise CallerError(f"{action.__qualname__} is no action of this machine; its table is Machine.actions")
+        kind, old_guard, old_stepper = self._table[action]
+        if reducer is not None and kind == _EFFECT:
+            raise CallerError(f"{action.__qualname__} is an effect, which is reduced by nobody")
+        other = self.extend()
+        table: Any = other._table  # noqa: SLF001 - one of our own kind, and nobody else has it yet
+        table[action] = kind, guard or old_guard, old_stepper if reducer is None else _over_root(reducer, self._set_clock)
+        return other
+
+    def reduce(self, state: S, action: Action, now: Timestamp) -> tuple[S, FollowUps]:
+        """Run the reducer of ``action`` alone: no guard, no follow-ups, no new action id.
+
+        For looking at single steps: tables of transitions, diagrams.
+
+        :raises CallerError: where the table has no such action, or nobody reduces it.
+        """
+        stepper = self._entry(action)[2]
+        if stepper is None:
+            raise CallerError(f"{type(action).__qualname__} is reduced by nobody")
+        after: tuple[S, FollowUps] = stepper(state, action, now, True, 0)
+        return after
 
     def is_enabled(self, state: S, action: Action, now: Timestamp) -> bool:
         """Whether dispatching ``action`` now would execute it.
@@ -281,46 +323,53 @@ class Machine(Generic[S]):
         if now < clock.now:
             raise CallerError(f"the time goes back by {clock.now - now} ns; feed a clock that never does")
         table = self._table
-        last_id = clock.last_action_id
-        steps_max = self._steps_max(state, action)
+        first_id = action_id = clock.last_action_id + 1
+        id_max = action_id + (self._bound if self._bound_of is None else self._bound_of(state, action))
         item: tuple[Action, int, int] = (action, 0, 0)
-        stack: list[tuple[Action, int, int]] = [item]
+        stack: list[tuple[Action, int, int]] = []
         steps: RawSteps = []
         refused: RawRefusals = []
         effects: list[Action] = []
         try:
-            while stack:
-                item = stack.pop()
+            while True:
                 action, cause, depth = item
-                kind, guard, reducer = table[type(action)]
+                kind, guard, stepper = table[type(action)]
                 if guard is not None and not guard(action, state, now):
                     refused.append((action, cause, depth, state))
-                    continue
-                if kind:
-                    if kind == _EFFECT:
-                        steps.append(item)
-                        effects.append(action)
-                    else:
-                        self._choose(state, item, now, stack, refused)
-                    continue
-                state, follow_ups = reducer(state, action, now)
-                steps.append(item)
-                if follow_ups:
-                    if len(steps) > steps_max:
+                elif stepper is not None:
+                    state, follow_ups = stepper(state, action, now, stack, action_id)
+                    steps.append(item)
+                    action_id += 1
+                    if action_id > id_max:
                         break
-                    cause = last_id + len(steps)
-                    depth += 1
-                    for follow_up in reversed(follow_ups):
-                        stack.append((follow_up, cause, depth))  # noqa: PERF401 - a comprehension costs a frame on 3.11
+                    if follow_ups:
+                        cause = action_id - 1
+                        depth += 1
+                        if len(follow_ups) == 1:
+                            item = (follow_ups[0], cause, depth)
+                            continue
+                        for follow_up in reversed(follow_ups):
+                            stack.append((follow_up, cause, depth))  # noqa: PERF401 - a comprehension costs a frame on 3.11
+                    elif not stack:
+                        return state, effects, first_id, steps, refused
+                elif kind == _EFFECT:
+                    steps.append(item)
+                    action_id += 1
+                    effects.append(action)
+                else:
+                    self._choose(state, item, now, stack, refused)
+                if not stack:
+                    break
+                item = stack.pop()
         except (CallerError, InvariantViolationError):
             raise
         except Exception as error:
             raise self._blame(item, error) from error
-        if len(steps) > steps_max:
-            raise InvariantViolationError(f"more than {steps_max} steps followed from one {type(steps[0][0]).__qualname__}")
+        if action_id > id_max:
+            raise InvariantViolationError(f"more than {id_max - first_id} steps followed from one {type(steps[0][0]).__qualname__}")
         if steps:
-            state = self._set_clock(state, _build_clock(last_id + len(steps), now))
-        return state, effects, last_id + 1, steps, refused
+            state = self._set_clock(state, Clock(action_id - 1, now))
+        return state, effects, first_id, steps, refused
 
     def _choose(
         self,
@@ -355,19 +404,41 @@ class Machine(Generic[S]):
         return InvariantViolationError(f"{type(action).__qualname__} was not reduced: {error!r}")
 
 
-def _routed(root: Any, part: Slice[Any]) -> Reducer[Any]:
-    """Compile the reducer over the root that calls the slice's and puts its state back."""
-    _require_field(root, part.field)
+_Stepper: TypeAlias = Callable[[Any, Any, Timestamp, Any, int], tuple[Any, FollowUps]]
+"""``(root, action, now, what waits, action id) -> (root, follow-ups)``: a reducer as the loop calls it.
+
+Where nothing waits and nothing follows it also writes the clock: a copy of the root costs
+as much as all else in a step, and this way the last step needs no second one.
+"""
+
+
+def _routed(root: Any, field: str, reduce: SliceReducer[Any], clock: str) -> _Stepper:
+    """Compile the step over the root that calls a slice's reducer and puts its state back."""
+    _require_field(root, field)
+    names: dict[str, Any] = {"reduce": reduce, "Clock": Clock, root.__name__: root, "set_clock": _lens(root, clock)[1]}
+    copied = copy_expression(root, "state", {field: "after"})
+    last = f"set_clock({copied}, Clock(action_id, now))"
+    if clock in field_names(root):
+        last = copy_expression(root, "state", {field: "after", clock: "Clock(action_id, now)"})
     source = (
-        "def route(state, action, now):\n"
-        f"    before = state.{part.field}\n"
+        "def route(state, action, now, waiting, action_id):\n"
+        f"    before = state.{field}\n"
         "    after, follow_ups = reduce(before, action, now, state)\n"
+        "    if not waiting and not follow_ups:\n"
+        f"        return {last}, follow_ups\n"
         "    if after is before:\n"
         "        return state, follow_ups\n"
-        "    return put(state, after), follow_ups\n"
+        f"    return {copied}, follow_ups\n"
     )
-    names = {"reduce": part.reduce, "put": setter(root, part.field)}
-    return cast("Reducer[Any]", compile_function("route", source, names, f"route {root.__qualname__}.{part.field}"))
+    return cast("_Stepper", compile_function("route", source, names, f"route {root.__qualname__}.{field}"))
+
+
+def _over_root(reducer: Reducer[Any], set_clock: Callable[[Any, Clock], Any]) -> _Stepper:
+    def step(state: Any, action: Any, now: Timestamp, waiting: Any, action_id: int) -> tuple[Any, FollowUps]:
+        after, follow_ups = reducer(state, action, now)
+        return (after if waiting or follow_ups else set_clock(after, Clock(action_id, now))), follow_ups
+
+    return step
 
 
 def _require_field(root: Any, name: str) -> None:
@@ -389,16 +460,13 @@ def _lens(root: Any, path: str) -> tuple[Callable[[Any], Any], Callable[[Any, An
     return get, put
 
 
-def _lifted_reducer(get: Any, put: Any, reducer: Any) -> Any:
-    if reducer is None:
-        return None
-
-    def reduce(state: Any, action: Any, now: Timestamp) -> tuple[Any, FollowUps]:
+def _lifted_stepper(get: Any, put: Any, stepper: _Stepper) -> _Stepper:
+    def step(state: Any, action: Any, now: Timestamp, waiting: Any, action_id: int) -> tuple[Any, FollowUps]:
         before = get(state)
-        after, follow_ups = reducer(before, action, now)
+        after, follow_ups = stepper(before, action, now, waiting, action_id)
         return (state if after is before else put(state, after)), follow_ups
 
-    return reduce
+    return step
 
 
 def _lifted_question(get: Any, question: Any) -> Any:

@@ -26,14 +26,25 @@ const peerState = (id) => ({
 });
 
 // How each store keeps its peers; everything else is spread.
+const byNumber = (number) => number;
+const byText = (number) => `12D3KooWPeer${String(number).padStart(8, "0")}`;
 const tables = {
+  text: {
+    key: byText,
+    create: (peers) => Object.fromEntries(Array.from({ length: peers }, (_, id) => [byText(id), peerState(id)])),
+    get: (table, id) => table[id],
+    set: (table, id, peer) => ({ ...table, [id]: peer }),
+    values: (table) => Object.values(table),
+  },
   spread: {
+    key: byNumber,
     create: (peers) => Object.fromEntries(Array.from({ length: peers }, (_, id) => [id, peerState(id)])),
     get: (table, id) => table[id],
     set: (table, id, peer) => ({ ...table, [id]: peer }),
     values: (table) => Object.values(table),
   },
   immutable: {
+    key: byNumber,
     create: (peers) => Map(Array.from({ length: peers }, (_, id) => [id, peerState(id)])),
     get: (table, id) => table.get(id),
     set: (table, id, peer) => table.set(id, peer),
@@ -83,7 +94,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const running = (stores[`${kind} ${peers}`] ??= start(kind, peers));
   const actions = Array.from({ length: count }, (_, i) => ({
     type: "MsgRecv",
-    peer: ((running.sent + i) * 7919) % peers,
+    peer: running.table.key(((running.sent + i) * 7919) % peers),
     size: MESSAGE_BYTES,
   }));
   running.sent += count;

@@ -36,7 +36,7 @@ class Redux:
     def contender(self, kind: str, peers: int) -> NodeStore:
         """One store in a process of its own, so that none disturbs what the JIT knows of another.
 
-        :param kind: how peers are kept: ``spread`` or ``immutable``.
+        :param kind: how peers are kept: ``text``, ``spread`` or ``immutable``.
         :raises UnavailableError: without Node, npm or the packages.
         """
         if self._missing is not None:

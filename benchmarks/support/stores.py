@@ -140,22 +140,22 @@ class Ack(Record):
         return self.peer in state.p2p.peers
 
 
-def _reduce(state: P2p, action: MsgRecv | Ack, now: Timestamp, _root: Root) -> tuple[P2p, FollowUps]:
-    match action:
-        case MsgRecv():
-            peer = state.peers[action.peer]
-            conn = peer.conn
-            heard = peer.replace(conn=conn.replace(size=conn.size + action.size, count=conn.count + 1), heard_at=now)
-            return state.replace(peers=state.peers.set(action.peer, heard), size=state.size + action.size), (Ack(action.peer),)
-        case Ack():
-            peer = state.peers[action.peer]
-            acked = peer.replace(acked=peer.acked + 1)
-            return state.replace(peers=state.peers.set(action.peer, acked), acks=state.acks + 1), ()
+def _receive(state: P2p, action: MsgRecv, now: Timestamp, _root: Root) -> tuple[P2p, FollowUps]:
+    peer = state.peers[action.peer]
+    conn = peer.conn
+    heard = peer.replace(conn=conn.replace(size=conn.size + action.size, count=conn.count + 1), heard_at=now)
+    return state.replace(peers=state.peers.set(action.peer, heard), size=state.size + action.size), (Ack(action.peer),)
+
+
+def _acknowledge(state: P2p, action: Ack, now: Timestamp, _root: Root) -> tuple[P2p, FollowUps]:
+    peer = state.peers[action.peer]
+    acked = peer.replace(acked=peer.acked + 1)
+    return state.replace(peers=state.peers.set(action.peer, acked), acks=state.acks + 1), ()
 
 
 def mina_p2p(peers: int) -> InProcess:
     """Ours, as shipped: `Store` over `Machine` with one slice."""
-    machine = Machine(Root, slices=[Slice("p2p", [MsgRecv, Ack], _reduce)])
+    machine = Machine(Root, slices=[Slice("p2p", {MsgRecv: _receive, Ack: _acknowledge})])
     table = Table((i, Peer(i, Conn(i, 0, 0, "ready", 0, 0), 0, 0, 0, 0)) for i in range(peers))
     store = Store(machine, Root(Clock(), P2p(table, 0, 0, 0), 0, 0, 0, 0))
 
@@ -255,21 +255,30 @@ def mutable_floor(peers: int) -> InProcess:
         limit = action_id + 10_000
         steps: list[Any] = []
         refused: list[Any] = []
-        stack = [(action, 0, 0)]
-        while stack:
-            item = stack.pop()
+        item = (action, 0, 0)
+        stack: list[Any] = []
+        while True:
             action, _, depth = item
             guard, reducer = table[type(action)]
-            if not guard(action, root, now):
+            if guard(action, root, now):
+                follow_ups = reducer(root, action, now)
+                steps.append(item)
+                action_id += 1
+                if action_id > limit:
+                    raise RuntimeError("too many steps")
+                if follow_ups:
+                    cause = action_id - 1
+                    depth += 1
+                    if len(follow_ups) == 1:
+                        item = (follow_ups[0], cause, depth)
+                        continue
+                    for follow_up in reversed(follow_ups):
+                        stack.append((follow_up, cause, depth))  # noqa: PERF401 - as in the loop it is compared with
+            else:
                 refused.append(item)
-                continue
-            follow_ups = reducer(root, action, now)
-            steps.append(item)
-            for follow_up in reversed(follow_ups):
-                stack.append((follow_up, action_id, depth + 1))  # noqa: PERF401 - as in the loop it is compared with
-            action_id += 1
-            if action_id > limit:
-                raise RuntimeError("too many steps")
+            if not stack:
+                break
+            item = stack.pop()
         root.last_action_id = action_id - 1
         root.now = now
         return steps

@@ -48,19 +48,15 @@ def watched(machine: Machine[P2pState], noted: Noted) -> Machine[P2pState]:
     classes = machine.actions
     return Machine(
         machine.root,
-        reducers=[(kind, _noting(_reducer(machine, kind), noted)) for kind in classes if not machine.is_effect(kind)],
+        reducers=[(kind, _noting(machine, noted)) for kind in classes if not machine.is_effect(kind)],
         effects=[kind for kind in classes if machine.is_effect(kind)],
         clock=machine.clock_path,
     )
 
 
-def _reducer(machine: Machine[P2pState], kind: type[Any]) -> Any:
-    return machine._table[kind][2]  # noqa: SLF001 - to look at single steps is wanted here and nowhere else
-
-
-def _noting(reduce: Any, noted: Noted) -> Any:
+def _noting(machine: Machine[P2pState], noted: Noted) -> Any:
     def reduce_and_note(state: P2pState, action: Any, now: Timestamp) -> Any:
-        after, follow_ups = reduce(state, action, now)
+        after, follow_ups = machine.reduce(state, action, now)
         noted.append((state, after))
         return after, follow_ups
 

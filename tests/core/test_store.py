@@ -725,3 +725,56 @@ def test_a_lifted_machine_keeps_the_step_bound():
 def test_a_path_to_nowhere_is_refused():
     with pytest.raises(CallerError, match="App has no field 'net'"):
         MACHINE.lift(App, "net.p2p")
+
+
+def test_a_slice_may_have_a_reducer_for_each_action():
+    """The table then leads straight to it; the slice's state goes round as ever."""
+
+    def add(state: Counter, action: Add, now: Timestamp, _root: Root) -> tuple[Counter, FollowUps]:
+        return state.replace(value=state.value + action.amount, seen_at=now), (Later(0),)
+
+    def later(state: Counter, _action: Later, _now: Timestamp, _root: Root) -> tuple[Counter, FollowUps]:
+        return state.replace(value=state.value * 2), ()
+
+    two = Machine(Root, slices=[Slice("counter", {Add: add, Later: later})])
+    state, _, steps = two.dispatch(Root(), Add(3), NOW)
+    assert (state.counter.value, state.counter.seen_at) == (6, NOW)
+    assert [type(step.action) for step in steps] == [Add, Later]
+    assert state.clock == Clock(2, NOW)
+
+
+@pytest.mark.parametrize("action", [Add(1), Tree("a"), Over(1), Send("x"), Tree("a", (Send("b"), Add(1))), Tree("a", (Add(1, below=0),))])
+def test_the_clock_is_right_whatever_the_last_step_was(action: Any):
+    """A reducer that changes something, one that does not, one over the root, an effect, a refusal: also in a larger root."""
+    state, _, steps = run(action)
+    assert state.clock == Clock(len(steps), NOW)
+    lifted, _, steps = machine().lift(App, "network.p2p").dispatch(App(), action, NOW)
+    assert lifted.network.p2p.clock == Clock(len(steps), NOW)
+
+
+def test_one_reducer_alone_neither_asks_the_guard_nor_touches_the_clock():
+    """For looking at single steps."""
+    state, follow_ups = machine().reduce(Root(), Add(2, below=0), NOW)
+    assert state == Root(counter=Counter(2, NOW))
+    assert list(follow_ups) == []
+    assert list(machine().reduce(Root(), Tree("a", (Send("b"),)), NOW)[1]) == [Send("b")]
+    with pytest.raises(CallerError, match="reduced by nobody"):
+        machine().reduce(Root(), Send("x"), NOW)
+    with pytest.raises(CallerError, match="no action of this machine"):
+        machine().reduce(Root(), Unknown(), NOW)
+
+
+def test_one_action_may_get_another_guard_or_reducer():
+    """The machine it was made from stays as it is."""
+    first = machine()
+    unguarded = first.replaced(Add, guard=lambda _action, _state, _now: True)
+    assert unguarded.dispatch(Root(), Add(5, below=0), NOW)[0].counter.value == 5
+    assert not first.is_enabled(Root(), Add(5, below=0), NOW)
+    other = first.replaced(Add, reducer=lambda state, _action, _now: (state.replace(journal=Journal(("other",))), ()))
+    state, _, _ = other.dispatch(Root(), Add(5), NOW)
+    assert state == Root(Clock(1, NOW), journal=Journal(("other",)))
+    assert other.dispatch(Root(), Add(5, below=0), NOW)[2].refused_count == 1, "the guard stays"
+    with pytest.raises(CallerError, match="no action of this machine"):
+        first.replaced(Unknown, guard=lambda _action, _state, _now: True)
+    with pytest.raises(CallerError, match="reduced by nobody"):
+        first.replaced(Send, reducer=lambda state, _action, _now: (state, ()))

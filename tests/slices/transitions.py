@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.ids import SECOND, ConnectionId
+from mina_p2p.ids import SECOND, ConnectionId, Timestamp
 from mina_p2p.record import Record, record
 from mina_p2p.reducer import p2p_machine
 from mina_p2p.state import P2pState
@@ -49,11 +49,10 @@ class Table(Record):
     def outcome(self, case: str, state: str) -> str:
         """``Next`` or ``Next: follow-ups``, or `REFUSED`."""
         before, taken = self.states[state], self.cases[case]
-        _, guard, reducer = p2p_machine()._table[type(taken.action)]
-        now = before.clock.now + taken.after
-        if guard is not None and not guard(taken.action, before, now):
+        now = Timestamp(before.clock.now + taken.after)
+        if not p2p_machine().is_enabled(before, taken.action, now):
             return REFUSED
-        after, follow_ups = reducer(before, taken.action, now)
+        after, follow_ups = p2p_machine().reduce(before, taken.action, now)
         found = self.look(after)
         said = NOTHING if found is None else type(found).__name__
         return f"{said}: {', '.join(map(name, follow_ups))}" if follow_ups else said

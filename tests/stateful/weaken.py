@@ -6,7 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
-from copy import copy, deepcopy
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -22,10 +22,7 @@ _STRICTER: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.LtE: ast.Lt, ast.GtE: a
 
 def with_guard(machine: Machine[P2pState], action: type[Any], guard: Guard) -> Machine[P2pState]:
     """A machine in which one action has another guard; the one given stays as it is."""
-    patched = copy(machine)
-    kind, _, reducer = machine._table[action]
-    patched._table = {**machine._table, action: (kind, guard, reducer)}
-    return patched
+    return machine.replaced(action, guard=guard)
 
 
 def always(_action: Any, _state: P2pState, _now: int) -> bool:
