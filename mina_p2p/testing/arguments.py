@@ -121,6 +121,7 @@ class AnyAction(Suggestions):
         made: dict[str, Callable[[], Any]] = {
             "reason": self.reason,
             "remote": self.remote,
+            "host": self.host,
             "request": self.request,
             "response": lambda: self.response(connection_id),
             "transport": lambda: TransportKind.QUIC,

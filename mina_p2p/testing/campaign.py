@@ -185,12 +185,14 @@ class Run:
         observers: Iterable[Callable[[SimNode], Observer]] = (),
         strategies: Sequence[type[Strategy]] = STRATEGIES,
         sources: Mapping[FaultKind, FaultSource] = SOURCES,
+        is_checked: bool = True,
     ) -> None:
         """Make the network and start its nodes.
 
         :param observers: each makes, of a node that starts, an observer of its store.
         :param strategies: whom the liars are drawn from.
         :param sources: how each kind of fault comes about.
+        :param is_checked: whether the invariants are checked; a second run of a seed that was good needs no checks to be compared.
         """
         self.options = options
         self.trace = Trace()
@@ -202,6 +204,7 @@ class Run:
         self.phase = Phase.FAULTS if self.kinds else Phase.CALM
         self.converged = False
         self._sources = sources
+        self._is_checked = is_checked
         self._active: dict[int, Iterator[int]] = {}
         self._last_fault = 0
         self.heal_at = Timestamp(START + (options.fault_duration if self.kinds else CALM))
@@ -232,8 +235,9 @@ class Run:
         least = min(options.peers, max(2, -(-others // 2)))
         peers = dice.between(least, max(least, min(options.peers, others))) if others <= options.peers else options.peers
         check_every = options.check_every or (1 if options.nodes <= ALL_CHECKED_NODES_MAX else options.nodes // 2)
+        checked = check_every if self._is_checked else None
         limits, timeouts = (_drawn_limits(dice), _drawn_timeouts(dice)) if options.is_swarm else (Limits(), Timeouts())
-        world = World(options.seed, stock(options.transactions), peers, limits, timeouts, check_every=check_every, observers=observers)
+        world = World(options.seed, stock(options.transactions), peers, limits, timeouts, check_every=checked, observers=observers)
         world.excused = self._excused()
         liars_count = min(max(1, options.nodes // 8), options.nodes - 2) if FaultKind.LIARS in self.kinds else 0
         liars = dice.sample(range(options.nodes), liars_count)

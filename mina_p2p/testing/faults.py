@@ -23,6 +23,8 @@ from mina_p2p.testing.world import Member, World
 
 CUT_PAIRS_MAX: Final = 4_000
 """Of nodes that one partition separates."""
+STREAM_LAG_MAX: Final = 2_000
+"""Milliseconds. At both ends together that is less than a node waits from withdrawing a request to the next on its channel."""
 
 
 class FaultKind(enum.Enum):
@@ -126,7 +128,7 @@ def reordering(world: World, dice: Dice) -> Iterator[int]:
 def overtaking_streams(world: World, dice: Dice) -> Iterator[int]:
     """See `FaultKind.STREAMS`."""
     port = _someone(world, dice)[1].port
-    port.stream_lag = dice.between(10, 2_000) * MILLISECOND
+    port.stream_lag = dice.between(10, STREAM_LAG_MAX) * MILLISECOND
     try:
         yield dice.between(5, 30) * SECOND
     finally:

@@ -51,7 +51,7 @@ class MemoryPort:
         self.jitter = 0
         """Up to so many nanoseconds more, drawn for each thing: what travels on different links is reordered."""
         self.stream_lag = 0
-        """Up to so many nanoseconds that one stream falls behind the others of its connection, drawn for each thing."""
+        """One stream may fall behind the others of its connection: what is sent on it takes up to so many nanoseconds, drawn for each thing."""
         self.write_rate = 0
         """Bytes per second that leave; 0 for no limit."""
         self.read_rate = 0
@@ -191,12 +191,18 @@ class Links:
             if end.connection_id is not None and not end.is_gone:
                 self.feed(end.port, ChannelsSendUnblocked(end.connection_id))
 
-    def carry(self, end: End, now: Timestamp, size: int, deliver: Deliver, stream: StreamId | None = None) -> None:
-        """Bring something to the other end's place, whether anybody is there or not."""
+    def carry(
+        self, end: End, now: Timestamp, size: int, deliver: Deliver, stream: StreamId | None = None, sent_at: Timestamp | None = None
+    ) -> None:
+        """Bring something to the other end's place, whether anybody is there or not.
+
+        :param sent_at: when it was sent, where it was held since.
+        """
+        sent_at = now if sent_at is None else sent_at
         source, other = end.port, end.other
         target = other.port
         if self._blocked and (direction := (source.peer_id, target.peer_id)) in self._blocked:
-            self._held.setdefault(direction, []).append(lambda at: self.carry(end, at, size, deliver, stream))
+            self._held.setdefault(direction, []).append(lambda at: self.carry(end, at, size, deliver, stream, sent_at))
             return
         at: int = now
         if source.write_rate:
@@ -208,15 +214,19 @@ class Links:
             target.read_free_at = Timestamp(at)
         arrival = other.free_at = Timestamp(max(at, other.free_at))
         if stream is not None and (other.streams_free_at or source.stream_lag or target.stream_lag):
-            arrival = self._on_stream(other, stream, source.stream_lag + target.stream_lag)
+            arrival = self._on_stream(other, stream, sent_at, source.stream_lag + target.stream_lag)
         self.at(arrival, deliver)
 
-    def _on_stream(self, other: End, stream: StreamId, lag: int) -> Timestamp:
-        """When something arrives whose stream is behind the others."""
+    def _on_stream(self, other: End, stream: StreamId, sent_at: Timestamp, lag: int) -> Timestamp:
+        """When something arrives whose stream is behind the others.
+
+        It falls behind by loss, which is repaired in a time that does not depend on what else waits:
+        so nothing overtakes what was sent longer ago than the greatest lag.
+        """
         streams = other.streams_free_at
         arrival = max(other.free_at, streams.get(stream, Timestamp(0)))
         if lag:
-            arrival = streams[stream] = Timestamp(arrival + self.dice.below(lag))
+            arrival = streams[stream] = Timestamp(max(arrival, sent_at + self.dice.below(lag)))
         elif stream in streams and arrival == other.free_at:
             del streams[stream]
         return arrival

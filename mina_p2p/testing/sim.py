@@ -54,6 +54,8 @@ class SimNode:
         self.port = simulation.network.attach(config.peer_id, address, self.feed)
         self.software = software
         self.liar = liar
+        self.checks = [make() for make in simulation.checkers]
+        """Safety checks of its own, which may remember its states."""
         self.notifications: list[Any] = []
         """All that the node software was told, where the simulation keeps it."""
         self._waiting: deque[Action] = deque()
@@ -177,6 +179,7 @@ class Simulation:
         *,
         chain_id: ChainId = MAINNET_CHAIN_ID,
         checks: tuple[Callable[[P2pState], None], ...] = (),
+        checkers: tuple[Callable[[], Callable[[P2pState], None]], ...] = (),
         check_every: int = 1,
         observers: tuple[Callable[[SimNode], Observer], ...] = (),
         keeps_notifications: bool = True,
@@ -185,6 +188,7 @@ class Simulation:
         """An empty network.
 
         :param checks: called with a node's state after every dispatch; raise to stop the simulation.
+        :param checkers: each makes, for a node that starts, such a check that may remember that node's states.
         :param check_every: call them after every so manieth dispatch only, of all nodes together.
         :param observers: each makes, of a node that starts, an observer of its store.
         :param keeps_notifications: whether `SimNode.notifications` is filled, which takes memory.
@@ -204,6 +208,7 @@ class Simulation:
         self.failed_input: Action = None
         """What that node dispatched when a reducer was found wrong; nothing so far."""
         self._checks = checks
+        self.checkers = checkers
         self._check_every = check_every
         self._queue: list[tuple[Timestamp, int, Callable[[], None]]] = []
         self._count = 0
@@ -252,7 +257,7 @@ class Simulation:
         """Run the safety checks on one node, if it is their turn."""
         self.dispatches += 1
         if self.dispatches % self._check_every == 0:
-            for check in self._checks:
+            for check in (*self._checks, *node.checks):
                 check(node.state)
 
     def next_at(self) -> Timestamp | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from mina_p2p.address import DialAddress, Ipv4, QuicAddress
+from mina_p2p.address import DialAddress, Host, Ipv4, QuicAddress, parse_ip
 from mina_p2p.best_tip.actions import BestTipSet
 from mina_p2p.channels.propagation.kinds import KINDS, PropagationItem
 from mina_p2p.channels.propagation.state import RemoteRequested, RemoteResponded, Requested, Responding
@@ -28,7 +28,7 @@ from mina_p2p.identity import MAINNET_CHAIN_ID, PeerId
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, StreamId, Timestamp, stream_id
 from mina_p2p.mina.ledger_query import MerkleAddress, NumAccounts, WhatContents
 from mina_p2p.mina.raw import RawBestTipWithProof, RawLedgerAnswer
-from mina_p2p.peer.actions import PeerBan, PeerDiscovered, PeerUnban
+from mina_p2p.peer.actions import BansReset, PeerBan, PeerDiscovered, PeerGroupBan, PeerGroupUnban, PeerUnban
 from mina_p2p.peer.state import PeerSource
 from mina_p2p.pool.actions import PoolInsert, PoolRemove, PoolVerdict
 from mina_p2p.pool.announce import snark_info, transaction_info
@@ -99,6 +99,13 @@ class Suggestions:
             return found[1].address
         host = Ipv4.of(10, 0, 0, 7) if self.below(6) == 0 else Ipv4.of(1, 0, 0, peer_id[-1])
         return QuicAddress(peer_id, host, 8302 + self.below(2))
+
+    def host(self) -> Host:
+        """Of a network that is banned, or may be: seldom that of the peers."""
+        banned = [str(ban.whom).partition("/")[0] for ban in self.state.peers.group_bans.all(self.state.clock.now)]
+        if banned and self.often():
+            return parse_ip(self.pick(banned))
+        return Ipv4.of(1, 0, 0, 7) if self.below(8) == 0 else Ipv4.of(9, self.below(3), 0, 7)
 
     def remote(self) -> SocketAddress:
         """Where packets come from."""
@@ -311,6 +318,9 @@ class Suggestions:
             lambda: PeerDiscovered(self.address(), PeerSource.USER, None),
             lambda: PeerBan(self.peer_id(), Timestamp(self.state.clock.now + self.below(3) * 60 * SECOND), self.reason()),
             lambda: PeerUnban(self.peer_id()),
+            lambda: PeerGroupBan(self.host(), Timestamp(self.state.clock.now + self.below(3) * 60 * SECOND), self.reason()),
+            lambda: PeerGroupUnban(self.host()),
+            lambda: BansReset() if self.below(4) == 0 else CheckTimeouts(),
             lambda: DisconnectionInit(connection_id, self.reason()),
             lambda: Shutdown() if self.below(16) == 0 else CheckTimeouts(),
         )

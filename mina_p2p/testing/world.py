@@ -18,7 +18,7 @@ from mina_p2p.pool.state import POOL_CHANNELS
 from mina_p2p.record import Record, record
 from mina_p2p.store import Observer
 from mina_p2p.testing.dice import Dice
-from mina_p2p.testing.invariants import check_invariants
+from mina_p2p.testing.invariants import Checker
 from mina_p2p.testing.liars import Strategy
 from mina_p2p.testing.sim import START, SimNode, Simulation
 from mina_p2p.testing.software import NodeSoftware
@@ -75,14 +75,14 @@ class World:
         limits: Limits,
         timeouts: Timeouts,
         *,
-        check_every: int,
+        check_every: int | None,
         observers: Sequence[Callable[[SimNode], Observer]],
     ) -> None:
         """An empty world.
 
         :param peers: connections that each node wishes for.
         :param limits: of every node, but for the number of its connections.
-        :param check_every: after every so manieth dispatch of all nodes the invariants of its node are checked.
+        :param check_every: after every so manieth dispatch of all nodes the invariants of its node are checked; ``None`` for never.
         """
         self.dice = Dice(seed, "world")
         self.stock = stock
@@ -96,7 +96,11 @@ class World:
         self.excused: frozenset[ReasonCode] = frozenset()
         """What honest nodes may accuse each other of: the weather makes it look so."""
         self.simulation = Simulation(
-            seed, checks=(check_invariants,), check_every=check_every, observers=tuple(observers), keeps_notifications=False
+            seed,
+            checkers=() if check_every is None else (lambda: Checker().check,),
+            check_every=check_every or 1,
+            observers=tuple(observers),
+            keeps_notifications=False,
         )
         self.simulation.network.send_high_bytes = SEND_HIGH_BYTES
         self._honest_ids: set[PeerId] = set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from channels.invariants import check
 from channels.people import crypto_answer, key
 from mina_p2p.address import Ipv4, QuicAddress
 from mina_p2p.channels.signaling_discovery.messages import DISCOVERY_MESSAGE, DiscoveryMessage
@@ -33,6 +32,7 @@ from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, StreamId, T
 from mina_p2p.reducer import p2p_machine
 from mina_p2p.state import P2pState, initial_state
 from mina_p2p.store import Steps
+from mina_p2p.testing.invariants import check_invariants
 from mina_p2p.timeouts import CheckTimeouts, is_due
 from mina_p2p.transport import (
     ChannelsEffectfulAnswerSend,
@@ -59,7 +59,7 @@ START = Timestamp(1_700_000_000 * SECOND)
 ME = 50
 """Number of the node under test; peers have others, lesser and greater."""
 
-EIGHT = tuple(sorted({*ALL_CHANNELS, ChannelId.SIGNALING_DISCOVERY, ChannelId.SIGNALING_EXCHANGE, ChannelId.STREAMING_RPC}))
+EIGHT = ALL_CHANNELS
 DISCOVERY, EXCHANGE, STREAMING = ChannelId.SIGNALING_DISCOVERY, ChannelId.SIGNALING_EXCHANGE, ChannelId.STREAMING_RPC
 TIMEOUTS, LIMITS = Timeouts(), Limits()
 
@@ -85,7 +85,7 @@ class Lab:
     """A node, its clock, and what came of the last input."""
 
     def __init__(self, **settings: Any) -> None:
-        chosen: dict[str, Any] = {"is_discovery_enabled": False, "seed": 7, "channels": EIGHT, **settings}
+        chosen: dict[str, Any] = {"is_discovery_enabled": False, "are_introductions_taken": True, "seed": 7, **settings}
         self.now = START
         self.state: P2pState = initial_state(P2pConfig(key(ME), MAINNET_CHAIN_ID, **chosen), START)
         self.effects: list[Any] = []
@@ -104,7 +104,7 @@ class Lab:
         self.all += self.effects
         for effect in self.of(ChannelsEffectfulRequestSend):
             self._channel_of[effect.connection_id, effect.stream] = effect.channel
-        check(self.state)
+        check_invariants(self.state)
         return self
 
     def wait(self, duration: int) -> Lab:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from support.vectors import vectors_path
 
-from channels.invariants import check
 from channels.lab import DISCOVERY, EXCHANGE, QUESTION, STREAMING, ledger
 from channels.people import connector_answer, crypto_answer, key, software
 from mina_p2p.channels.signaling_discovery.actions import ChannelsSignalingDiscoveryOfferError
@@ -38,6 +37,7 @@ from mina_p2p.signaling.effects import (
     SignalingOfferWanted,
 )
 from mina_p2p.signaling.objects import Accepted
+from mina_p2p.testing.invariants import check_invariants
 from mina_p2p.testing.sim import SimNode, Simulation
 from mina_p2p.wire import codec
 
@@ -56,10 +56,10 @@ def dial(node: SimNode, other: SimNode) -> None:
 
 def three(seed: int = 1, listener: Any = software) -> tuple[Simulation, SimNode, SimNode, SimNode]:
     """A dialer, a relay and a listener; only the dialer wants more connections."""
-    sim = Simulation(seed, checks=(check,))
+    sim = Simulation(seed, checks=(check_invariants,))
     relay = sim.add(peer_id=key(2), channels=SIGNALING, is_discovery_enabled=False, software=software)
-    dialer = sim.add(peer_id=key(1), channels=SIGNALING, software=software)
-    listening = sim.add(peer_id=key(3), channels=SIGNALING, is_discovery_enabled=False, software=listener)
+    dialer = sim.add(peer_id=key(1), channels=SIGNALING, are_introductions_taken=True, software=software)
+    listening = sim.add(peer_id=key(3), channels=SIGNALING, are_introductions_taken=True, is_discovery_enabled=False, software=listener)
     dial(dialer, relay)
     dial(listening, relay)
     return sim, dialer, relay, listening
@@ -134,8 +134,8 @@ def crowd(seed: int, count: int) -> tuple[Simulation, str]:
             dial(node, target)
         software(node, effect)
 
-    sim = Simulation(seed, checks=(check,))
-    nodes = [sim.add(peer_id=key(n), channels=SIGNALING, software=connecting) for n in range(count)]
+    sim = Simulation(seed, checks=(check_invariants,))
+    nodes = [sim.add(peer_id=key(n), channels=SIGNALING, are_introductions_taken=True, software=connecting) for n in range(count)]
     for node in nodes[1:]:
         dial(node, nodes[0])
     sim.run(300 * SECOND, until=lambda: all(len(node.ready_peers()) == count - 1 for node in nodes))
@@ -216,8 +216,8 @@ def test_honest_nodes_never_blame_each_other(seed: int) -> None:
     """Whatever their software does, and however late: no message of an honest node is a violation, and no invariant breaks."""
     dice = random.Random(seed)
     moody = Moody(dice)
-    sim = Simulation(seed, checks=(check,), latency=dice.choice([1, 20, 400]) * MILLISECOND, jitter_percent=90)
-    nodes = [sim.add(peer_id=key(n), channels=(*SIGNALING, STREAMING), software=moody) for n in range(5)]
+    sim = Simulation(seed, checks=(check_invariants,), latency=dice.choice([1, 20, 400]) * MILLISECOND, jitter_percent=90)
+    nodes = [sim.add(peer_id=key(n), channels=(*SIGNALING, STREAMING), are_introductions_taken=True, software=moody) for n in range(5)]
     for node in nodes[1:]:
         dial(node, nodes[0])
     for _ in range(120):
@@ -230,7 +230,7 @@ def test_honest_nodes_never_blame_each_other(seed: int) -> None:
 
 def pair(seed: int, **server: Any) -> tuple[Simulation, SimNode, SimNode, ConnectionId]:
     """A node that asks and one that serves."""
-    sim = Simulation(seed, checks=(check,))
+    sim = Simulation(seed, checks=(check_invariants,))
     asker = sim.add(peer_id=key(1), channels=(STREAMING,))
     serving = sim.add(peer_id=key(2), channels=(STREAMING,), **server)
     dial(asker, serving)
@@ -267,7 +267,7 @@ def test_a_part_over_its_credit_ends_the_connection() -> None:
             big = (ledger()[0].replace(body=b"x" * 2_000), *ledger()[1:])
             node.dispatch(ChannelsStreamingRpcResponseSendInit(effect.connection_id, effect.serial, big))
 
-    sim = Simulation(1, checks=(check,))
+    sim = Simulation(1, checks=(check_invariants,))
     asker = sim.add(peer_id=key(1), channels=(STREAMING,), limits=Limits(streaming_part_bytes_max=1_000))
     server = sim.add(peer_id=key(2), channels=(STREAMING,), software=serve)
     dial(asker, server)

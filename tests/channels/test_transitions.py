@@ -6,7 +6,6 @@ from typing import Any, get_args
 
 import pytest
 
-from channels.invariants import check
 from channels.tables_signaling import DIALER, LISTENER, MATCHER, RELAY, TARGETS
 from channels.tables_streaming import ASKING, SERVING
 from mina_p2p.channels.signaling_discovery import state as discovery
@@ -16,6 +15,7 @@ from mina_p2p.channels.signaling_exchange.actions import SignalingExchangeAction
 from mina_p2p.channels.streaming_rpc import state as streaming
 from mina_p2p.channels.streaming_rpc.actions import StreamingRpcAction
 from mina_p2p.signaling.actions import SignalingAction
+from mina_p2p.testing.invariants import check_invariants
 
 TABLES = {
     "our streamed question": ASKING,
@@ -53,7 +53,7 @@ def test_representative_states_are_good(name: str) -> None:
     """Those of the signaling tables are planted, with streams that nobody opened; the others came about."""
     for label, state in TABLES[name].states.items():
         if not any(word in label for word in WITHIN_A_DISPATCH):
-            check(state)
+            check_invariants(state)
 
 
 def test_every_action_is_in_a_table() -> None:

@@ -91,6 +91,8 @@ def _run_many(arguments: argparse.Namespace, console: Console, progress: Progres
             good.append(result)
         else:
             broken.append(result)
+        if not (isinstance(result, Done) and result.is_good):
+            progress.failed(result)
         failed = len(broken) + sum(not done.is_good for done in good)
         progress.seeds(len(good) + len(broken), failed, len(jobs))
     report = campaign_json(good, broken, time.perf_counter() - began, processes)

@@ -43,12 +43,24 @@ class Progress:
         if self._is_time() or done == total:
             self._console.print(f"{done} of {total} seeds, {failed} failed", highlight=False)
 
+    def failed(self, result: Done | tuple[Job, str]) -> None:
+        """A seed has failed; it is said at once, with the command that shows it again."""
+        job, what = (result.job, reasons(result)[0]) if isinstance(result, Done) else (result[0], result[1].strip().splitlines()[-1])
+        text = f"seed {job.options.seed} failed: {what}\n  {command_of(job)}"
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
     def _is_time(self) -> bool:
         now = time.monotonic()
         if now - self._said_at < SAY_EVERY_S:
             return False
         self._said_at = now
         return True
+
+
+def reasons(done: Done) -> list[str]:
+    """What speaks against a run that is not good."""
+    differs = ["a second run with the same seed did something else"] if done.is_deterministic is False else []
+    return [*done.outcome.violations, *differs, *done.outcome.missing] or ["it did not converge"]
 
 
 def command_of(job: Job) -> str:

@@ -86,7 +86,7 @@ def run_job(job: Job, progress: Callable[[Run], None] | None = None) -> Done:
         real_seconds = time.perf_counter() - began
         same = None
         if job.is_twice:
-            again = Run(job.options)
+            again = Run(job.options, is_checked=not outcome.is_good)
             while again.advance():
                 collect()
             same = again.outcome() == outcome
