@@ -6,6 +6,8 @@ Durations are nanoseconds, sizes are bytes. Defaults are the reference's where i
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from mina_p2p.address import DialAddress
@@ -23,6 +25,10 @@ JITTER_PERCENT_MAX = 90
 _positive = attrs.validators.gt(0)
 
 
+def _between(least: int, most: int) -> Any:
+    return attrs.validators.and_(attrs.validators.ge(least), attrs.validators.le(most))
+
+
 @record
 class Limits(Record):
     """Bounds of every container and of every message."""
@@ -31,9 +37,26 @@ class Limits(Record):
     """Connections in all; an attempt counts from its first moment (defect N7)."""
     peers_min: int = attrs.field(default=50, validator=attrs.validators.ge(0))
     """Below this many connections the node dials peers it knows."""
+    peers_stable_percent: int = attrs.field(default=80, validator=_between(1, 100))
+    """Share of ``peers_max`` above which one ready connection after the other makes room for newcomers (reference: 80 %)."""
+    peers_protected_percent: int = attrs.field(default=40, validator=_between(0, 100))
+    """Share of ``peers_max`` that never makes room: the connections that have been useful for longest."""
+    peers_per_group_max: int = attrs.field(default=32, validator=_positive)
+    """Connections with hosts of one network; what the node software or its configuration names is exempt, and so are private networks."""
+    group_ipv4_bits: int = attrs.field(default=24, validator=_between(0, 32))
+    """Leading bits of an IPv4 address that make a network, for all bounds and bans by network of the peer table."""
+    group_ipv6_bits: int = attrs.field(default=48, validator=_between(0, 128))
+    """Leading bits of an IPv6 address that make a network."""
+    banned_groups_max: int = attrs.field(default=1_000, validator=_positive)
+    """Bans of networks; the one that ends first gives way to a new one."""
+    referrals_max: int = attrs.field(default=2, validator=_between(0, 4))
+    """Addresses of other peers that a refusal for want of room names, as far as they fit, so that a newcomer gets on."""
     dials_per_tick_max: int = attrs.field(default=8, validator=_positive)
+    """Dials that begin at one look at the deadlines, so that a start is no burst."""
     known_peers_max: int = attrs.field(default=2_000, validator=_positive)
     """Records of peers, connected or not."""
+    known_per_group_max: int = attrs.field(default=64, validator=_positive)
+    """Records of peers with hosts of one network, but for those that are connected (eclipse); exempt as above."""
     discovered_per_source_max: int = attrs.field(default=100, validator=_positive)
     """Peers taken from one peer's answer: one liar can not fill the table."""
     shared_peers_max: int = attrs.field(default=100, validator=_positive)
@@ -67,8 +90,19 @@ class Limits(Record):
     signaling_pairs_max: int = attrs.field(default=1_000, validator=_positive)
     """Introductions that a relay remembers, so that it does not repeat them (defect R8)."""
     hello_bytes_max: int = attrs.field(default=4_096, validator=_positive)
+    """Longest introduction of a peer; a longer one is an invalid one."""
     deadlines_per_turn_max: int = attrs.field(default=256, validator=_positive)
     """Due deadlines one `CheckTimeouts` takes; it is dispatched again while more are due."""
+
+    @property
+    def peers_stable(self) -> int:
+        """Ready connections up to which nobody has to make room."""
+        return max(self.peers_min, self.peers_max * self.peers_stable_percent // 100)
+
+    @property
+    def peers_protected(self) -> int:
+        """Ready connections that never have to make room."""
+        return self.peers_max * self.peers_protected_percent // 100
 
 
 @record
@@ -93,7 +127,18 @@ class Timeouts(Record):
     """Longest back-off, before its jitter, and the one after a wrong chain or version."""
     reconnect_duplicate: int = 5 * SECOND
     """After losing a simultaneous dial: nobody failed."""
+    reconnect_full: int = 30 * SECOND
+    """After a peer had no room: nobody failed, and it makes room from time to time."""
+    reconnect_freed: int = 120 * SECOND
+    """After one of two made room: others shall have it first."""
+    churn: int = 10 * SECOND
+    """Between two connections that make room (reference: 10 s)."""
+    churn_age: int = 90 * SECOND
+    """Connections younger than this make no room (reference: 90 s)."""
+    address_proven: int = 86_400 * SECOND
+    """A peer that was reached longer ago than this is worth no more than hearsay where records have to go."""
     reconnect_jitter_percent: int = 20
+    """How far a back-off may be longer or shorter, so that many nodes do not come back at one moment; at most 90."""
     ban: int = 600 * SECOND
     """After a violation of the protocol."""
     parked_permission: int = 600 * SECOND
@@ -109,12 +154,19 @@ class Timeouts(Record):
     rediscover: int = 60 * SECOND
     """Between two questions for peers while there are too few (reference: 60 s)."""
     rpc_best_tip_with_proof: int = 15 * SECOND
+    """A peer's answer to a question for its best tip (this and the next six as the reference; spec: pull-protocol 5.7)."""
     rpc_ledger_query: int = 4 * SECOND
+    """A peer's answer to a question about a ledger."""
     rpc_staged_ledger: int = 180 * SECOND
+    """A peer's answer with a staged ledger in one piece."""
     rpc_block: int = 8 * SECOND
+    """A peer's answer with a block."""
     rpc_snark: int = 8 * SECOND
+    """A peer's answer with a snark work."""
     rpc_transaction: int = 8 * SECOND
+    """A peer's answer with a transaction."""
     rpc_initial_peers: int = 5 * SECOND
+    """A peer's answer with addresses of others."""
     streaming_rpc: int = 30 * SECOND
     """Between two parts of a streamed answer, in either role (reference: 30 s; defect C6)."""
     streaming_rpc_answer: int = 600 * SECOND
@@ -154,11 +206,14 @@ class Timeouts(Record):
 
 
 ALL_CHANNELS = (
+    ChannelId.SIGNALING_DISCOVERY,
+    ChannelId.SIGNALING_EXCHANGE,
     ChannelId.BEST_TIP,
     ChannelId.TRANSACTION,
     ChannelId.SNARK,
     ChannelId.SNARK_JOB_COMMITMENT,
     ChannelId.RPC,
+    ChannelId.STREAMING_RPC,
 )
 """The channels this version serves."""
 
@@ -168,22 +223,34 @@ class P2pConfig(Record):
     """Who a node is and how it behaves."""
 
     peer_id: PeerId
+    """Who this node is: the id of its key."""
     chain_id: ChainId
+    """Which network it is of; peers of another are refused."""
     seed: int = 0
     """64 bits that decide the dice of this node; not a secret."""
     agent: str = attrs.field(default="mina_p2p", validator=attrs.validators.max_len(64))
+    """What the hello says of the program; for people."""
     channels: tuple[ChannelId, ...] = ALL_CHANNELS
+    """The channels that the hello offers; those that both sides offer are used."""
     capabilities: tuple[str, ...] = ("quic-address",)
     """Short words that the hello announces; ``quic-address``: understands dial options of tag 2."""
     transport: TransportKind = TransportKind.QUIC
     """What carries the connections this node dials."""
     initial_peers: tuple[DialAddress, ...] = ()
+    """Peers that the node knows from its start."""
     is_discovery_enabled: bool = True
     """Whether to ask peers for more peers while below ``limits.peers_min``."""
+    are_introductions_taken: bool = False
+    """Whether the node software makes WebRTC connections from offers and answers.
+
+    Only then does the node ask relays to be introduced, and take the offers of others. As a relay it serves in any case.
+    """
     are_private_addresses_allowed: bool = False
     """Whether addresses of private ranges are taken from global peers and dialled; peers of the same range always may."""
     limits: Limits = Limits()
+    """Bounds of every container and of every message."""
     timeouts: Timeouts = Timeouts()
+    """When every wait ends."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse what could not work, before any state exists.

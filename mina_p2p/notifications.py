@@ -16,6 +16,7 @@ from mina_p2p.identity import PeerId
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.record import Record, record
+from mina_p2p.signaling.effects import SignalingNotification
 from mina_p2p.transport import SocketAddress
 
 
@@ -172,4 +173,5 @@ Notification: TypeAlias = (
     | StreamingRpcResponded
     | ListenerReady
     | ListenerFailed
+    | SignalingNotification
 )

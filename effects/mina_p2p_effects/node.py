@@ -14,43 +14,55 @@ import asyncio
 import logging
 import platform
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import attrs
 
-from mina_p2p.address import DialAddress, QuicAddress, parse_ip
+from mina_p2p.address import DialAddress, QuicAddress, parse_host, parse_ip
 from mina_p2p.best_tip.actions import BestTipSet
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.rpc.actions import ChannelsRpcResponseSend, RpcRequestSend
 from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse
+from mina_p2p.channels.signaling_discovery.actions import ChannelsSignalingDiscoveryOfferError, ChannelsSignalingDiscoveryOfferReady
+from mina_p2p.channels.signaling_exchange.actions import ChannelsSignalingExchangeAnswerError, ChannelsSignalingExchangeAnswerReady
 from mina_p2p.channels.snark_job_commitment.messages import SnarkJobCommitment
+from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcResponseCancel, ChannelsStreamingRpcResponseSendInit
+from mina_p2p.channels.streaming_rpc.messages import StagedLedgerPart, StreamingRpcRequest
 from mina_p2p.config import Limits, P2pConfig, Timeouts
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingRequest
 from mina_p2p.disconnection.actions import DisconnectionInit, Shutdown
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.errors import CallerError, MinaP2pError
+from mina_p2p.errors import CallerError
 from mina_p2p.identity import ChainId, PeerId
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.mina.hashes import state_hash_of_block
 from mina_p2p.mina.raw import RawBlock, RawSnark, RawUserCommand
 from mina_p2p.notifications import ConnectionFailed, Notification, PeerConnected, RpcFailed, RpcResponded
-from mina_p2p.peer.actions import PeerBan, PeerUnban
+from mina_p2p.peer.actions import BansReset, PeerBan, PeerGroupBan, PeerGroupUnban, PeerUnban
+from mina_p2p.peer.bans import Ban
 from mina_p2p.pool.actions import PoolInsert, PoolRemove, PoolVerdict
 from mina_p2p.pool.announce import snark_info, transaction_info
 from mina_p2p.pool.kinds import KINDS
 from mina_p2p.reducer import p2p_machine
+from mina_p2p.signaling.effects import SignalingOfferReceived, SignalingOfferWanted
 from mina_p2p.state import P2pState, initial_state
 from mina_p2p.store import Action, Store
 from mina_p2p.trace.machines import SHIPPED_MACHINE
 from mina_p2p_effects.clock import Clock
+from mina_p2p_effects.failures import PeerError
 from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.metrics.traffic import TrafficReported, TransportTraffic, traffic_of
+from mina_p2p_effects.parts import PartsAnswer
 from mina_p2p_effects.recorder import Recorder
 from mina_p2p_effects.runtime import NotificationsDropped, Runtime
+from mina_p2p_effects.sealing import sealing_answers
 from mina_p2p_effects.transports.port import Transport
 from mina_p2p_effects.transports.quic import QuicConfig, QuicTransport
+
+__all__ = ["Node", "NodeConfig", "PeerError"]
 
 N = TypeVar("N")
 
@@ -60,36 +72,40 @@ FLUSH_EVERY_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-class PeerError(MinaP2pError):
-    """What was asked of a peer did not come to be; ``reason`` says why."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
-
-
 @attrs.frozen(kw_only=True)
 class NodeConfig:
     """How a node is set up. Everything but key and chain has a default that is fit for use."""
 
     secret_key: SecretKey
+    """Who the node is; its peer id follows from it."""
     chain_id: ChainId
+    """Which network it is of; see `MAINNET_CHAIN_ID` and `DEVNET_CHAIN_ID`."""
     host: str = "0.0.0.0"  # noqa: S104 - a node is there to be dialled
     """Address to bind; ``::`` for IPv6 too."""
     port: int = 8302
     """UDP port; 0 for any."""
     initial_peers: tuple[DialAddress, ...] = ()
+    """Peers to begin with; every other one is found through them."""
     limits: Limits = attrs.field(factory=Limits)
+    """Bounds of every container and every message; below."""
     timeouts: Timeouts = attrs.field(factory=Timeouts)
+    """When every wait ends; below."""
     agent: str = "mina_p2p"
+    """What peers are told of the program, at most 64 characters; for people."""
     seed: int | None = None
     """Decides the dice of the reducers; by default a fresh one. Not a secret: it is in the log."""
     is_discovery_enabled: bool = True
+    """Whether to ask peers for more peers while there are too few."""
+    are_introductions_taken: bool = False
+    """Whether your program makes WebRTC connections from offers and answers; see `Node.give_offer` and `Node.give_answer`."""
     are_private_addresses_allowed: bool = False
     """Whether peers may name addresses that are not global, and names lead to such; for networks of one's own."""
     record_to: Path | None = None
     """Where to write the action log; nothing by default."""
+    traffic_every_s: float | None = None
+    """How often to report what the transports have counted, as a notification; never by default. `Node.traffic` tells it at any time."""
     quic: QuicConfig = attrs.field(factory=QuicConfig)
+    """The QUIC transport; below."""
     transport: Transport | None = None
     """Instead of QUIC, for tests: see `mina_p2p_effects.transports.memory`."""
 
@@ -105,6 +121,7 @@ class NodeConfig:
             limits=self.limits,
             timeouts=self.timeouts,
             is_discovery_enabled=self.is_discovery_enabled,
+            are_introductions_taken=self.are_introductions_taken,
             are_private_addresses_allowed=self.are_private_addresses_allowed,
             **settings,
         )
@@ -122,9 +139,10 @@ class Node:
         if transport is None:
             quic = config.quic.replace(are_private_addresses_dialled=True) if config.are_private_addresses_allowed else config.quic
             transport = QuicTransport(config.secret_key, config.chain_id, config.host, config.port, quic)
-        self._runtime = Runtime(self.store, [transport], clock)
+        self._runtime = Runtime(self.store, [transport], clock, sealing_answers(config.secret_key))
         self._recorder: Recorder | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
+        self._traffic_timer: asyncio.TimerHandle | None = None
         self._last_request_id = 0
 
     async def __aenter__(self) -> Self:
@@ -150,6 +168,7 @@ class Node:
         except BaseException:
             await self._close()
             raise
+        self._report_traffic_later()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -162,6 +181,9 @@ class Node:
 
     async def _close_all(self) -> None:
         self._runtime.feed(Shutdown())
+        if self._traffic_timer is not None:
+            self._traffic_timer.cancel()
+            self._traffic_timer = None
         await self._runtime.stop()
         recorder, self._recorder = self._recorder, None
         if self._flush_timer is not None:
@@ -180,6 +202,14 @@ class Node:
             self._recorder.flush(self._clock.now())
             self._flush_later()
 
+    def _report_traffic_later(self) -> None:
+        if self.config.traffic_every_s is not None:
+            self._traffic_timer = asyncio.get_running_loop().call_later(self.config.traffic_every_s, self._report_traffic)
+
+    def _report_traffic(self) -> None:
+        self._runtime.report(TrafficReported(self.traffic()))
+        self._report_traffic_later()
+
     # --- what there is --------------------------------------------------------------------
 
     @property
@@ -197,7 +227,11 @@ class Node:
         """Where peers can dial this node, as it knows itself."""
         return [QuicAddress(self.peer_id, parse_ip(address.host), address.port) for address in self._runtime.addresses]
 
-    def notifications(self) -> AsyncIterator[Notification | NotificationsDropped]:
+    def traffic(self) -> tuple[TransportTraffic, ...]:
+        """What the transports have counted so far, one entry for each that counts."""
+        return traffic_of(self._runtime.transports)
+
+    def notifications(self) -> AsyncIterator[Notification | NotificationsDropped | TrafficReported]:
         """Everything the node software is told, in order, until the node stops. For one consumer."""
         return self._runtime.notifications()
 
@@ -211,7 +245,7 @@ class Node:
         """
         request_id = self._next_request_id()
 
-        def pick(notification: Notification) -> PeerConnected | ConnectionFailed | None:
+        def pick(notification: Notification | TrafficReported) -> PeerConnected | ConnectionFailed | None:
             if isinstance(notification, PeerConnected | ConnectionFailed) and notification.request_id == request_id:
                 return notification
             return None
@@ -236,6 +270,34 @@ class Node:
     def unban(self, peer_id: PeerId) -> bool:
         """Lift a ban or a back-off; ``False`` where there is none."""
         return self.command(PeerUnban(peer_id))
+
+    def ban_group(self, host: str, duration_s: float, detail: str = "") -> bool:
+        """Refuse the whole network of a host for a while, and disconnect who is there; `Limits.group_ipv4_bits` says how wide it is.
+
+        :param host: a numeric address, or a name; that bans the names beside it, not the addresses that it leads to.
+        :raises AddressError: where ``host`` is neither.
+        """
+        until = Timestamp(self._clock.now() + int(duration_s * SECOND))
+        return self.command(PeerGroupBan(parse_host(host), until, Reason(ReasonCode.PEER_BANNED, detail=detail)))
+
+    def unban_group(self, host: str) -> bool:
+        """Lift the ban of a host's network; ``False`` where there is none.
+
+        :raises AddressError: where ``host`` is no host.
+        """
+        return self.command(PeerGroupUnban(parse_host(host)))
+
+    def lift_all_bans(self) -> bool:
+        """Forget every ban, of peers and of networks."""
+        return self.command(BansReset())
+
+    def why_banned(self, peer_id: PeerId) -> Ban | None:
+        """Why a peer is refused, since when and until when; ``None`` where it is not."""
+        return self.state.why_banned(peer_id, self._clock.now())
+
+    def bans(self) -> list[Ban]:
+        """All bans that last, of peers and of networks."""
+        return self.state.bans(self._clock.now())
 
     # --- what spreads ---------------------------------------------------------------------
 
@@ -285,7 +347,7 @@ class Node:
         """
         request_id = self._next_request_id()
 
-        def pick(notification: Notification) -> RpcResponded | RpcFailed | None:
+        def pick(notification: Notification | TrafficReported) -> RpcResponded | RpcFailed | None:
             if isinstance(notification, RpcResponded | RpcFailed) and notification.request_id == request_id:
                 return notification
             return None
@@ -298,6 +360,55 @@ class Node:
     def respond(self, connection_id: ConnectionId, serial: int, response: RpcResponse | None) -> bool:
         """Answer an `RpcRequested`; ``False`` where that question is no longer open."""
         return self.command(ChannelsRpcResponseSend(connection_id, serial, response))
+
+    def request_parts(self, connection_id: ConnectionId, request: StreamingRpcRequest) -> PartsAnswer:
+        """Ask a peer for an answer in parts.
+
+        To be used as ``async with node.request_parts(...) as parts:`` with an ``async for part in parts:`` in it. The
+        question leaves when the block is entered, and is cancelled when the block is left before the answer's end. A
+        connection carries one such question at a time: a further one fails until the stream of the former has ended.
+        """
+        return PartsAnswer(self._runtime, connection_id, self._next_request_id(), request)
+
+    def respond_parts(self, connection_id: ConnectionId, serial: int, parts: Sequence[StagedLedgerPart] | None) -> bool:
+        """Answer a `StreamingRpcRequested`; ``None`` where there is no such ledger. They leave one by one, as the peer permits.
+
+        :returns: ``False`` where that question is no longer open.
+        :raises CallerError: where these are not the parts of one answer in their order.
+        """
+        return self.command(ChannelsStreamingRpcResponseSendInit(connection_id, serial, None if parts is None else tuple(parts)))
+
+    def cancel_response(self, connection_id: ConnectionId, serial: int) -> bool:
+        """Take back an answer in parts, or refuse one; ``False`` where that question is over."""
+        return self.command(ChannelsStreamingRpcResponseCancel(connection_id, serial))
+
+    # --- introductions by relays ----------------------------------------------------------
+    #
+    # This library makes no WebRTC connection yet. A program that does sets `NodeConfig.are_introductions_taken`.
+
+    def give_offer(self, wanted: SignalingOfferWanted, sdp: str | None) -> bool:
+        """Answer a `SignalingOfferWanted` with an offer's session description; ``None``: there will be none.
+
+        It is encrypted for the target and goes to the relay. A `SignalingAnswerReceived` or `SignalingFailed` follows.
+
+        :returns: ``False`` where it comes too late.
+        :raises CallerError: where ``sdp`` is no text that could be sent.
+        """
+        if sdp is None:
+            return self.command(ChannelsSignalingDiscoveryOfferError(wanted.connection_id, wanted.stream))
+        return self.command(ChannelsSignalingDiscoveryOfferReady(wanted.connection_id, wanted.stream, sdp))
+
+    def give_answer(self, received: SignalingOfferReceived, sdp: str | None) -> bool:
+        """Answer a `SignalingOfferReceived` with an answer's session description; ``None``: there will be none.
+
+        It is encrypted for the offerer and goes to the relay. A `SignalingAnswerSent` or `SignalingFailed` follows.
+
+        :returns: ``False`` where it comes too late.
+        :raises CallerError: where ``sdp`` is no text that could be sent.
+        """
+        if sdp is None:
+            return self.command(ChannelsSignalingExchangeAnswerError(received.connection_id, received.stream))
+        return self.command(ChannelsSignalingExchangeAnswerReady(received.connection_id, received.stream, sdp))
 
     # --- underneath -----------------------------------------------------------------------
 
@@ -313,15 +424,19 @@ class Node:
         self._last_request_id += 1
         return RequestId(self._last_request_id)
 
-    async def _ask(self, action: Action, pick: Callable[[Notification], N | None], timeout_s: float) -> N:
+    async def _ask(self, action: Action, pick: Callable[[Notification | TrafficReported], N | None], timeout_s: float) -> N:
         """Give a command and wait for the notification that answers it."""
         answer: asyncio.Future[N] = asyncio.get_running_loop().create_future()
 
-        def listen(notification: Notification) -> None:
+        def listen(notification: Notification | TrafficReported) -> None:
             if not answer.done() and (found := pick(notification)) is not None:
                 answer.set_result(found)
 
-        end = self._runtime.listen(listen)
+        def stop() -> None:
+            if not answer.done():
+                answer.set_exception(CallerError("the node has stopped"))
+
+        end = self._runtime.listen(listen, when_over=stop)
         try:
             if not self.command(action):
                 raise CallerError(f"{type(action).__name__} is not possible now")

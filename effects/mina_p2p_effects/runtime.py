@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -22,6 +22,7 @@ from mina_p2p.store import Action, Store
 from mina_p2p.timeouts import CheckTimeouts, is_due, next_wake
 from mina_p2p.transport import ConnectionEffectfulDial, SocketAddress, TransportEffect, TransportListenError
 from mina_p2p_effects.clock import Clock
+from mina_p2p_effects.metrics.traffic import TrafficReported
 from mina_p2p_effects.transports.port import Transport
 
 NOTIFICATIONS_MAX = 10_000
@@ -38,18 +39,30 @@ class NotificationsDropped:
 class Runtime:
     """Runs one store with its transports."""
 
-    def __init__(self, store: Store[P2pState], transports: Sequence[Transport], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        store: Store[P2pState],
+        transports: Sequence[Transport],
+        clock: Clock | None = None,
+        answers: Mapping[type[Any], Callable[[Any], Action]] | None = None,
+    ) -> None:
+        """A runtime that has not started.
+
+        :param answers: effects that are answered at once, by their class, such as
+            `mina_p2p_effects.sealing.sealing_answers`; each gives the input that is the answer.
+        """
         self.store = store
+        self._answers = {} if answers is None else dict(answers)
         self._transports = tuple(transports)
         self._clock = clock if clock is not None else Clock()
         self._inputs: deque[Action] = deque()
         self._is_dispatching = False
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at: Timestamp | None = None
-        self._notifications: deque[Notification] = deque()
+        self._notifications: deque[Notification | TrafficReported] = deque()
         self._dropped = 0
         self._arrived = asyncio.Event()
-        self._listeners: list[Callable[[Notification], None]] = []
+        self._listeners: list[tuple[Callable[[Notification | TrafficReported], None], Callable[[], None] | None]] = []
         self._is_stopped = False
         self._failure: InvariantViolationError | None = None
         self.on_failure: Callable[[Action, Timestamp, InvariantViolationError], None] | None = None
@@ -80,6 +93,12 @@ class Runtime:
         for transport in self._transports:
             await transport.stop()
         self._arrived.set()
+        self._tell_all_it_is_over()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has stopped, by itself or by a bug."""
+        return self._is_stopped or self._failure is not None
 
     @property
     def failure(self) -> InvariantViolationError | None:
@@ -88,7 +107,7 @@ class Runtime:
 
     def feed(self, action: Action) -> None:
         """Take an input: dispatched at once, or after the one that is under way."""
-        if self._is_stopped or self._failure is not None:
+        if self.is_over:
             return
         self._inputs.append(action)
         if self._is_dispatching:
@@ -106,13 +125,22 @@ class Runtime:
             self._is_dispatching = False
         self._set_timer()
 
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        """What carries the connections."""
+        return self._transports
+
+    def report(self, notification: TrafficReported) -> None:
+        """Hand over what does not come from the reducer, in order with what does."""
+        self._notify(notification)
+
     def command(self, action: Action) -> bool:
         """Take a command of the node software.
 
         :returns: whether its guard let it pass.
         :raises CallerError: where the runtime has stopped.
         """
-        if self._is_stopped or self._failure is not None:
+        if self.is_over:
             raise CallerError("the node has stopped")
         if self._is_dispatching:
             raise CallerError("give commands outside of notification callbacks; they run inside a dispatch")
@@ -124,10 +152,15 @@ class Runtime:
         for effect in self.store.dispatch(action, now):
             if isinstance(effect, TransportEffect):
                 self._perform(effect)
+            elif (answer := self._answer_of(effect)) is not None:
+                self._inputs.append(answer(effect))
             else:
                 self._notify(effect)
         if isinstance(action, CheckTimeouts) and is_due(self.store.state, now):
             self._inputs.append(CheckTimeouts())
+
+    def _answer_of(self, effect: Any) -> Callable[[Any], Action] | None:
+        return self._answers.get(effect.__class__)
 
     def _perform(self, effect: TransportEffect) -> None:
         kind = self.store.state.config.transport if isinstance(effect, ConnectionEffectfulDial) else getattr(effect, "transport", None)
@@ -140,7 +173,7 @@ class Runtime:
 
     def _set_timer(self) -> None:
         now = self._clock.now()
-        at = None if self._is_stopped or self._failure is not None else next_wake(self.store.state, now)
+        at = None if self.is_over else next_wake(self.store.state, now)
         if self._timer is not None:
             # A timer is never put off: some wake-ups are "a moment from now" after every input, and a
             # busy node would not get to them. One that comes too early does no harm.
@@ -159,13 +192,24 @@ class Runtime:
 
     # --- notifications --------------------------------------------------------------------
 
-    def listen(self, listener: Callable[[Notification], None]) -> Callable[[], None]:
-        """Call ``listener`` with every notification as it is made; the returned function ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+    def listen(
+        self, listener: Callable[[Notification | TrafficReported], None], *, when_over: Callable[[], None] | None = None
+    ) -> Callable[[], None]:
+        """Call ``listener`` with every notification as it is made, and ``when_over`` when none will come any more.
+
+        :returns: what ends that.
+        """
+        entry = listener, when_over
+        self._listeners.append(entry)
+        return lambda: self._listeners.remove(entry)
+
+    def _tell_all_it_is_over(self) -> None:
+        for _, when_over in list(self._listeners):
+            if when_over is not None:
+                when_over()
 
     def _notify(self, notification: Any) -> None:
-        for listener in list(self._listeners):
+        for listener, _ in list(self._listeners):
             listener(notification)
         if len(self._notifications) >= NOTIFICATIONS_MAX:
             self._notifications.popleft()
@@ -173,7 +217,7 @@ class Runtime:
         self._notifications.append(notification)
         self._arrived.set()
 
-    async def notifications(self) -> AsyncIterator[Notification | NotificationsDropped]:
+    async def notifications(self) -> AsyncIterator[Notification | NotificationsDropped | TrafficReported]:
         """Every notification, in order, until the node stops. For one consumer.
 
         :raises InvariantViolationError: where a bug of ours stopped the node.
@@ -199,3 +243,4 @@ class Runtime:
         self._inputs.clear()
         self._set_timer()
         self._arrived.set()
+        self._tell_all_it_is_over()

@@ -58,6 +58,9 @@ class SignalingEffectfulAnswerEncrypt(Record):
 
 
 # --- for whoever makes connections -----------------------------------------------------------------
+#
+# No transport of this library makes a WebRTC connection yet. These are notifications to the node software, and
+# where an introduction succeeds, nothing else follows from it here: neither a connection nor a record of a peer.
 
 
 @record
@@ -120,13 +123,8 @@ class SignalingFailed(Record):
 
 
 SignalingEffect: TypeAlias = (
-    SignalingEffectfulOfferEncrypt
-    | SignalingEffectfulAnswerDecrypt
-    | SignalingEffectfulOfferDecrypt
-    | SignalingEffectfulAnswerEncrypt
-    | SignalingOfferWanted
-    | SignalingAnswerReceived
-    | SignalingOfferReceived
-    | SignalingAnswerSent
-    | SignalingFailed
+    SignalingEffectfulOfferEncrypt | SignalingEffectfulAnswerDecrypt | SignalingEffectfulOfferDecrypt | SignalingEffectfulAnswerEncrypt
+)
+SignalingNotification: TypeAlias = (
+    SignalingOfferWanted | SignalingAnswerReceived | SignalingOfferReceived | SignalingAnswerSent | SignalingFailed
 )

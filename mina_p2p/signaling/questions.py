@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mina_p2p.config import P2pConfig
 from mina_p2p.connection.state import Ready
 from mina_p2p.identity import PeerId
 from mina_p2p.peer.state import Banned
@@ -11,12 +12,25 @@ from mina_p2p.state import P2pState
 
 def wants_introduction(state: P2pState) -> bool:
     """Whether to ask relays for peers: there are too few."""
-    return state.config.is_discovery_enabled and not state.is_stopping and len(state.connections) < state.config.limits.peers_min
+    config = state.config
+    return (
+        config.are_introductions_taken
+        and config.is_discovery_enabled
+        and not state.is_stopping
+        and len(state.connections) < config.limits.peers_min
+    )
 
 
 def has_room(state: P2pState) -> bool:
-    """Whether one more connection may come."""
-    return not state.is_stopping and len(state.connections) < state.config.limits.peers_max
+    """Whether one more connection may come, made by the node software."""
+    config = state.config
+    return config.are_introductions_taken and not state.is_stopping and len(state.connections) < config.limits.peers_max
+
+
+def recheck_after(config: P2pConfig) -> int:
+    """How long a half waits that had no need or no room. Where introductions are never taken it need not look often."""
+    timeouts = config.timeouts
+    return timeouts.signaling_recheck if config.are_introductions_taken else timeouts.parked_permission
 
 
 def may_dial(state: P2pState, target: PeerId) -> bool:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.vectors import vectors_path
 
 from mina_p2p.address import Domain, QuicAddress
 from mina_p2p.channels.rpc.messages import BlockRequest, BlockResponse, InitialPeersRequest, InitialPeersResponse
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import CallerError, DecodeError, InvariantViolationError
-from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID
-from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
+from mina_p2p.identity import DEVNET_CHAIN_ID
+from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import ItemReceived, PeerConnected, PeerDisconnected, RpcRequested
 from mina_p2p.peer.actions import PeerBan
@@ -26,49 +20,11 @@ from mina_p2p.pool.actions import PoolVerdict
 from mina_p2p.state import P2pState
 from mina_p2p.store import Machine
 from mina_p2p_effects.keys import SecretKey
-from mina_p2p_effects.node import Node, NodeConfig, PeerError
+from mina_p2p_effects.node import PeerError
 from mina_p2p_effects.replay import replay_path
 from mina_p2p_effects.runtime import NOTIFICATIONS_MAX, NotificationsDropped
-from mina_p2p_effects.transports.memory import MemoryHub, MemoryTransport
-
-DEADLINE_S = 20.0
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run to the end, or fail at a deadline; nothing may be left running."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await main
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not left, f"tasks left behind: {left}"
-
-    asyncio.run(bounded())
-
-
-def payments() -> list[bytes]:
-    entries = json.loads(vectors_path("commands", "payments.json").read_text())
-    return [base64.b64decode(entry["wire_base64"]) for entry in entries[:10]]
-
-
-def make(hub: MemoryHub, number: int, **settings: Any) -> Node:
-    key = SecretKey.deterministic(number)
-    config = {"chain_id": MAINNET_CHAIN_ID, "seed": number, **settings}
-    return Node(NodeConfig(secret_key=key, transport=MemoryTransport(hub, key.peer_id), **config))
-
-
-@asynccontextmanager
-async def two_nodes(**settings: Any) -> AsyncIterator[tuple[Node, Node]]:
-    hub = MemoryHub()
-    async with make(hub, 0, **settings) as one, make(hub, 1, **settings) as other:
-        yield one, other
-
-
-async def first(node: Node, kind: type[Any]) -> Any:
-    async for notification in node.notifications():
-        if isinstance(notification, kind):
-            return notification
-    raise AssertionError(f"the node stopped before {kind.__name__}")
+from mina_p2p_effects.transports.memory import MemoryHub
+from node.nodes import first, make, payments, run, two_nodes
 
 
 def test_connect_returns_the_connection_and_both_are_told() -> None:
@@ -234,6 +190,31 @@ def test_ban_disconnects_and_refuses_until_unbanned() -> None:
     run(main())
 
 
+def test_bans_of_networks_and_what_they_are_for() -> None:
+    """As of peers; each can be asked for, and all be lifted."""
+
+    async def main() -> None:
+        async with two_nodes() as (one, other):
+            await one.connect(other.addresses[0])
+            assert one.why_banned(other.peer_id) is None
+            assert one.ban_group(other.addresses[0].host.plain, 3600.0, "tested")
+            why = one.why_banned(other.peer_id)
+            assert why is not None
+            assert why.reason == Reason(ReasonCode.PEER_BANNED, detail="tested")
+            assert why.until - why.since > 3_599 * SECOND
+            assert one.bans() == [why]
+            with pytest.raises(PeerError, match="PEER_BANNED"):
+                await one.connect(other.addresses[0])
+            assert one.unban_group(other.addresses[0].host.plain)
+            assert not one.unban_group(other.addresses[0].host.plain)
+            assert one.ban(other.peer_id, 3600.0)
+            assert one.lift_all_bans()
+            assert one.bans() == []
+            await one.connect(other.addresses[0])
+
+    run(main())
+
+
 def test_bad_input_of_the_caller_is_refused_where_it_is_given() -> None:
     """The caller's mistakes raise in the caller's line and harm nothing."""
 
@@ -373,6 +354,4 @@ def _breaking_on_ban(machine: Machine[P2pState]) -> Machine[P2pState]:
     def broken(state: P2pState, action: PeerBan, now: Timestamp) -> tuple[P2pState, tuple[()]]:
         raise InvariantViolationError("planted")
 
-    changed = machine.extend()
-    changed._table = {**changed._table, PeerBan: (0, None, broken)}
-    return changed
+    return machine.replaced(PeerBan, reducer=broken)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 
 import pytest
 from aioquic.quic.packet import QuicPacketType, encode_quic_version_negotiation
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mina_p2p.disconnection.reasons import ReasonCode
 from mina_p2p.transport import ConnectionHelloReceived
@@ -15,8 +18,9 @@ from mina_p2p_effects.transports.quic.admission import Admission, Admitted
 from mina_p2p_effects.transports.quic.aioquic_hooks import first_header
 from mina_p2p_effects.transports.quic.connection import Phase
 from mina_p2p_effects.transports.quic.endpoint import UdpEndpoint
-from quic.nodes import Node
-from quic.pairs import ALICE, BOB, DIALER_ADDRESS, Listener, dialer, profile
+from mina_p2p_effects.transports.quic.gate import Gate, Limits
+from quic.nodes import DEADLINE_S, Node
+from quic.pairs import ALICE, BOB, DIALER_ADDRESS, LISTENER_ADDRESS, Listener, dialer, profile
 
 HOST = DIALER_ADDRESS[0]
 
@@ -32,16 +36,16 @@ def judge(admission: Admission, data: bytes, *, host: str = HOST, connections: i
 
 
 def test_a_first_packet_is_admitted_and_counted():
-    """It counts as pending, in its group, until it is released."""
+    """It counts as pending until it is released, once."""
     admission = Admission(QuicConfig())
     admitted = judge(admission, first_packet())
     assert isinstance(admitted, Admitted)
-    assert admitted.group == "192.0.2.0/24"
     assert admitted.retry_cid is None
     assert admission.pending == 1
-    admission.release(admitted.group)
+    admission.release(admitted.number)
     assert admission.pending == 0
-    assert not admission._pending
+    admission.release(admitted.number)
+    assert admission.pending == 0
 
 
 def test_only_whole_first_packets_are_looked_at():
@@ -75,37 +79,150 @@ def test_another_version_is_told_ours():
     assert list(header.supported_versions) == [1]
 
 
+def proved(admission: Admission, host: str = HOST, now: float = 0.0, *, connections: int = 0) -> Admitted | bytes | None:
+    """What becomes of a dialer that answers a Retry from its own address."""
+    dialing = dialer(profile(ALICE))
+    ((data, _),) = dialing.transmit(0.0)
+    retry = judge(admission, data, host=host, now=now, connections=connections)
+    if not isinstance(retry, bytes):
+        return retry
+    dialing.receive(retry, LISTENER_ADDRESS, 0.1)
+    if dialing.closed_by is not None:
+        return dialing.closed_by[0].code.name.encode()
+    ((again, _),) = dialing.transmit(0.1)
+    verdict = judge(admission, again, host=host, now=now, connections=connections)
+    if isinstance(verdict, bytes):
+        dialing.receive(verdict, LISTENER_ADDRESS, 0.2)
+        assert dialing.closed_by is not None
+        return dialing.closed_by[0].code.name.encode()
+    return verdict
+
+
+def is_retry(verdict: object) -> bool:
+    header = first_header(verdict) if isinstance(verdict, bytes) else None
+    return header is not None and header.packet_type is QuicPacketType.RETRY
+
+
 @pytest.mark.parametrize(
     ("config", "admitted", "connections"),
     [
-        (QuicConfig(handshakes_pending_per_group_max=2), 2, 0),
-        (QuicConfig(handshakes_pending_max=3), 3, 0),
+        (QuicConfig(retry_above=0, handshakes_pending_per_group_max=2), 2, 0),
+        (QuicConfig(retry_above=0, handshakes_pending_max=3), 3, 0),
+        (QuicConfig(retry_above=0, handshakes_burst_max=4), 4, 0),
         (QuicConfig(connections_max=5), 0, 5),
     ],
 )
 def test_over_a_limit_the_attempt_is_refused(config, admitted, connections):
-    """The dialer learns CONNECTION_REFUSED, which is its `PEER_CAPACITY_FULL`."""
+    """Its address proved, the dialer learns CONNECTION_REFUSED, which is its `PEER_CAPACITY_FULL`."""
     admission = Admission(config)
     for _ in range(admitted):
-        assert isinstance(judge(admission, first_packet()), Admitted)
-    dialing = dialer(profile(ALICE))
-    ((data, _),) = dialing.transmit(0.0)
-    reply = judge(admission, data, connections=connections)
-    assert isinstance(reply, bytes)
-    dialing.receive(reply, ("198.51.100.2", 2000), 0.1)
-    assert dialing.closed_by is not None
-    assert dialing.closed_by[0].code is ReasonCode.PEER_CAPACITY_FULL
+        assert isinstance(proved(admission), Admitted)
+    assert proved(admission, connections=connections) == b"PEER_CAPACITY_FULL"
     assert admission.pending == admitted
+
+
+@pytest.mark.parametrize("config", [QuicConfig(retry_above=2), QuicConfig(retry_per_group_above=2), QuicConfig(handshakes_burst_max=2)])
+def test_over_a_limit_an_unproved_address_must_prove_itself(config):
+    """Of unproved addresses so many are taken, by pending or by rate; the next one gets a Retry, and a place with its token."""
+    admission = Admission(config)
+    for _ in range(2):
+        assert isinstance(judge(admission, first_packet()), Admitted)
+    assert is_retry(judge(admission, first_packet()))
+    assert isinstance(proved(admission), Admitted)
+
+
+def test_forged_addresses_take_no_place_of_proved_ones():
+    """Thousands of first packets in the name of one network, and of many: a peer of that network that hears us gets in."""
+    config = QuicConfig()
+    admission = Admission(config)
+    data = first_packet()
+    for number in range(2000):
+        judge(admission, data, host=HOST if number % 2 else f"10.{number >> 8}.{number & 255}.1")
+    assert admission.pending <= config.retry_above
+    for _ in range(config.handshakes_pending_per_group_max):
+        assert isinstance(proved(admission), Admitted)
+    assert proved(admission) == b"PEER_CAPACITY_FULL"
+
+
+def test_the_rate_of_a_network_refills():
+    """20 a second for ever: after a burst, one more each 50 ms; other networks have their own; loopback has no rate."""
+    config = QuicConfig(retry_above=0, handshakes_pending_max=10_000, handshakes_pending_per_group_max=10_000)
+    admission = Admission(config)
+    for _ in range(config.handshakes_burst_max):
+        assert isinstance(proved(admission), Admitted)
+    assert not isinstance(proved(admission), Admitted)
+    assert not isinstance(proved(admission, now=0.04), Admitted)
+    assert isinstance(proved(admission, now=0.05), Admitted)
+    assert not isinstance(proved(admission, now=0.05), Admitted)
+    assert isinstance(proved(admission, "192.0.3.1", now=0.05), Admitted)
+    for _ in range(config.handshakes_burst_max + 1):
+        assert isinstance(proved(admission, "127.0.0.1", now=0.05), Admitted)
+
+
+def test_where_all_places_are_taken_the_network_with_most_gives_one_up():
+    """Three networks hold all places with proved addresses: a fourth gets in, at the cost of the oldest of the largest."""
+    admission = Admission(QuicConfig(retry_above=0, handshakes_pending_max=6, handshakes_pending_per_group_max=3))
+    taken = [proved(admission, host) for host in ("192.0.1.1", "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.3.1", "192.0.3.2")]
+    newcomer = proved(admission, "192.0.4.1")
+    assert isinstance(newcomer, Admitted)
+    assert isinstance(taken[1], Admitted)
+    assert newcomer.gives_way == taken[1].number
+    assert admission.pending == 6
+    assert proved(admission, "192.0.3.3") == b"PEER_CAPACITY_FULL"
+    admission.release(taken[1].number)
+    assert admission.pending == 6
 
 
 def test_a_limit_of_one_group_leaves_others_free():
     """Another network is not refused for it; IPv4 seen through IPv6 is the same group."""
-    admission = Admission(QuicConfig(handshakes_pending_per_group_max=1))
+    admission = Admission(QuicConfig(retry_per_group_above=1))
     assert isinstance(judge(admission, first_packet()), Admitted)
-    assert isinstance(judge(admission, first_packet(), host="192.0.2.77"), bytes)
+    assert is_retry(judge(admission, first_packet(), host="192.0.2.77"))
     assert isinstance(judge(admission, first_packet(), host="192.0.3.1"), Admitted)
     assert isinstance(judge(admission, first_packet(), host="2001:db8::1"), Admitted)
-    assert isinstance(judge(admission, first_packet(), host="2001:db8::2"), bytes)
+    assert is_retry(judge(admission, first_packet(), host="2001:db8::2"))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcd"), st.floats(0, 0.3), st.booleans(), st.booleans()),
+        max_size=80,
+    )
+)
+def test_no_gate_lets_more_through_than_its_limits(steps):
+    """Whatever comes: pending by group and in all, beginnings within any second, and what is remembered, stay bounded."""
+    gate = Gate(Limits(5, 3, rate=4.0, burst=3))
+    now = 0.0
+    begun: dict[str, list[float]] = {}
+    pending: dict[int, str] = {}
+    for number, (group, pause, leaves, is_rated) in enumerate(steps):
+        now += pause
+        if leaves and pending:
+            gate.leave(next(iter(pending)))
+            del pending[next(iter(pending))]
+        entered = gate.enter(number, group, now, is_rated=is_rated)
+        if entered is not None:
+            if entered.gives_way is not None:
+                del pending[entered.gives_way]
+            pending[number] = group
+            if is_rated:
+                begun.setdefault(group, []).append(now)
+        assert len(gate) == len(pending) <= 5
+        assert max(Counter(pending.values()).values(), default=0) <= 3
+        for times in begun.values():
+            assert sum(1 for time in times if time > now - 1) <= 3 + 4
+        assert gate.remembered <= 4
+
+
+def test_groups_are_forgotten():
+    """A flood from a million networks is remembered only in part, and not at all when its rate is unused again."""
+    gate = Gate(Limits(1, 1, rate=1.0, burst=1))
+    for number in range(10_000):
+        if gate.enter(number, f"net {number}", number / 1e6, is_rated=True):
+            gate.leave(number)
+    assert gate.remembered <= Gate.GROUPS_MAX
+    gate.enter(0, "last", 5.0, is_rated=True)
+    assert gate.remembered == 1
 
 
 @pytest.mark.parametrize(("change", "passes"), [("nothing", True), ("address", False), ("time", False), ("token", False)])
@@ -157,10 +274,38 @@ def test_a_flood_of_first_packets_does_not_stop_an_honest_peer():
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
                 for _ in range(300):
                     flood.sendto(first_packet(), (bob.address.host, bob.address.port))
-                    assert len(bob.transport._connections) <= 16
+                    assert len(bob.transport._connections) <= 8
                 connection_id = await alice.dial(bob)
                 assert alice.heard(ConnectionHelloReceived, connection_id)
                 assert 0 < bob.transport._admission.pending <= 8
+
+    asyncio.run(main())
+
+
+def test_a_crowd_of_proved_addresses_does_not_stop_an_honest_peer():
+    """All places are held by one network that proved its address and goes no further: the oldest ends, an honest peer gets in."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        config = QuicConfig(retry_above=0, handshakes_pending_max=4, handshakes_pending_per_group_max=4)
+        async with Node(1) as alice, Node(2, config) as bob:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as crowd:
+                crowd.setblocking(False)
+                crowd.bind(("127.7.7.7", 0))
+                to_bob = (bob.address.host, bob.address.port)
+                for _ in range(4):
+                    dialing = dialer(profile(ALICE))
+                    await loop.sock_sendto(crowd, dialing.transmit(0.0)[0][0], to_bob)
+                    while not is_retry(retry := await asyncio.wait_for(loop.sock_recv(crowd, 2048), DEADLINE_S)):
+                        pass  # what the handshakes before it say
+                    dialing.receive(retry, LISTENER_ADDRESS, 0.1)
+                    await loop.sock_sendto(crowd, dialing.transmit(0.1)[0][0], to_bob)
+                    await asyncio.wait_for(loop.sock_recv(crowd, 2048), DEADLINE_S)
+                assert bob.transport._admission.pending == 4
+                await alice.dial(bob)
+                assert bob.transport._admission.pending == 3
+                assert bob.transport.refused == {ReasonCode.PEER_CAPACITY_FULL: 1}
+                assert len(bob.transport._pending) == 3
 
     asyncio.run(main())
 

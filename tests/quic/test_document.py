@@ -79,9 +79,20 @@ def test_the_transport_codes_names(code):
         ("at most {} characters", DETAIL_CHARS_MAX),
         ("of at most {} bytes;", CERTIFICATE_BYTES_MAX),
         ("TLS data at most {} KiB", QuicConfig().handshake_bytes_max >> 10),
-        ("limited in total ({})", QuicConfig().handshakes_pending_max),
-        ("group of the source ({};", QuicConfig().handshakes_pending_per_group_max),
-        ("From\n{} pending handshakes on", QuicConfig().retry_above),
+        ("limited\nin total ({})", QuicConfig().handshakes_pending_max),
+        ("by group ({}) and by the same rate", QuicConfig().handshakes_pending_per_group_max),
+        ("From\n{} pending handshakes of unproved addresses on", QuicConfig().retry_above),
+        ("unproved addresses on, {} of one group", QuicConfig().retry_per_group_above),
+        ("or {} a second of one group", QuicConfig().handshakes_per_second_max),
+        ("(after a burst of {})", QuicConfig().handshakes_burst_max),
+        ("(/{} and", QuicConfig().group_ipv4_bits),
+        ("and /{})", QuicConfig().group_ipv6_bits),
+        ("Here: {} in each direction", QuicConfig().tickets_max),
+        ("and {} that one peer holds of ours", QuicConfig().tickets_per_peer_max),
+        ("At most {} bytes of\n   it are taken", QuicConfig().early_bytes_max),
+        ("together hold at most {} MiB", QuicConfig().send_total_bytes_max >> 20),
+        ("by connection ({} MiB", QuicConfig().receive_bytes_max >> 20),
+        ("of the node ({} MiB", QuicConfig().receive_total_bytes_max >> 20),
         ("max_idle_timeout | {} ms", "30 000"),
         ("`mina-pull/1/{}`", MAINNET_CHAIN_ID.quic_alpn.rpartition("/")[2]),
         ("padded to {} bytes", QuicConfig().datagram_probe_bytes),
@@ -97,5 +108,5 @@ def test_the_numbers(text, value):
 
 def test_every_setting_says_its_unit():
     """Names of the configuration end in a unit, or count, or are a question."""
-    units = ("_bytes", "_s", "_max", "_bits", "_bytes_max", "_above", "_timeouts", "_control")
+    units = ("_bytes", "_s", "_max", "_bits", "_bytes_max", "_above", "_timeouts", "_control", "_dir")
     assert [field.name for field in fields(QuicConfig) if not field.name.endswith(units) and not field.name.startswith("are_")] == []

@@ -63,7 +63,7 @@ from mina_p2p.signaling.objects import (
     decode_response,
     encode_offer,
 )
-from mina_p2p.signaling.questions import may_dial, wants_introduction
+from mina_p2p.signaling.questions import may_dial, recheck_after, wants_introduction
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps, expect
 from mina_p2p.transport import ChannelsEffectfulAnswerSend, ChannelsEffectfulStreamReset
@@ -84,7 +84,7 @@ def reduce(state: Channels, action: DialerAction, now: Timestamp, root: P2pState
 
     match action:
         case ChannelsSignalingDiscoveryRequestReceived(stream=stream):
-            permitted = put(RemoteRequested(stream, Timestamp(now + timeouts.signaling_recheck)))
+            permitted = put(RemoteRequested(stream, Timestamp(now + recheck_after(root.config))))
             return permitted, (ChannelsSignalingDiscoveryDiscoveryRequestSend(connection_id),)
 
         case ChannelsSignalingDiscoveryDiscoveryRequestSend():
@@ -155,7 +155,7 @@ def _time_out(
         case RemoteRequested(stream=stream):
             if wants_introduction(root):
                 return state, (ChannelsSignalingDiscoveryDiscoveryRequestSend(connection_id),)
-            return put(RemoteRequested(stream, Timestamp(now + root.config.timeouts.signaling_recheck))), ()
+            return put(RemoteRequested(stream, Timestamp(now + recheck_after(root.config)))), ()
         case OfferPending() | OfferEncryptPending():
             return state, (*failed(connection_id, remote, late), ChannelsSignalingDiscoveryDiscoveredReject(connection_id))
         case AnswerDecryptPending(stream=stream):

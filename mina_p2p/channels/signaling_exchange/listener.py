@@ -51,7 +51,7 @@ from mina_p2p.signaling.objects import (
     decode_offer,
     encode_response,
 )
-from mina_p2p.signaling.questions import has_room, offer_refusal
+from mina_p2p.signaling.questions import has_room, offer_refusal, recheck_after
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps, expect
 from mina_p2p.transport import ChannelsEffectfulRequestContinue, ChannelsEffectfulRequestSend, ChannelsEffectfulStreamReset
@@ -109,14 +109,14 @@ def reduce(state: Channels, action: ListenerAction, now: Timestamp, root: P2pSta
 
         case ChannelsSignalingExchangeReset(code=code):
             reason = Reason(ReasonCode.CHANNEL_CLOSED, CHANNEL, f"the relay reset the stream: {code.name}")
-            return put(Resting(Timestamp(now + timeouts.signaling_recheck))), failed(connection_id, local, reason)
+            return put(Resting(Timestamp(now + recheck_after(root.config)))), failed(connection_id, local, reason)
 
         case ChannelsSignalingExchangeTimeout():
             match local:
                 case Resting():
                     if has_room(root):
                         return state, (ChannelsSignalingExchangeRequestSend(connection_id),)
-                    return put(Resting(Timestamp(now + timeouts.signaling_recheck))), ()
+                    return put(Resting(Timestamp(now + recheck_after(root.config)))), ()
                 case Requested(stream=stream) | Answered(stream=stream):
                     reset = ChannelsEffectfulStreamReset(connection_id, stream, StreamResetCode.CANCELLED)
                     return put(Resting(Timestamp(now + timeouts.stream_settle))), (reset,)

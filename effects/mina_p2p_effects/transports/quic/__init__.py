@@ -3,14 +3,20 @@
 ===============  ==============================================================
 `config`         `QuicConfig`: every limit and time-out
 `certificate`    the certificate that proves a peer id
+`tickets`        what a session is resumed with
 `reassembly`     stream data ahead of a gap, at its true size
 `aioquic_hooks`  all that is needed of the QUIC library's inside
 `credit`         how much each answer may send us
+`budget`         what all connections may hold together
+`backlog`        one connection's send buffer
 `streams`        one stream's bytes cut into frames
 `reasons`        close codes to `Reason` and back
 `connection`     one peer connection, without I/O
 `path_mtu`       how large a datagram the path carries
+`gate`           how many handshakes of one network group
 `admission`      who may begin a handshake
+`counters`       what one connection has carried
+`qlog`           a qlog file for each connection
 `deadlines`      the earliest of many deadlines
 `endpoint`       the UDP socket
 `transport`      `QuicTransport`, which joins them to the event loop

@@ -11,6 +11,7 @@ else in the project touches a private name of aioquic.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import secrets
 import ssl
@@ -37,9 +38,12 @@ from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder, Qu
 from aioquic.quic.stream import FinalSizeError, QuicStream, QuicStreamReceiver
 
 from mina_p2p.record import Record, record
+from mina_p2p_effects.transports.quic.budget import Budget
 from mina_p2p_effects.transports.quic.certificate import CertificateError, OwnCertificate, read_certificate
 from mina_p2p_effects.transports.quic.config import QuicConfig
+from mina_p2p_effects.transports.quic.qlog import QlogFolder
 from mina_p2p_effects.transports.quic.reassembly import Reassembly, TooManyGapsError
+from mina_p2p_effects.transports.quic.tickets import Tickets
 
 CONNECTION_ID_BYTES: Final = 8
 VERSIONS: Final = [int(QuicProtocolVersion.VERSION_1)]
@@ -55,21 +59,24 @@ _UDP_PAYLOAD_BYTES_MAX: Final = 1472
 
 _ONE_RTT: Final = tls.Epoch.ONE_RTT
 
+_REMEMBERED_PACKETS: Final = 256
+"""Sent packets without anything to repeat whose acknowledgement is still recognised."""
+
 _CONNECTION_METHODS: Final = (
     "_initialize", "_serialize_transport_parameters", "_get_or_create_stream", "_get_or_create_stream_for_send",
     "_write_connection_limits", "_write_stream_limits", "_on_connection_limit_delivery", "_on_max_stream_data_delivery",
-    "_handle_ack_frame", "_flush_builder", "_idle_timeout", "_unblock_streams",
+    "_handle_ack_frame", "_flush_builder", "_idle_timeout", "_payload_received", "_unblock_streams",
 )  # fmt: skip
 _TLS_METHODS: Final = (
-    "_client_handle_certificate_verify", "_server_handle_certificate", "_server_handle_certificate_verify", "_set_peer_certificate",
+    "_client_handle_certificate_verify", "_server_expect_finished", "_server_handle_certificate", "_server_handle_certificate_verify", "_server_handle_hello", "_set_peer_certificate",
 )  # fmt: skip
 _CONNECTION_FIELDS: Final = (
     "_ack_delay", "_close_at", "_close_event", "_crypto_buffers", "_crypto_streams", "_cryptos", "_local_max_data",
     "_local_max_stream_data_bidi_local", "_local_max_stream_data_bidi_remote", "_local_max_stream_data_uni", "_local_max_streams_bidi",
-    "_local_max_streams_uni", "_logger", "_loss", "_max_datagram_size", "_network_paths", "_pacing_at", "_packet_number", "_peer_cid", "_spaces",
+    "_local_max_streams_uni", "_logger", "_loss", "_max_datagram_size", "_network_paths", "_pacing_at", "_packet_number", "_peer_cid", "_quic_logger", "_spaces",
     "_spin_bit", "_state", "_streams", "_version",
 )  # fmt: skip
-_TLS_FIELDS: Final = ("_peer_certificate", "_request_client_certificate", "_supported_groups", "alpn_negotiated")
+_TLS_FIELDS: Final = ("_peer_certificate", "_request_client_certificate", "_supported_groups", "alpn_negotiated", "session_resumed")
 
 
 class PeerRefusedError(Exception):
@@ -116,10 +123,18 @@ def missing_hooks() -> list[str]:
     sender: Any = QuicStream(stream_id=0).sender
     found += [f"QuicConnection.{name}" for name in _CONNECTION_FIELDS if not hasattr(connection, name)]
     found += [f"tls.Context.{name}" for name in (*_TLS_METHODS, *_TLS_FIELDS) if not hasattr(context, name)]
-    found += [f"QuicStreamReceiver.{name}" for name in ("_buffer_start", "_final_size", "highest_offset") if not hasattr(receiver, name)]
+    found += [
+        f"QuicStreamReceiver.{name}"
+        for name in ("_buffer_start", "_final_size", "_stop_error_code", "highest_offset")
+        if not hasattr(receiver, name)
+    ]
     found += [f"QuicStreamSender.{name}" for name in ("_buffer_start", "_buffer_stop", "_reset_error_code") if not hasattr(sender, name)]
     loss: Any = connection._loss  # noqa: SLF001 - this module is where private names are allowed
-    found += [f"QuicPacketRecovery.{name}" for name in ("_pto_count", "_time_of_last_sent_ack_eliciting_packet") if not hasattr(loss, name)]
+    found += [
+        f"QuicPacketRecovery.{name}"
+        for name in ("_cc", "_pto_count", "_rtt_initialized", "_rtt_min", "_rtt_smoothed", "_time_of_last_sent_ack_eliciting_packet")
+        if not hasattr(loss, name)
+    ]
     found += [f"QuicPacketPacer.{name}" for name in ("bucket_max", "_max_datagram_size") if not hasattr(loss._pacer, name)]  # noqa: SLF001
     return found
 
@@ -168,6 +183,11 @@ class _GaplessReceiver(QuicStreamReceiver):
         self._pieces = Reassembly(0, pieces_max)
         self._offset_max = offset_max
 
+    @property
+    def held(self) -> int:
+        """Bytes kept ahead of a gap."""
+        return self._pieces.held
+
     def handle_frame(self, frame: QuicStreamFrame) -> StreamDataReceived | None:
         """As the base class, which see; the checks are those of RFC 9000 4.5."""
         end = frame.offset + len(frame.data)
@@ -201,7 +221,9 @@ class _GaplessReceiver(QuicStreamReceiver):
         return super().handle_reset(final_size=final_size, error_code=error_code)
 
 
-def _configuration(config: QuicConfig, alpn: str, own: OwnCertificate | None, *, is_client: bool) -> QuicConfiguration:
+def _configuration(
+    config: QuicConfig, alpn: str, own: OwnCertificate | None, *, is_client: bool, qlog: QlogFolder | None = None
+) -> QuicConfiguration:
     return QuicConfiguration(
         alpn_protocols=[alpn],
         cipher_suites=[tls.CipherSuite.AES_128_GCM_SHA256, tls.CipherSuite.AES_256_GCM_SHA384, tls.CipherSuite.CHACHA20_POLY1305_SHA256],
@@ -212,6 +234,7 @@ def _configuration(config: QuicConfig, alpn: str, own: OwnCertificate | None, *,
         is_client=is_client,
         max_data=_UNLIMITED,
         max_datagram_size=config.datagram_bytes,
+        quic_logger=qlog,
         supported_versions=VERSIONS,
         certificate=own.certificate if own else None,
         private_key=own.private_key if own else None,
@@ -220,13 +243,25 @@ def _configuration(config: QuicConfig, alpn: str, own: OwnCertificate | None, *,
 
 
 class QuicProfile:
-    """What all connections of one node share: our certificate, the ALPN name, limits."""
+    """What all connections of one node share: our certificate, the ALPN name, limits, and what they hold together."""
 
     def __init__(self, config: QuicConfig, alpn: str, own: OwnCertificate) -> None:
         self.config = config
         self.alpn = alpn
-        self.dialing = _configuration(config, alpn, own, is_client=True)
-        self.listening = _configuration(config, alpn, own, is_client=False)
+        qlog = None
+        if config.qlog_dir is not None:
+            qlog = QlogFolder(config.qlog_dir, file_bytes_max=config.qlog_file_bytes_max, files_max=config.qlog_files_max)
+        self.dialing = _configuration(config, alpn, own, is_client=True, qlog=qlog)
+        self.listening = _configuration(config, alpn, own, is_client=False, qlog=qlog)
+        self.sending = Budget(config.send_total_bytes_max)
+        self.receiving = Budget(config.receive_total_bytes_max)
+
+        self.tickets: Tickets | None = None
+        """Where sessions are resumed: what they are resumed with."""
+        if config.are_sessions_resumed:
+            self.tickets = Tickets(
+                lifetime_s=config.ticket_lifetime_s, tickets_max=config.tickets_max, per_peer_max=config.tickets_per_peer_max
+            )
 
     def dial(self, judge: Judge) -> PullQuicConnection:
         """A connection that begins a handshake."""
@@ -261,11 +296,38 @@ class PullQuicConnection(QuicConnection):
         this: Any = self
         this._logger = this._loss._logger = _NO_LOGGER  # noqa: SLF001
         self._until_skip = _skip_distance()
+        self._forget_at = 2 * _REMEMBERED_PACKETS
+        self._early_bytes = 0
         self._given_up: dict[int, int] = {}  # streams beyond the peer's limit that must not begin, with their codes
 
     # --- the handshake
 
+    def take_tickets(self, redeem: Callable[[bytes], Any], handle: Callable[[Any], None]) -> None:
+        """Resume sessions: a listener asks ``redeem`` for what a ticket's name stands for; ``handle`` gets each new ticket, given or received."""
+        if not self._is_client:
+            self._session_ticket_fetcher = redeem
+        self._session_ticket_handler = handle
+
+    def resume(self, session: Any) -> None:
+        """Dial with a ticket; before `connect`."""
+        self._configuration = dataclasses.replace(self._configuration, session_ticket=session)
+
+    def is_resumed(self) -> bool:
+        """Whether both sides proved that they share the secret of an earlier session; then no certificate was shown."""
+        return bool(self.tls.session_resumed)
+
+    def negotiated_alpn(self) -> str | None:
+        """The common name of the protocol."""
+        return self.tls.alpn_negotiated
+
     def _initialize(self, peer_cid: bytes) -> None:
+        early = self._spaces.get(_ONE_RTT)
+        if early is not None:
+            # A Retry makes aioquic begin anew and forget what it had sent early: that is to be sent again.
+            for packet in early.sent_packets.values():
+                for handler, arguments in packet.delivery_handlers:
+                    handler(QuicDeliveryState.LOST, *arguments)
+            self._loss.discard_space(early)
         super()._initialize(peer_cid)
         context: Any = self.tls
         context._request_client_certificate = True  # noqa: SLF001
@@ -277,6 +339,7 @@ class PullQuicConnection(QuicConnection):
         else:
             context._server_handle_certificate = self._then_require(context._server_handle_certificate)  # noqa: SLF001
             context._server_handle_certificate_verify = self._then_judge(context._server_handle_certificate_verify)  # noqa: SLF001
+            context._server_handle_hello = self._then_skip_certificate(context._server_handle_hello)  # noqa: SLF001
         for stream in self._crypto_streams.values():
             stream.receiver = _GaplessReceiver(None, self._config.gaps_max, offset_max=self._config.handshake_bytes_max)
 
@@ -310,6 +373,24 @@ class PullQuicConnection(QuicConnection):
 
         return handle_and_require
 
+    def _then_skip_certificate(self, handle: Callable[..., None]) -> Callable[..., None]:
+        def handle_and_skip(*buffers: Buffer) -> None:
+            handle(*buffers)
+            context: Any = self.tls
+            if context.session_resumed:
+                # aioquic asks for no certificate where a session is resumed, and then waits for one.
+                context._server_expect_finished()  # noqa: SLF001
+
+        return handle_and_skip
+
+    def _payload_received(self, context: Any, plain: bytes, crypto_frame_required: bool = False) -> tuple[bool, bool]:
+        """As the base class; early data is counted, whatever it is."""
+        if context.epoch is tls.Epoch.ZERO_RTT:
+            self._early_bytes += len(plain)
+            if self._early_bytes > self._config.early_bytes_max:
+                raise QuicConnectionError(QuicErrorCode.PROTOCOL_VIOLATION, QuicFrameType.STREAM_BASE, "more early data than is taken")
+        return super()._payload_received(context, plain, crypto_frame_required)
+
     def _serialize_transport_parameters(self) -> bytes:
         size = encode_uint_var(_UDP_PAYLOAD_BYTES_MAX)
         return super()._serialize_transport_parameters() + _PARAMETER_MAX_UDP_PAYLOAD_SIZE + encode_uint_var(len(size)) + size
@@ -340,6 +421,7 @@ class PullQuicConnection(QuicConnection):
             frame = builder.start_frame(QuicFrameType.MAX_STREAMS_BIDI, 9, self._on_connection_limit_delivery, (limit,))
             frame.push_uint_var(limit.value)
             limit.sent = limit.value
+            self._note_frame(builder, lambda trace: trace.encode_connection_limit_frame(limit.frame_type, limit.value))
 
     def _write_stream_limits(self, builder: QuicPacketBuilder, space: Any, stream: QuicStream) -> None:
         """Announce what `grant` allowed, and no more."""
@@ -349,6 +431,13 @@ class PullQuicConnection(QuicConnection):
             frame.push_uint_var(stream.stream_id or 0)
             frame.push_uint_var(stream.max_stream_data_local)
             stream.max_stream_data_local_sent = stream.max_stream_data_local
+            self._note_frame(builder, lambda trace: trace.encode_max_stream_data_frame(stream.max_stream_data_local, stream.stream_id or 0))
+
+    def _note_frame(self, builder: QuicPacketBuilder, encode: Callable[[Any], Any]) -> None:
+        """For the qlog file, where there is one: a frame that was written here and not by aioquic."""
+        if self._quic_logger is not None:
+            noting: Any = builder  # aioquic leaves the items of this list without a type
+            noting.quic_logger_frames.append(encode(self._quic_logger))
 
     def grant(self, stream_id: int, offset: int) -> None:
         """Allow the peer to send on a stream up to ``offset``; never takes back."""
@@ -372,6 +461,14 @@ class PullQuicConnection(QuicConnection):
         receiver: Any = stream.receiver if stream is not None else None
         return receiver.owner if receiver is not None else None
 
+    def held_bytes(self) -> int:
+        """Bytes kept of what the peer sent on streams: ahead of gaps, and in frames that are not whole."""
+        held = 0
+        for stream in self._streams.values():
+            receiver: Any = stream.receiver
+            held += receiver.held + (receiver.owner.held if receiver.owner is not None else 0)
+        return held
+
     def has_stream(self, stream_id: int) -> bool:
         """Whether a stream exists and is not yet finished in both directions."""
         return stream_id in self._streams
@@ -392,7 +489,9 @@ class PullQuicConnection(QuicConnection):
         if self._streams[stream_id].is_blocked:
             self._given_up[stream_id] = code
         else:
-            self.stop_stream(stream_id, code)
+            receiver: Any = self._streams[stream_id].receiver
+            if receiver._stop_error_code is None:  # noqa: SLF001 - said once; a peer that repeats itself gets no answer each time
+                self.stop_stream(stream_id, code)
             self.reset_stream(stream_id, code)
         self._release_unsent(stream_id)
 
@@ -419,6 +518,16 @@ class PullQuicConnection(QuicConnection):
             self.reset_stream(stream_id, code)
             self._release_unsent(stream_id)
 
+    def is_out_of_credit(self, stream_id: int) -> bool | None:
+        """Whether a stream has bytes to send that the peer's credit does not cover; ``None`` where all were sent once."""
+        stream = self._streams.get(stream_id)
+        sender: Any = stream.sender if stream is not None else None
+        if stream is None or stream_id in self._given_up or sender._reset_error_code is not None:  # noqa: SLF001
+            return None
+        if sender.highest_offset >= sender._buffer_stop:  # noqa: SLF001
+            return None
+        return stream.is_blocked or bool(sender.highest_offset >= stream.max_stream_data_remote)
+
     def has_heard(self) -> bool:
         """Whether any packet of the peer was genuine."""
         return self._state is not QuicConnectionState.FIRSTFLIGHT
@@ -439,9 +548,14 @@ class PullQuicConnection(QuicConnection):
 
     def dispose(self) -> None:
         """Drop everything, so that the object's reference cycles are gone before the collector runs. Nothing may follow."""
+        logger, trace = self._configuration.quic_logger, self._quic_logger
+        if logger is not None and trace is not None:
+            self._quic_logger = None  # aioquic ends a trace only where it sees the connection terminated itself
+            logger.end_trace(trace)
         for space in self._spaces.values():
             space.sent_packets.clear()
-        for part in (getattr(self, "tls", None), self._loss, self):
+        loss: Any = self._loss
+        for part in (getattr(self, "tls", None), loss._cc, loss, self):  # noqa: SLF001
             if part is not None:
                 vars(part).clear()
 
@@ -455,7 +569,40 @@ class PullQuicConnection(QuicConnection):
         """The idle time-out both sides agreed on, in seconds."""
         return float(self._idle_timeout())
 
+    # --- what loss recovery knows
+
+    def count_losses(self, count: Callable[[int], None]) -> None:
+        """From now on call ``count`` with the number of packets found lost; congestion control hears of them at the same moment."""
+        loss: Any = self._loss
+        control: Any = loss._cc  # noqa: SLF001
+        inherited = control.on_packets_lost
+
+        def on_packets_lost(*, now: float, packets: Any) -> None:
+            count(len(packets))
+            inherited(now=now, packets=packets)
+
+        control.on_packets_lost = on_packets_lost
+
+    def round_trip(self) -> tuple[float, float] | None:
+        """Smoothed and least round trip in seconds; ``None`` before the first sample."""
+        loss: Any = self._loss
+        return (float(loss._rtt_smoothed), float(loss._rtt_min)) if loss._rtt_initialized else None  # noqa: SLF001
+
+    def flight(self) -> tuple[int, int]:
+        """Congestion window and bytes in flight."""
+        loss: Any = self._loss
+        control: Any = loss._cc  # noqa: SLF001
+        return int(control.congestion_window), int(control.bytes_in_flight)
+
+    def open_streams(self) -> int:
+        """Streams that are not finished in both directions."""
+        return len(self._streams)
+
     # --- datagram size
+
+    def is_path_validated(self) -> bool:
+        """Whether the peer is known to hear what is sent to its present address."""
+        return bool(self._network_paths) and self._network_paths[0].is_validated
 
     def probe_timeouts(self) -> int:
         """Consecutive probe time-outs (RFC 9002 6.2) without an acknowledgement."""
@@ -509,7 +656,17 @@ class PullQuicConnection(QuicConnection):
                 packet_type=QuicPacketType.ONE_RTT, sent_time=now, delivery_handlers=[(_on_skipped, ())],
             )  # fmt: skip
             self._packet_number += 1
+        if _ONE_RTT in self._spaces and len(self._spaces[_ONE_RTT].sent_packets) > self._forget_at:
+            self._forget_acknowledgements()
         return datagrams
+
+    def _forget_acknowledgements(self) -> None:
+        """Forget old packets that carry nothing to be repeated. A peer that never acknowledges would make aioquic keep one for each of its own."""
+        sent = self._spaces[_ONE_RTT].sent_packets
+        idle = [number for number, packet in sent.items() if not packet.in_flight]
+        for number in idle[:-_REMEMBERED_PACKETS]:
+            del sent[number]
+        self._forget_at = len(sent) + _REMEMBERED_PACKETS
 
     def _handle_ack_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:
         super()._handle_ack_frame(context, frame_type, buf)

@@ -7,6 +7,8 @@ not obvious, the field says it.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from attrs import field
 from attrs.validators import ge, gt, in_, le
 
@@ -31,11 +33,19 @@ class QuicConfig(Record):
     handshake_bytes_max: int = field(default=32 * 1024, validator=ge(4096))
     """TLS bytes taken from a peer in each encryption level; a handshake of this mapping needs about 1 KB."""
 
+    # --- memory for what was not asked to end
+    receive_bytes_max: int = field(default=384 * 1024 * 1024, validator=gt(0))
+    """Hard cap of what one connection holds of messages that are not whole: room for the largest answer (256 MiB) and a few others."""
+    receive_total_bytes_max: int = field(default=1024 * 1024 * 1024, validator=gt(0))
+    """The same over all connections; the one that holds most gives way. The state machines permit no more than this by RPC."""
+
     # --- back-pressure
     send_high_bytes: int = field(default=1024 * 1024, validator=gt(0))
     """Unacknowledged answer bytes above which `ChannelsSendBlocked` is reported."""
     send_low_bytes: int = field(default=256 * 1024, validator=gt(0))
     """Below this, `ChannelsSendUnblocked` follows."""
+    send_total_bytes_max: int = field(default=256 * 1024 * 1024, validator=gt(0))
+    """Hard cap of all send buffers of the node; the connection that holds most gives way."""
     send_bytes_max: int = field(default=64 * 1024 * 1024, validator=gt(0))
     """Hard cap of one connection's send buffer: an answer that would exceed it ends the connection. The largest item of the propagation channels has 32 MiB."""
 
@@ -43,11 +53,18 @@ class QuicConfig(Record):
     connections_max: int = field(default=1000, validator=gt(0))
     """Live connections and handshakes, both directions."""
     handshakes_pending_max: int = field(default=256, validator=gt(0))
-    """Incoming connections whose peer has not proved its identity yet."""
+    """Incoming connections whose peer has proved its address by a Retry, and not its identity yet."""
     handshakes_pending_per_group_max: int = field(default=32, validator=gt(0))
     """The same, of one network group of the source address."""
     retry_above: int = field(default=32, validator=ge(0))
-    """From this many pending handshakes on, a source must prove its address (Retry) before it costs any state."""
+    """From this many pending handshakes of unproved addresses on, a source must prove its own (Retry) before it costs any state."""
+    retry_per_group_above: int = field(default=8, validator=ge(0))
+    """The same, of one network group."""
+    handshakes_per_second_max: int = field(default=20, validator=gt(0))
+    """Handshakes a second that one network group may begin; beyond, its addresses must be proved, and then beyond that again it is
+    refused. Loopback is not counted: nobody else can send from there, and a test network lives on one machine."""
+    handshakes_burst_max: int = field(default=64, validator=gt(0))
+    """Handshakes that one network group may begin at once, after a pause."""
     dials_max: int = field(default=64, validator=gt(0))
     """Dials in progress, name resolution included."""
     names_resolving_max: int = field(default=8, validator=gt(0))
@@ -59,6 +76,19 @@ class QuicConfig(Record):
     peers could aim dials at this node's own network. Numeric addresses are dialled as given, whoever gives them has decided."""
     group_ipv4_bits: int = field(default=24, validator=in_(range(33)))
     group_ipv6_bits: int = field(default=48, validator=in_(range(129)))
+
+    # --- resumption
+    are_sessions_resumed: bool = False
+    """Whether peers that were authenticated once may come again without certificates, by a ticket that works once; and send their
+    hello with the first flight (0-RTT). Saves the signatures of a handshake. Both sides must have it on, else it is not used."""
+    ticket_lifetime_s: float = field(default=3600.0, validator=[gt(0), le(7 * 86_400)])
+    """How long after its connection a ticket can be used."""
+    tickets_max: int = field(default=1024, validator=gt(0))
+    """Tickets kept in memory in each direction."""
+    tickets_per_peer_max: int = field(default=4, validator=gt(0))
+    """Tickets that one peer may hold of ours."""
+    early_bytes_max: int = field(default=4096, validator=ge(0))
+    """Early data taken from a peer, repetitions included. Ours is at most a quarter of it."""
 
     # --- time
     dial_timeout_s: float = field(default=10.0, validator=gt(0))
@@ -97,3 +127,10 @@ class QuicConfig(Record):
     """What the path carries in this time may leave at once. The loop's timer knows milliseconds; a finer pace would cost more than it smooths."""
     ack_delay_s: float = field(default=0.001, validator=[gt(0), le(0.02)])
     """How long an acknowledgement may wait for company; at most the 25 ms we announce, less scheduling."""
+
+    # --- debugging
+    qlog_dir: Path | None = None
+    """Where to write a qlog file for each connection; nothing by default. It slows connections down by about half."""
+    qlog_file_bytes_max: int = field(default=16 * 1024 * 1024, validator=ge(4096))
+    qlog_files_max: int = field(default=64, validator=gt(0))
+    """Files of one run that are kept; the oldest finished one goes first."""

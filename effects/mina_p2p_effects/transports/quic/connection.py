@@ -37,6 +37,7 @@ from mina_p2p.transport import (
     TransportKind,
 )
 from mina_p2p.wire.framing import HEADER_SIZE
+from mina_p2p_effects.metrics.traffic import ConnectionTraffic
 from mina_p2p_effects.transports.quic.aioquic_hooks import (
     ALERT_BAD_CERTIFICATE,
     ALERT_NO_APPLICATION_PROTOCOL,
@@ -45,7 +46,10 @@ from mina_p2p_effects.transports.quic.aioquic_hooks import (
     PullQuicConnection,
     QuicProfile,
 )
+from mina_p2p_effects.transports.quic.backlog import Backlog
+from mina_p2p_effects.transports.quic.budget import Holding
 from mina_p2p_effects.transports.quic.certificate import CertificateError, verify_certificates
+from mina_p2p_effects.transports.quic.counters import Counters
 from mina_p2p_effects.transports.quic.credit import CreditBook
 from mina_p2p_effects.transports.quic.path_mtu import PathMtu
 from mina_p2p_effects.transports.quic.reasons import goodbye_text, reason_of, reset_code
@@ -66,8 +70,8 @@ Address: TypeAlias = Any
 Datagrams: TypeAlias = list[tuple[bytes, Address]]
 
 
-_SENDING_MAX = 64
-"""Streams to remember as sending before looking which of them are done."""
+_COUNT_EVERY_BYTES = 64 * 1024
+"""So much may arrive before what is held of it is counted exactly."""
 
 
 class Phase(enum.Enum):
@@ -104,8 +108,8 @@ class Connection:
         """The name of an arrival until it is accepted."""
         self.is_muted = False
         """Whether the reducer said goodbye and wants to hear no more."""
-        self.group: str | None = None
-        """The network group whose pending handshakes this counts in."""
+        self.admission: int | None = None
+        """What its pending handshake is counted as."""
         self.quic: PullQuicConnection = profile.dial(self._judge) if dialled else profile.accept(self._judge, original_cid, retry_cid)
         self.phase = Phase.HANDSHAKE
         self.peer_id: PeerId | None = None
@@ -120,22 +124,54 @@ class Connection:
         self._hello_in: bytes | None = None  # came before the accept
         self._hello_out: bytes | None = None  # waits for the control stream
         self._credits = CreditBook(window=self._config.answer_window_bytes, total=self._config.connection_credit_bytes)
-        self._sending: set[int] = set()  # streams whose answer is not yet acknowledged
-        self._backlog = 0
-        self._is_blocked = False
+        self._backlog = Backlog(self._config, profile.sending, self.quic.unacknowledged, self._too_slow)
+        self._held = Holding(profile.receiving, self.quic.held_bytes, self._too_large)
+        self._received = 0  # bytes since what is held was counted
+        self.wake: Callable[[Connection], None] = _nobody
+        """Called where something happens to this connection while another one is handled."""
         self._is_open = False  # both hellos were good
+        self.counters = Counters()
+        self.quic.count_losses(self._lost)
+        self._unsent: set[int] = set()  # streams with bytes that were not sent even once
         self._mtu = PathMtu(self._config)
         self._path: Address = None
+        self._is_path_new = False  # not probed yet
+        self._now = 0.0
+        self._tickets = profile.tickets
+        self._resumed_peer: PeerId | None = None  # whom the ticket was given that came
+        self._ticket: Any = None  # came, and waits until the connection is known to be good
+        self._hello_sent = b""
+        self._early_hello: bytes | None = None
+        if self._tickets is not None:
+            self.quic.take_tickets(self._redeem, self._take_ticket)
+
+    def dispose(self) -> None:
+        """Drop everything, so that nothing waits for the collector. Nothing may follow."""
+        self._backlog.close()
+        self._held.leave()
+        self.wake = _nobody
+        self.quic.dispose()
 
     # --- datagrams and time
 
     def connect(self, address: Address, now: float) -> None:
         """Begin the handshake of a dialled connection."""
+        self._now = now
         self._phase_deadline = now + self._config.dial_timeout_s
+        received = self._tickets.take(self._expected, now) if self._tickets is not None and self._expected is not None else None
+        if received is not None:
+            self.quic.resume(received.session)
         self.quic.connect(address, now)
+        if received is not None and len(received.hello) <= self._config.early_bytes_max // 4:
+            # Only a hello is safe to repeat and wanted before all else. Where the ticket is not taken, it goes when the handshake is over.
+            self._early_hello = received.hello
+            self._begin_control(received.hello)
 
     def receive(self, data: bytes, address: Address, now: float) -> None:
         """Take one datagram."""
+        self._now = now
+        self.counters.bytes_in += len(data)
+        self.counters.datagrams_in += 1
         if self.phase is Phase.CLOSED:
             return
         if self._phase_deadline is None and self.phase is Phase.HANDSHAKE:
@@ -152,6 +188,8 @@ class Connection:
             self._closed(Reason(ReasonCode.TRANSPORT_ERROR, detail="no genuine first packet"), by_peer=False, tell=False)
             return
         self._digest(now)
+        if self.phase is Phase.OPEN:
+            self._hold(len(data))
 
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
@@ -178,13 +216,22 @@ class Connection:
 
     def transmit(self, now: float) -> Datagrams:
         """What to send now. A closed connection gives its goodbye, once."""
+        datagrams = self._transmit(now)
+        counters = self.counters
+        for data, _ in datagrams:
+            counters.bytes_out += len(data)
+        counters.datagrams_out += len(datagrams)
+        counters.credit_wait.set(now, is_so=self.phase is Phase.OPEN and bool(self._unsent) and self._waits_for_credit())
+        counters.buffer_wait.set(now, is_so=self.phase is Phase.OPEN and self._backlog.is_blocked)
+        return datagrams
+
+    def _transmit(self, now: float) -> Datagrams:
         if self.phase is Phase.CLOSED:
             return self.quic.datagrams_to_send(now)
-        if self._is_blocked or len(self._sending) > _SENDING_MAX:
-            self._count_backlog()
-        if self._is_open and self.quic.get_peer_address() != self._path:
-            self._path = self.quic.get_peer_address()
-            self._mtu.begin(now)
+        if self._backlog.is_now_free():
+            self._event(ChannelsSendUnblocked)
+        if self._is_open:
+            self._follow_path(now)
         self.quic.set_datagram_size(self._mtu.size)
         datagrams: Datagrams = self.quic.datagrams_to_send(now)
         if self.phase is Phase.OPEN and self._mtu.probe_at is not None and now >= self._mtu.probe_at:
@@ -192,6 +239,20 @@ class Connection:
             datagrams += self.quic.path_probe(self._mtu.probe_size, now, lambda arrived: self._mtu.report(ticket, arrived=arrived))
         self._digest(now)
         return datagrams
+
+    def _follow_path(self, now: float) -> None:
+        """Begin with small datagrams at each address, and probe for larger ones once the peer is known to hear us there.
+
+        A probe is much longer than what an unknown address may be sent (RFC 9000 8.2).
+        """
+        address = self.quic.get_peer_address()
+        if address != self._path:
+            self._path = address
+            self._is_path_new = True
+            self._mtu.reset()
+        if self._is_path_new and self.quic.is_path_validated():
+            self._is_path_new = False
+            self._mtu.begin(now)
 
     # --- effects
 
@@ -210,20 +271,30 @@ class Connection:
         """Send our hello; a listener's waits until the dialer has opened the control stream."""
         if self.phase is not Phase.OPEN:
             return
-        if self.is_dialer:
-            self.quic.send_stream_data(CONTROL_STREAM, opening(CONTROL_KIND, frame))
-            self.quic.adopt(CONTROL_STREAM, Control(self._config.hello_bytes_max, from_dialer=False))
-            self.quic.grant(CONTROL_STREAM, self._config.hello_bytes_max + 4)
+        self._hello_sent = frame
+        if self._early_hello is not None:
+            if frame != self._early_hello:
+                self.close(Reason(ReasonCode.TRANSPORT_ERROR, detail="another hello was sent early; dial again"), tell=True)
+        elif self.is_dialer:
+            self._begin_control(frame)
         elif self.quic.has_stream(CONTROL_STREAM):
             self.quic.send_stream_data(CONTROL_STREAM, encode_frames((frame,)))
         else:
             self._hello_out = frame
+
+    def _begin_control(self, hello: bytes) -> None:
+        self.counters.streams_opened += 1
+        self.quic.send_stream_data(CONTROL_STREAM, opening(CONTROL_KIND, hello))
+        self.quic.adopt(CONTROL_STREAM, Control(self._config.hello_bytes_max, from_dialer=False))
+        self.quic.grant(CONTROL_STREAM, self._config.hello_bytes_max + 4)
 
     def open(self, peer_streams_max: int) -> None:
         """Let the peer open streams."""
         if self.phase is Phase.OPEN:
             self._is_open = True
             self.quic.allow_streams(peer_streams_max)
+            if self._ticket is not None:
+                self._take_ticket(self._ticket)
 
     def request(
         self, channel: ChannelId, stream: StreamId, frame: bytes, answer_bytes_max: int, frame_bytes_max: int, *, ends: bool = True
@@ -236,6 +307,7 @@ class Connection:
             return
         if stream != self.quic.get_next_available_stream_id() or stream == CONTROL_STREAM:
             raise ValueError(f"stream {stream} can not be opened; the next one is {self.quic.get_next_available_stream_id()}")
+        self.counters.streams_opened += 1
         if self._send(stream, opening(channel, frame), channel, ends=ends):
             answer = Answer(channel, answer_bytes_max, frame_bytes_max, is_asking=not ends)
             self.quic.adopt(stream, answer)
@@ -312,8 +384,33 @@ class Connection:
             raise PeerRefusedError(ALERT_BAD_CERTIFICATE, "another peer was dialled")
         self.peer_id = peer_id
 
+    def _redeem(self, name: bytes) -> Any:
+        """What a ticket's name stands for; the ticket is used up by this."""
+        given = self._tickets.redeem(name, self._now) if self._tickets is not None else None
+        if given is None:
+            return None
+        self._resumed_peer = given.peer_id
+        return given.session
+
+    def _take_ticket(self, session: Any) -> None:
+        """A ticket goes out with a listener's handshake, or came to a dialer, who keeps it once both hellos are good."""
+        if self._tickets is None:
+            return
+        if not self.is_dialer:
+            peer_id = self._resumed_peer if self.quic.is_resumed() else self.peer_id
+            if peer_id is not None:
+                self._tickets.give(session, peer_id, self._now)
+        elif self._is_open and self.peer_id is not None:
+            self._tickets.keep(session, self.peer_id, self._hello_sent, self._now)
+        else:
+            self._ticket = session
+
     def _established(self, now: float) -> None:
-        if not self.quic.is_judged or self.peer_id is None:
+        is_authentic = self.quic.is_judged
+        if self.quic.is_resumed() and self.quic.negotiated_alpn() == self._alpn:
+            self.peer_id = self._expected if self.is_dialer else self._resumed_peer
+            is_authentic = self.peer_id is not None
+        if not is_authentic or self.peer_id is None:
             # Can happen only where a version of aioquic no longer calls the judge: then nobody is let in.
             self.close(Reason(ReasonCode.AUTHENTICATION_FAILED, detail="the peer was not authenticated"), tell=True)
             return
@@ -362,6 +459,8 @@ class Connection:
     def _closed(self, reason: Reason, *, by_peer: bool, tell: bool) -> None:
         self.phase = Phase.CLOSED
         self.reason = reason
+        self._backlog.close()
+        self._held.leave()
         if tell and self.connection_id is not None:
             self.events.append(ConnectionClosed(self.connection_id, reason, by_peer))
 
@@ -385,6 +484,7 @@ class Connection:
 
     def _peer_opened(self, stream: StreamId) -> Control | Request:
         owner: Control | Request
+        self.counters.streams_accepted += 1
         if stream == CONTROL_STREAM:
             owner = Control(self._config.hello_bytes_max, from_dialer=True)
             if self._hello_out is not None:
@@ -486,28 +586,68 @@ class Connection:
 
     def _send(self, stream: StreamId, data: bytes, channel: ChannelId | None, *, ends: bool) -> bool:
         """Hand bytes to aioquic, unless that would exceed the hard cap; then the connection ends."""
-        if self._backlog + len(data) > self._config.send_high_bytes:
-            self._count_backlog()
-        if self._backlog + len(data) > self._config.send_bytes_max:
+        if not self._backlog.reserve(stream, len(data)):
             reason = Reason(ReasonCode.CHANNEL_SEND_FAILED, channel, "the peer is too slow: the send buffer is full")
             self.close(reason, tell=True)
+        if self.phase is not Phase.OPEN:
             return False
         self.quic.send_stream_data(stream, data, end_stream=ends)
-        self._sending.add(stream)
-        self._backlog += len(data)
-        if self._backlog > self._config.send_high_bytes and not self._is_blocked:
-            self._is_blocked = True
+        self._unsent.add(stream)
+        if self._backlog.is_now_blocked():
             self._event(ChannelsSendBlocked)
         return True
 
-    def _count_backlog(self) -> None:
-        """Make `_backlog` exact: between counts it is an upper bound, as acknowledgements are not followed one by one."""
-        sizes = {stream: self.quic.unacknowledged(stream) for stream in self._sending}
-        self._sending = {stream for stream, size in sizes.items() if size}
-        self._backlog = sum(sizes.values())
-        if self._is_blocked and self._backlog < self._config.send_low_bytes:
-            self._is_blocked = False
-            self._event(ChannelsSendUnblocked)
+    def _too_slow(self) -> None:
+        self._give_way(Reason(ReasonCode.CHANNEL_SEND_FAILED, detail="the node's send buffers are full, and this peer's is the fullest"))
+
+    def _hold(self, size: int) -> None:
+        """Count a datagram among what is held of messages that are not whole."""
+        self._held.add(size)
+        self._received += size
+        if self._received < _COUNT_EVERY_BYTES or self.phase is not Phase.OPEN:
+            return
+        self._received = 0
+        self._held.recount()
+        if self._held.size > self._config.receive_bytes_max:
+            self.close(Reason(ReasonCode.FREE_UP_SPACE, detail="too much of this peer's messages is not whole"), tell=True)
+
+    def _too_large(self) -> None:
+        self._give_way(
+            Reason(ReasonCode.FREE_UP_SPACE, detail="the node holds too many messages that are not whole, and most of this peer's")
+        )
+
+    def _give_way(self, reason: Reason) -> None:
+        self.close(reason, tell=True)
+        self.wake(self)
+
+    # --- what others may know
+
+    def traffic(self, now: float) -> ConnectionTraffic:
+        """A snapshot; not of a connection that was disposed of."""
+        rtt = self.quic.round_trip()
+        window, in_flight = self.quic.flight()
+        return ConnectionTraffic(
+            self.connection_id,
+            self.peer_id,
+            self.remote,
+            self.is_dialer,
+            self.counters.traffic(now),
+            self.quic.open_streams(),
+            None if rtt is None else rtt[0],
+            None if rtt is None else rtt[1],
+            window,
+            in_flight,
+            self._mtu.size,
+        )
+
+    def _lost(self, count: int) -> None:
+        self.counters.packets_lost += count
+
+    def _waits_for_credit(self) -> bool:
+        """Whether a stream has bytes that the peer does not permit now; forgets those that were sent."""
+        states = {stream: self.quic.is_out_of_credit(stream) for stream in self._unsent}
+        self._unsent = {stream for stream, is_out in states.items() if is_out is not None}
+        return any(states.values())
 
     # --- keep-alive
 
@@ -517,3 +657,6 @@ class Connection:
     def _keep_alive_at(self) -> float | None:
         silent_since = self.quic.silent_since() if self.phase is Phase.OPEN else None
         return None if silent_since is None else max(self._ping_at, silent_since + self._keep_alive_s())
+
+
+def _nobody(_: Connection) -> None: ...

@@ -37,11 +37,16 @@ class PathMtu:
         """The size that a probe has."""
         return self._top
 
-    def begin(self, now: float) -> None:
-        """The path is new: the base size, and a probe at once."""
+    def reset(self) -> None:
+        """The path is new: the base size, and no probe before `begin`."""
         self._generation += 1
         self._failures = 0
         self.size = self._base
+        self._probe_at = None
+
+    def begin(self, now: float) -> None:
+        """The peer is known to hear us on this path: a probe at once."""
+        self.reset()
         self._probe_at = now if self._top > self._base else None
 
     def sent(self, now: float) -> int:

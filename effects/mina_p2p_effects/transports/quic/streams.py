@@ -51,6 +51,11 @@ class Control:
         self._kind_due = from_dialer
         self._said_hello = False
 
+    @property
+    def held(self) -> int:
+        """Bytes kept of a hello that is not whole."""
+        return self._cutter.buffered
+
     def feed(self, data: bytes, *, ends: bool) -> bytes | None:
         """Take bytes; return the hello once it is whole.
 
@@ -90,6 +95,11 @@ class Request:
         self._cutter = FrameCutter(request_bytes_max)
         self._is_whole = False
         self._delivered = 1  # the channel's byte, and the frames that were whole
+
+    @property
+    def held(self) -> int:
+        """Bytes kept of a frame that is not whole."""
+        return self._cutter.buffered
 
     @property
     def is_answerable(self) -> bool:
@@ -145,6 +155,11 @@ class Answer:
         """Whether our half of the stream is still open."""
         self._cutter = FrameCutter(frame_bytes_max)
         self._whole = 0  # bytes of the frames that were whole
+
+    @property
+    def held(self) -> int:
+        """Bytes kept of a frame that is not whole."""
+        return self._cutter.buffered
 
     @property
     def unfinished(self) -> int:

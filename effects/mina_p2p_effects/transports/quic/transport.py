@@ -39,6 +39,7 @@ from mina_p2p.transport import (
     TransportListening,
 )
 from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.metrics.traffic import Traffic, TransportTraffic
 from mina_p2p_effects.transports.port import EventSink
 from mina_p2p_effects.transports.quic.admission import Admission, Admitted
 from mina_p2p_effects.transports.quic.aioquic_hooks import CONNECTION_ID_BYTES, QuicProfile, missing_hooks
@@ -49,6 +50,7 @@ from mina_p2p_effects.transports.quic.deadlines import Deadlines
 from mina_p2p_effects.transports.quic.endpoint import Address, Batch, UdpEndpoint, plain_address
 
 _GOODBYE = Reason(ReasonCode.SHUTDOWN, detail="the node stops")
+_CROWDED = Reason(ReasonCode.PEER_CAPACITY_FULL, detail="too many handshakes are pending from this network")
 
 
 class _Farewell:
@@ -86,6 +88,7 @@ class QuicTransport:
         self._utcnow = utcnow
         self._profile = QuicProfile(self._config, chain_id.quic_alpn, make_certificate(secret_key))
         self._admission = Admission(self._config)
+        self._pending: dict[int, Connection] = {}  # admitted, and their handshake not over
         self._deadlines: Deadlines[Connection | _Farewell] = Deadlines()
         self._endpoint: UdpEndpoint | None = None
         self._feed: EventSink | None = None
@@ -103,6 +106,8 @@ class QuicTransport:
         self._resolver_slots = asyncio.Semaphore(self._config.names_resolving_max)
         self.refused: Counter[ReasonCode] = Counter()
         """Incoming connections that ended without having been accepted, by reason; no event names them."""
+        self._ended = Traffic()
+        self._connections_total = 0
 
     @property
     def kind(self) -> TransportKind:
@@ -141,12 +146,13 @@ class QuicTransport:
                     endpoint.send(data, address)
             except Exception as error:  # noqa: BLE001 - the others still want their goodbye
                 self._fault(connection, error)
-            connection.quic.dispose()
+            self._ended = self._ended.plus(connection.counters.traffic(asyncio.get_running_loop().time()))
+            connection.dispose()
         for handle in (self._timer, self._settle_handle):
             if handle is not None:
                 handle.cancel()
         self._timer = self._settle_handle = None
-        for table in (self._connections, self._by_id, self._arrivals, self._routes, self._touched):
+        for table in (self._connections, self._by_id, self._arrivals, self._pending, self._routes, self._touched):
             table.clear()
         self._deadlines = Deadlines()
         await endpoint.flush(self._config.stop_timeout_s)
@@ -164,6 +170,7 @@ class QuicTransport:
             case ConnectionEffectfulReject(handle=handle, reason=reason):
                 arrival = self._arrivals.pop(handle, None)
                 if arrival is not None:
+                    self._forget_banned(arrival, reason)
                     self._on(arrival, lambda: arrival.close(reason))
             case DisconnectionEffectfulInit(connection_id=connection_id, reason=reason):
                 self._disconnect(connection_id, reason)
@@ -171,6 +178,15 @@ class QuicTransport:
                 connection = self._by_id.get(effect.connection_id)
                 if connection is not None:
                     self._on(connection, lambda: _apply(connection, effect))
+
+    def traffic(self) -> TransportTraffic:
+        """What all connections have carried; those that ended stay in the sum."""
+        now = asyncio.get_running_loop().time() if self._connections else 0.0
+        live = tuple(connection.traffic(now) for connection in self._connections)
+        total = self._ended
+        for each in live:
+            total = total.plus(each.total)
+        return TransportTraffic(TransportKind.QUIC, total, self._connections_total, live)
 
     # --- dialling and accepting
 
@@ -228,7 +244,7 @@ class QuicTransport:
                 self._by_id[connection_id] = connection
                 self._add(connection)
                 return
-            connection.quic.dispose()
+            connection.dispose()
         detail = f"no datagram can be sent there: {refused.strerror}" if refused is not None else "the name has no address"
         self._fail_dial(connection_id, Reason(ReasonCode.TRANSPORT_ERROR, detail=detail))
 
@@ -251,7 +267,14 @@ class QuicTransport:
         connection = self._by_id.pop(connection_id, None)
         if connection is not None:
             connection.is_muted = True
+            self._forget_banned(connection, reason)
             self._on(connection, lambda: connection.close(reason))
+
+    def _forget_banned(self, connection: Connection, reason: Reason) -> None:
+        """A banned peer's tickets are void."""
+        tickets = self._profile.tickets
+        if tickets is not None and connection.peer_id is not None and reason.code is ReasonCode.PEER_BANNED:
+            tickets.forget(connection.peer_id)
 
     # --- what wakes us
 
@@ -295,13 +318,19 @@ class QuicTransport:
                 original_cid=verdict.original_cid,
                 retry_cid=verdict.retry_cid,
             )
-            connection.group = verdict.group
+            connection.admission = verdict.number
+            self._pending[verdict.number] = connection
+            crowding = self._pending.get(verdict.gives_way) if verdict.gives_way is not None else None
+            if crowding is not None:
+                self._on(crowding, lambda: crowding.close(_CROWDED, tell=True))
             connection.cids_issued.append(verdict.retry_cid or verdict.original_cid)
             self._add(connection)
             self._receive(connection, data, address, now)
 
     def _add(self, connection: Connection) -> None:
         self._connections[connection] = set()
+        connection.wake = self._touch
+        self._connections_total += 1
         self._update_routes(connection)
         self._touch(connection)
 
@@ -396,9 +425,10 @@ class QuicTransport:
             for data, address in datagrams:
                 endpoint.send(data, address)
             self._update_routes(connection)
-            if connection.group is not None and connection.phase is not Phase.HANDSHAKE:
-                self._admission.release(connection.group)
-                connection.group = None
+            if connection.admission is not None and connection.phase is not Phase.HANDSHAKE:
+                self._admission.release(connection.admission)
+                del self._pending[connection.admission]
+                connection.admission = None
             if connection.phase is Phase.CLOSED:
                 self._remove(connection, datagrams, now)
             elif connection.events:
@@ -425,6 +455,7 @@ class QuicTransport:
     def _remove(self, connection: Connection, goodbye: Batch, now: float) -> None:
         self._deliver(connection)
         cids = tuple(self._connections.pop(connection))
+        self._ended = self._ended.plus(connection.counters.traffic(now))
         self._deadlines.forget(connection)
         self._touched.pop(connection, None)
         if connection.connection_id is not None:
@@ -438,7 +469,7 @@ class QuicTransport:
             farewell = _Farewell(cids, goodbye)
             self._routes.update(dict.fromkeys(cids, farewell))
             self._deadlines.set(farewell, now + self._config.farewell_s)
-        connection.quic.dispose()
+        connection.dispose()
 
     def _repeat_goodbye(self, farewell: _Farewell) -> None:
         """Answer the 1st, 2nd, 4th, 8th ... datagram after the end, so that two closed ends can not keep each other busy."""
