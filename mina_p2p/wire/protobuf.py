@@ -29,7 +29,6 @@ skipped. Time and memory are linear in the input; messages nest as deep as the d
 from __future__ import annotations
 
 import types
-from functools import cache
 from typing import Annotated, Any, Final, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
@@ -102,13 +101,18 @@ class ProtobufCodec(Generic[T]):
             raise EncodeError(self._cls.__qualname__, str(error)) from None
 
 
-@cache
+_codecs: Final[dict[type, ProtobufCodec[Any]]] = {}
+
+
 def protobuf(cls: type[T]) -> ProtobufCodec[T]:
     """The codec of a record class, made once.
 
     :raises TypeError: where an annotation does not say how the field travels.
     """
-    return ProtobufCodec(cls)
+    known = _codecs.get(cls)
+    if known is None:
+        known = _codecs[cls] = ProtobufCodec(cls)
+    return known
 
 
 # --- what a class declares

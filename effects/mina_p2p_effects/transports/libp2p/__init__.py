@@ -1,0 +1,17 @@
+"""libp2p over TCP as Mina's OCaml nodes speak it: everything up to streams of messages.
+
+==============  ==============================================================
+`config`        `Libp2pConfig`: every limit and time-out
+`faults`        why a connection or a stream ended
+`pnet`          the cipher of private networks
+`multistream`   which protocol both sides speak
+`noise`         who the peer is; encryption
+`yamux`         many streams over one connection
+`protocols`     what streams carry, cut into messages
+`events`        what a connection tells
+`connection`    the layers joined: one connection, without I/O
+==============  ==============================================================
+
+What the messages mean (identify, Kademlia, GossipSub, Mina's RPC) is decided in the pure
+state. Source: spec libp2p.
+"""
