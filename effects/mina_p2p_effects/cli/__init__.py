@@ -11,10 +11,15 @@ from mina_p2p.errors import MinaP2pError
 
 COMMANDS = {
     "demo": "mina_p2p_effects.cli.demo_command",
+    "node": "mina_p2p_effects.cli.node_command",
     "replay": "mina_p2p_effects.cli.replay_command",
     "inspect": "mina_p2p_effects.inspect",
     "key": "mina_p2p_effects.cli.key_command",
+    "log": "mina_p2p_effects.cli.log_command",
     "simulate": "mina_p2p_effects.cli.simulate_command",
+    "fuzz": "mina_p2p_effects.cli.fuzz_command",
+    "debug": "mina_p2p_effects.cli.debug_command",
+    "devtools": "mina_p2p_effects.cli.devtools_command",
 }
 """Each a module with ``add_arguments(parser)``, ``run(arguments) -> exit code`` and a docstring that is its help."""
 

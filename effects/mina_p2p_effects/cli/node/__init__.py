@@ -1,0 +1,12 @@
+"""The parts of ``mina-p2p node``.
+
+=============  ==============================================================
+`settings`     what the options mean: network, key, addresses, limits
+`transports`   the transports that a node can be started with
+`peers`        the lists of first peers, from files and URLs
+`fetch`        one bounded HTTPS request
+`software`     the node software: what is done with items, tips and questions
+`screen`       what a node is doing, for people
+`service`      one run, from listening to goodbye
+=============  ==============================================================
+"""

@@ -1,0 +1,220 @@
+"""One run of ``mina-p2p node``: listen, say what happens, end in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import attrs
+from rich.console import Console
+from rich.live import Live
+
+from mina_p2p.address import DialAddress, QuicAddress
+from mina_p2p.errors import InvariantViolationError
+from mina_p2p.peer.actions import PeerDiscovered
+from mina_p2p.peer.state import PeerSource
+from mina_p2p_effects.cli.node.peers import ASK_AGAIN_S, fetch_list, read_list_file
+from mina_p2p_effects.cli.node.screen import screen
+from mina_p2p_effects.cli.node.settings import Settings
+from mina_p2p_effects.cli.node.software import Software
+from mina_p2p_effects.cli.node.transports import CARRIERS
+from mina_p2p_effects.metrics.endpoint import MetricsEndpoint
+from mina_p2p_effects.metrics.meter import Meter
+from mina_p2p_effects.metrics.prometheus import Exposition
+from mina_p2p_effects.metrics.status import Status, status_json, take_status
+from mina_p2p_effects.node import Node, NodeConfig
+
+EXIT_BUG = 1
+
+
+@attrs.frozen(kw_only=True)
+class Display:
+    """What the operator wants to see, and for how long."""
+
+    is_json: bool
+    is_live: bool
+    every_s: float
+    """Between two looks at the status."""
+    metrics_host: str
+    metrics_port: int | None
+    stop_after_s: float | None
+
+
+class Service:
+    """One node with its node software and its windows."""
+
+    def __init__(self, settings: Settings, transport: str, display: Display) -> None:
+        self._settings = settings
+        self._display = display
+        self._carrier = CARRIERS[transport]
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._began = time.monotonic()
+        self._told = asyncio.Event()
+        self._live: Live | None = None
+
+    async def run(self) -> int:
+        """Until a signal, or for as long as was asked for.
+
+        :returns: the exit code.
+        :raises OSError: where an address can not be bound or a file not be read or written.
+        """
+        self._stop_on_signals()
+        settings = self._settings
+        first = list(settings.sources.addresses)
+        if settings.sources.file is not None:
+            first += read_list_file(settings.sources.file, self._warn)
+        if settings.sources.url is not None:
+            first += await asyncio.to_thread(fetch_list, settings.sources.url, self._warn)
+        node = Node(self._config(self._dialable(first)))
+        meter = Meter(node.store)
+        software = Software(node, self._tell, is_everything_valid=settings.is_everything_valid)
+        self._node, self._meter, self._software = node, meter, software
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(node)
+            self._say_listening()
+            if self._display.metrics_port is not None:
+                exposition = Exposition()
+                endpoint = MetricsEndpoint(lambda: exposition.render(self.status()), self._display.metrics_host, self._display.metrics_port)
+                address = await stack.enter_async_context(endpoint)
+                self._tell("metrics", {"url": f"http://{address.host}:{address.port}/metrics"})
+            if self._display.is_live:
+                self._live = stack.enter_context(Live(console=self._console, refresh_per_second=2, transient=False))
+            code = await self._until_stopped()
+        self._live = None
+        self._tell("stopped", {"uptime_s": round(time.monotonic() - self._began, 3)})
+        return code
+
+    def status(self) -> Status:
+        """The present moment."""
+        return take_status(
+            self._node,
+            network=self._settings.network,
+            addresses=self._addresses(),
+            uptime_s=time.monotonic() - self._began,
+            items=self._software.items,
+            totals=self._meter.totals,
+        )
+
+    def _config(self, initial: tuple[DialAddress, ...]) -> NodeConfig:
+        settings = self._settings
+        record_to = None
+        if settings.log_dir is not None:
+            settings.log_dir.mkdir(parents=True, exist_ok=True)
+            record_to = settings.log_dir / f"node-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{str(settings.secret_key.peer_id)[:8]}.log"
+        return NodeConfig(
+            secret_key=settings.secret_key,
+            chain_id=settings.chain_id,
+            initial_peers=initial,
+            limits=settings.limits,
+            seed=settings.random_seed,
+            is_discovery_enabled=settings.is_discovery_enabled,
+            are_private_addresses_allowed=settings.are_private_addresses_allowed,
+            record_to=record_to,
+            transport=self._carrier.make(settings),
+        )
+
+    def _dialable(self, addresses: list[DialAddress]) -> tuple[DialAddress, ...]:
+        """Those that our transport can dial; how many are left out is said once."""
+        found = tuple(dict.fromkeys(address for address in addresses if isinstance(address, self._carrier.dials)))
+        others = len(set(addresses)) - len(found)
+        if others:
+            self._warn(f"{others} of {len(set(addresses))} peers have addresses of other transports and are left out")
+        return found
+
+    def _addresses(self) -> tuple[DialAddress, ...]:
+        """Where others reach us: as the operator says, else where we listen."""
+        own = self._node.addresses
+        if not self._settings.external:
+            return tuple(own)
+        return tuple(
+            QuicAddress(address.peer_id, host, address.port)
+            for address in own
+            if isinstance(address, QuicAddress)
+            for host in self._settings.external
+        )
+
+    # --- the run ---------------------------------------------------------------------------
+
+    async def _until_stopped(self) -> int:
+        parts: list[Coroutine[Any, Any, Any]] = [self._software.run(), self._told.wait(), self._show_regularly()]
+        if self._settings.sources.url is not None:
+            parts.append(self._ask_for_lists(self._settings.sources.url))
+        tasks = [asyncio.ensure_future(part) for part in parts]
+        try:
+            await asyncio.wait(tasks, timeout=self._display.stop_after_s, return_when=asyncio.FIRST_COMPLETED)
+            failed = [task.exception() for task in tasks if task.done()]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._show()
+        for error in failed:
+            if isinstance(error, InvariantViolationError):
+                self._warn(f"stopped by a bug of this program: {error}")
+                return EXIT_BUG
+            if error is not None:
+                raise error
+        return 0
+
+    async def _show_regularly(self) -> None:
+        while True:
+            self._show()
+            await asyncio.sleep(self._display.every_s)
+
+    def _show(self) -> None:
+        if self._display.is_json:
+            self._tell("status", status_json(self.status()))
+        elif self._live is not None:
+            self._live.update(screen(self.status()))
+
+    async def _ask_for_lists(self, url: str) -> None:
+        """Peers that a list names later are known later."""
+        while True:
+            await asyncio.sleep(ASK_AGAIN_S)
+            for address in self._dialable(list(await asyncio.to_thread(fetch_list, url, self._warn))):
+                self._node.command(PeerDiscovered(address, PeerSource.CONFIG, None))
+
+    def _stop_on_signals(self) -> None:
+        """The first one ends the run in order, a second one at once."""
+        loop = asyncio.get_running_loop()
+
+        def told() -> None:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            self._told.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, told)
+
+    # --- what is said ----------------------------------------------------------------------
+
+    def _say_listening(self) -> None:
+        settings = self._settings
+        if not settings.is_key_kept:
+            self._warn("no --libp2p-keypair: this node has a new identity, which ends with it")
+        fields = {"peer_id": str(self._node.peer_id), "addresses": [str(each) for each in self._addresses()], "network": settings.network}
+        if self._node.config.record_to is not None:
+            fields["log"] = str(self._node.config.record_to)
+        self._tell("listening", fields)
+
+    def _tell(self, event: str, fields: dict[str, Any]) -> None:
+        if self._display.is_json:
+            sys.stdout.write(json.dumps({"event": event, "time": round(time.time(), 3), **fields}) + "\n")
+            sys.stdout.flush()
+        elif not self._display.is_live or event in {"listening", "metrics", "stopped"}:
+            words = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in fields.items() if value is not None)
+            self._console.print(f"{datetime.now(UTC):%H:%M:%S} {event}: {words}", markup=False)
+
+    def _warn(self, text: str) -> None:
+        sys.stderr.write(f"mina-p2p node: {text}\n")
+
+
+def _plain(value: object) -> str:
+    return " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)

@@ -1,0 +1,153 @@
+"""Run a node: listen, dial peers, keep up connections, until it is told to stop.
+
+  mina-p2p node --network devnet --peer-list-file peers.txt --libp2p-keypair keys/node
+  mina-p2p node --seed --listen 8302 --external-ip 203.0.113.7 --status
+
+Flags are named as operators of Mina know them. The key file is the encrypted one that `mina-p2p key` and Mina's own tools write;
+its password is read from MINA_LIBP2P_PASS. A peer list has one address a line, such as
+/ip4/203.0.113.7/udp/8302/quic-v1/p2p/12D3KooW…; lines for other transports are left out and counted.
+
+This command runs no ledger and verifies no proofs. By default it takes what peers offer, counts it, and passes nothing on
+(--verdict none). With --verdict accept everything well-formed is valid: for networks of your own only.
+
+SIGINT or SIGTERM ends it in order: peers get a goodbye, the log is finished, the exit code is 0. A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mina_p2p.config import Limits
+from mina_p2p.errors import CallerError
+from mina_p2p_effects.cli.node.service import Display, Service
+from mina_p2p_effects.cli.node.settings import PORT_DEFAULT, read_settings
+from mina_p2p_effects.cli.node.transports import CARRIERS
+from mina_p2p_effects.loop import run_on_best_loop
+from mina_p2p_effects.metrics.prometheus import require_extra
+
+LIVE_EVERY_S = 1.0
+JSON_EVERY_S = 10.0
+_PORT_MAX = 65535
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    who = parser.add_argument_group("identity and network")
+    who.add_argument(
+        "--libp2p-keypair", metavar="FILE", help="the encrypted key file, or a key line in its place (default: a new key for this run)"
+    )
+    who.add_argument(
+        "--network",
+        default="mainnet",
+        metavar="NAME|FILE",
+        help="mainnet, devnet, a chain id of 64 hex digits, or a file with one (default: mainnet)",
+    )
+    where = parser.add_argument_group("addresses")
+    where.add_argument(
+        "--listen",
+        default=str(PORT_DEFAULT),
+        metavar="[HOST:]PORT",
+        help=f"where to listen; [::]:PORT for IPv6 too; port 0 for any (default: {PORT_DEFAULT} on all IPv4 addresses)",
+    )
+    where.add_argument(
+        "--external-ip",
+        "--external-address",
+        action="append",
+        default=[],
+        metavar="IP",
+        help="numeric address at which others reach this node; may be given more than once",
+    )
+    where.add_argument("--transport", choices=sorted(CARRIERS), default="quic", help="what carries connections (default: quic)")
+    peers = parser.add_argument_group("peers")
+    peers.add_argument(
+        "--peer", "--peers", "-P", action="append", default=[], metavar="ADDRESS", help="a first peer; may be given more than once"
+    )
+    peers.add_argument("--peer-list-file", type=Path, metavar="FILE", help="first peers, one address a line")
+    peers.add_argument("--peer-list-url", metavar="URL", help="the same from an https URL, which is asked again every ten minutes")
+    peers.add_argument("--seed", action="store_true", help="be a node that others come to: start without any first peer")
+    peers.add_argument(
+        "--min-connections", type=_at_least(0), metavar="N", help=f"below so many, peers are dialled (default: {Limits().peers_min})"
+    )
+    peers.add_argument(
+        "--max-connections",
+        type=_at_least(1),
+        default=Limits().peers_max,
+        metavar="N",
+        help=f"at most so many, attempts included (default: {Limits().peers_max})",
+    )
+    peers.add_argument("--no-peers-discovery", action="store_true", help="never ask peers for more peers")
+    peers.add_argument(
+        "--allow-private-addresses",
+        action="store_true",
+        help="believe private and local addresses that peers name; for networks of your own",
+    )
+    peers.add_argument(
+        "--verdict",
+        choices=("none", "accept"),
+        default="none",
+        help="what to say of items that nobody here can verify: nothing, or that they are valid (default: none)",
+    )
+    see = parser.add_argument_group("what is seen")
+    shown = see.add_mutually_exclusive_group()
+    shown.add_argument("--status", action="store_true", help="a live view instead of a line for each event")
+    shown.add_argument("--json", action="store_true", help="one JSON object a line: events, and the status at intervals")
+    see.add_argument(
+        "--every", type=_seconds, metavar="SECONDS", help="between two looks at the status (default: 1 with --status, 10 with --json)"
+    )
+    see.add_argument("--log", type=Path, metavar="DIR", help="record every action to a file in DIR; see mina-p2p replay")
+    see.add_argument("--qlog", type=Path, metavar="DIR", help="write what QUIC does to a file in DIR for each connection; for qvis")
+    see.add_argument("--metrics-port", type=_port, metavar="PORT", help="serve Prometheus metrics over HTTP; 0 for any (extra: metrics)")
+    see.add_argument("--metrics-ip", default="127.0.0.1", metavar="IP", help="where to serve them (default: 127.0.0.1)")
+    see.add_argument(
+        "--random-seed", type=_at_least(0), metavar="N", help="decides the dice of the reducers; no secret (default: a new one)"
+    )
+    see.add_argument("--duration", type=_seconds, metavar="SECONDS", help="stop after so long (default: run until a signal)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    if arguments.metrics_port is not None:
+        require_extra()
+    if arguments.status and not sys.stdout.isatty():
+        raise CallerError("--status draws on a terminal, and standard output is none; use --json")
+    display = Display(
+        is_json=arguments.json,
+        is_live=arguments.status,
+        every_s=arguments.every or (LIVE_EVERY_S if arguments.status else JSON_EVERY_S),
+        metrics_host=arguments.metrics_ip,
+        metrics_port=arguments.metrics_port,
+        stop_after_s=arguments.duration,
+    )
+    settings = read_settings(arguments)
+
+    async def serve() -> int:
+        return await Service(settings, arguments.transport, display).run()
+
+    return run_on_best_loop(serve())
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    return number
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= _PORT_MAX:
+        raise argparse.ArgumentTypeError(f"{value} is no port")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait")
+    return value
