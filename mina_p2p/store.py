@@ -94,8 +94,8 @@ RawRefusals: TypeAlias = list[tuple[Action, int, int, Any]]
 
 
 @record
-class Steps(Sequence[Step], Record):
-    """The steps of one dispatch, in order; built into `Step` records only when read."""
+class Steps(Record):
+    """The steps of one dispatch, in order: what a sequence of `Step` records is, built only when read."""
 
     first_id: int
     """Id of the first step; the others follow without gaps."""
@@ -117,6 +117,16 @@ class Steps(Sequence[Step], Record):
             return [self[i] for i in range(*index.indices(count))]
         action, cause, depth = self.raw[index]
         return Step(self.first_id + index % count, cause, depth, action)
+
+    def __iter__(self) -> Iterator[Step]:
+        return (Step(action_id, cause, depth, action) for action_id, (action, cause, depth) in enumerate(self.raw, self.first_id))
+
+    def index(self, step: Step) -> int:
+        """Where ``step`` is.
+
+        :raises ValueError: where it is not.
+        """
+        return list(self).index(step)
 
     @property
     def refused_count(self) -> int:
@@ -565,6 +575,6 @@ def expect(value: object, kind: type[T], action: Action) -> T:
     raise InvariantViolationError(f"{type(action).__qualname__} needs {kind.__qualname__}, found {type(value).__qualname__}")
 
 
-def walk(steps: Sequence[Step]) -> Iterator[str]:
+def walk(steps: Iterable[Step]) -> Iterator[str]:
     """The steps as an indented tree of names, for people and goldens."""
     return (f"{'  ' * step.depth}{type(step.action).__qualname__}" for step in steps)
