@@ -1,4 +1,4 @@
-"""QUIC: this project's transport beside aioquic's own asyncio layer, UDP and TCP.
+"""QUIC: this project's transport, alone and under whole nodes, beside aioquic's own asyncio layer, UDP, TCP and TLS.
 
     python benchmarks/quic.py [--json] [--rounds N] [--quick] [--loop asyncio|uvloop]
 
@@ -20,9 +20,11 @@ import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,128 +33,25 @@ from aioquic.asyncio.client import connect
 from aioquic.asyncio.server import serve
 from aioquic.quic.configuration import QuicConfiguration
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from support.quic_node import CHUNK, MESSAGE, Node
 
-from mina_p2p.address import QuicAddress, parse_ip
+from mina_p2p.channels.rpc.messages import (
+    RpcResponse,
+    StagedLedgerAuxAndPendingCoinbasesAtBlockRequest,
+    StagedLedgerAuxAndPendingCoinbasesAtBlockResponse,
+    TransactionRequest,
+    TransactionResponse,
+)
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.identity import MAINNET_CHAIN_ID
-from mina_p2p.ids import ChannelId, ConnectionId, StreamId
-from mina_p2p.transport import (
-    ChannelsEffectfulAnswerSend,
-    ChannelsEffectfulRequestSend,
-    ChannelsMessageReceived,
-    ChannelsSendBlocked,
-    ChannelsSendUnblocked,
-    ChannelsStreamEnded,
-    ConnectionClosed,
-    ConnectionEffectfulAccept,
-    ConnectionEffectfulDial,
-    ConnectionEffectfulHelloSend,
-    ConnectionEffectfulOpen,
-    ConnectionEstablished,
-    ConnectionHelloReceived,
-    ConnectionIncomingReceived,
-    DisconnectionEffectfulInit,
-    SocketAddress,
-    TransportEvent,
-    TransportKind,
-)
+from mina_p2p.mina.raw import RawStagedLedgerAux, RawUserCommand
+from mina_p2p.notifications import RpcRequested
+from mina_p2p.transport import DisconnectionEffectfulInit
 from mina_p2p_effects.keys import SecretKey
-from mina_p2p_effects.transports.quic import QuicConfig, QuicTransport
-
-MESSAGE = bytes(1024)
-CHUNK = bytes(64 * 1024)
-CONFIG = QuicConfig(handshakes_pending_per_group_max=512, handshakes_pending_max=512, retry_above=512, connections_max=4096, dials_max=512)
-
-
-class Node:
-    """The smallest program over the transport: hellos, and answers of a given size."""
-
-    def __init__(self, number: int) -> None:
-        self.key = SecretKey.deterministic(number)
-        self.transport = QuicTransport(self.key, MAINNET_CHAIN_ID, "127.0.0.1", 0, CONFIG)
-        self.address = SocketAddress("", 0)
-        self.next_id = 1
-        self.ready: dict[ConnectionId, asyncio.Event] = {}
-        self.next_stream: dict[ConnectionId, int] = {}
-        self.on_stream: dict[tuple[ConnectionId, StreamId], Callable[[], None]] = {}
-        self.frames = 0
-        self.answer: tuple[bytes, int] = (MESSAGE, 1)
-        self.owed: list[tuple[ConnectionId, StreamId, int]] = []
-        self.is_blocked = False
-        self.closed = 0
-        self.on_closed: asyncio.Event = asyncio.Event()
-
-    async def start(self) -> None:
-        self.address = await self.transport.start(self.feed)
-
-    def feed(self, event: TransportEvent) -> None:
-        perform = self.transport.perform
-        match event:
-            case ChannelsMessageReceived(connection_id=connection_id, stream=stream):
-                self.frames += 1
-                if (connection_id, stream) not in self.on_stream:
-                    self.owed.append((connection_id, stream, self.answer[1]))
-                    self.pay()
-            case ChannelsStreamEnded(connection_id=connection_id, stream=stream):
-                self.on_stream.pop((connection_id, stream))()
-            case ChannelsSendBlocked():
-                self.is_blocked = True
-            case ChannelsSendUnblocked():
-                self.is_blocked = False
-                self.pay()
-            case ConnectionIncomingReceived(handle=handle):
-                perform(ConnectionEffectfulAccept(TransportKind.QUIC, handle, self.new_id()))
-            case ConnectionEstablished(connection_id=connection_id):
-                perform(ConnectionEffectfulHelloSend(connection_id, b"hello"))
-            case ConnectionHelloReceived(connection_id=connection_id):
-                if connection_id in self.ready:
-                    self.ready[connection_id].set()
-                else:
-                    perform(ConnectionEffectfulHelloSend(connection_id, b"hello"))
-                perform(ConnectionEffectfulOpen(connection_id, 64))
-            case ConnectionClosed():
-                self.closed += 1
-                self.on_closed.set()
-            case _:
-                pass
-
-    def pay(self) -> None:
-        """Answer in pieces, as far as back-pressure lets us."""
-        frame = self.answer[0]
-        step = max(1, len(CHUNK) // (len(frame) + 4))
-        while self.owed and not self.is_blocked:
-            connection_id, stream, count = self.owed.pop(0)
-            now = min(count, step)
-            self.transport.perform(ChannelsEffectfulAnswerSend(connection_id, stream, (frame,) * now, ends=now == count))
-            if now < count:
-                self.owed.insert(0, (connection_id, stream, count - now))
-
-    def new_id(self) -> ConnectionId:
-        self.next_id += 1
-        return ConnectionId(self.next_id)
-
-    async def dial(self, other: Node) -> ConnectionId:
-        connection_id = self.new_id()
-        is_ready = self.ready[connection_id] = asyncio.Event()
-        self.next_stream[connection_id] = 4
-        address = QuicAddress(other.key.peer_id, parse_ip(other.address.host), other.address.port)
-        self.transport.perform(ConnectionEffectfulDial(connection_id, address))
-        await asyncio.wait_for(is_ready.wait(), 20)
-        return connection_id
-
-    def ask(self, connection_id: ConnectionId, size: int, frame_max: int, done: Callable[[], None]) -> None:
-        stream = StreamId(self.next_stream[connection_id])
-        self.next_stream[connection_id] += 4
-        self.on_stream[connection_id, stream] = done
-        self.transport.perform(ChannelsEffectfulRequestSend(connection_id, ChannelId.RPC, stream, b"please", size, frame_max))
-
-    async def fetch(self, connection_id: ConnectionId, size: int, frame_max: int) -> None:
-        done = asyncio.Event()
-        self.ask(connection_id, size, frame_max, done.set)
-        await done.wait()
-
+from mina_p2p_effects.node import Node as FullNode
+from mina_p2p_effects.node import NodeConfig
 
 # --- the variants: each returns how much it did
 
@@ -290,18 +189,68 @@ async def udp(kind: str, amount: int) -> None:
     outgoing.close()
 
 
+async def store(kind: str, amount: int) -> None:
+    """Whole nodes: the question, the permission and the answer go through both stores and their codecs."""
+    async with FullNode(node_config(1)) as asker, FullNode(node_config(2)) as answerer:
+        response: Any
+        if kind == "bulk":
+            response = StagedLedgerAuxAndPendingCoinbasesAtBlockResponse(RawStagedLedgerAux(bytes(amount * len(CHUNK))))
+        else:
+            response = TransactionResponse(RawUserCommand(MESSAGE))
+        software = asyncio.ensure_future(answer_all(answerer, response))
+        connection_id = (await asker.connect(answerer.addresses[0])).connection_id
+        TIMER.begin()
+        if kind == "bulk":
+            await asker.request(connection_id, StagedLedgerAuxAndPendingCoinbasesAtBlockRequest(bytes(32)))
+        else:
+            width = asker.config.limits.rpc_requests_max
+            ask = partial(asker.request, connection_id, TransactionRequest(bytes(32)))
+            await asyncio.gather(*(repeat(ask, amount // width) for _ in range(width)))
+        TIMER.end()
+        software.cancel()
+
+
+def node_config(number: int) -> NodeConfig:
+    key = SecretKey.deterministic(number)
+    return NodeConfig(
+        secret_key=key, chain_id=MAINNET_CHAIN_ID, host="127.0.0.1", port=0, is_discovery_enabled=False, are_private_addresses_allowed=True
+    )
+
+
+async def answer_all(node: FullNode, response: RpcResponse) -> None:
+    async for notification in node.notifications():
+        if isinstance(notification, RpcRequested):
+            node.respond(notification.connection_id, notification.serial, response)
+
+
 async def tcp(kind: str, amount: int) -> None:
+    await over_tcp(kind, amount, None, None)
+
+
+async def tls(kind: str, amount: int) -> None:
+    await over_tcp(kind, amount, TLS_SERVER, TLS_CLIENT)
+
+
+async def over_tcp(kind: str, amount: int, server_context: ssl.SSLContext | None, client_context: ssl.SSLContext | None) -> None:
     answer = CHUNK if kind == "bulk" else MESSAGE
 
     async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(6)
-        for _ in range(amount):
+        wanted = amount if await reader.read(6) else 0
+        for _ in range(wanted):
             writer.write(answer)
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    server = await asyncio.start_server(serve_one, "127.0.0.1", 0, ssl=server_context)
+    address = server.sockets[0].getsockname()
+    if kind == "handshakes":
+        for _ in range(amount):
+            _, writer = await asyncio.open_connection(*address, ssl=client_context)
+            writer.close()
+            await writer.wait_closed()
+        server.close()
+        return
+    reader, writer = await asyncio.open_connection(*address, ssl=client_context)
     TIMER.begin()
     writer.write(b"please")
     while await reader.read(1 << 20):
@@ -337,6 +286,26 @@ def make_plain_certificate() -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
 CERTIFICATE, CERTIFICATE_KEY = make_plain_certificate()
 
 
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """TLS 1.3 with the certificate that stock aioquic has, and a client that asks for no authority."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "both.pem"
+        plain = serialization.NoEncryption()
+        file.write_bytes(
+            CERTIFICATE_KEY.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+            + CERTIFICATE.public_bytes(serialization.Encoding.PEM)
+        )
+        server.load_cert_chain(file)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    return server, client
+
+
+TLS_SERVER, TLS_CLIENT = tls_contexts()
+
+
 async def idle_memory(variant: str, count: int) -> float:
     """Resident bytes per idle connection, both ends together."""
 
@@ -370,10 +339,18 @@ async def idle_memory(variant: str, count: int) -> float:
 
 
 WORKLOADS: dict[str, tuple[str, float, dict[str, Any]]] = {
-    "bulk": ("MB/s", len(CHUNK) / 1e6, {"ours": ours, "stock aioquic": stock, "UDP 1200 B": udp, "TCP": tcp}),
-    "messages": ("1 KB messages/s, one stream", 1, {"ours": ours, "stock aioquic": stock, "UDP 1 KB": udp, "TCP": tcp}),
-    "requests": ("1 KB answers/s, a stream each", 1, {"ours": ours, "stock aioquic": stock}),
-    "handshakes": ("handshakes/s (ours mutual, stock one-sided)", 1, {"ours": ours, "stock aioquic": stock}),
+    "bulk": (
+        "MB/s",
+        len(CHUNK) / 1e6,
+        {"ours": ours, "ours, with stores": store, "stock aioquic": stock, "UDP 1200 B": udp, "TCP": tcp, "TCP with TLS": tls},
+    ),
+    "messages": (
+        "1 KB messages/s, one stream",
+        1,
+        {"ours": ours, "stock aioquic": stock, "UDP 1 KB": udp, "TCP": tcp, "TCP with TLS": tls},
+    ),
+    "requests": ("1 KB answers/s, a stream each", 1, {"ours": ours, "ours, with stores": store, "stock aioquic": stock}),
+    "handshakes": ("handshakes/s (ours mutual, others one-sided)", 1, {"ours": ours, "stock aioquic": stock, "TCP with TLS": tls}),
 }
 AMOUNTS = {"bulk": 400, "messages": 16_000, "requests": 2_400, "handshakes": 80}
 
@@ -408,16 +385,15 @@ def measure(name: str, rounds: int, scale: float, loop_name: str) -> dict[str, A
                 TIMER.end()
             rates[variant].append(amount * factor / TIMER.cpu)
             walls[variant].append(amount * factor / TIMER.wall)
-    ratios = {
-        variant: statistics.median(a / b for a, b in zip(rates["ours"], rates[variant], strict=True))
-        for variant in variants
-        if variant != "ours"
+    beside_stock = {
+        variant: statistics.median(a / b for a, b in zip(rates[variant], rates["stock aioquic"], strict=True)) for variant in variants
     }
     return {
         "unit": unit,
+        "over_stock": beside_stock,
+        "cpu_ms_per_unit": {variant: 1000 / statistics.median(values) for variant, values in rates.items()},
         "per_cpu_second": {variant: statistics.median(values) for variant, values in rates.items()},
         "per_wall_second": {variant: statistics.median(values) for variant, values in walls.items()},
-        "ours_over": ratios,
     }
 
 
@@ -453,9 +429,8 @@ def main() -> None:
     for name, row in result["workloads"].items():
         print(f"{name}: {row['unit']}, per second of CPU (both ends)")
         for variant, rate in row["per_cpu_second"].items():
-            ratio = row["ours_over"].get(variant)
-            wall = row["per_wall_second"][variant]
-            print(f"  {variant:16} {rate:12,.1f}   wall {wall:12,.1f}" + (f"   ours is {ratio:.2f} x" if ratio else ""))
+            wall, cost, ratio = row["per_wall_second"][variant], row["cpu_ms_per_unit"][variant], row["over_stock"][variant]
+            print(f"  {variant:18} {rate:12,.1f}   wall {wall:12,.1f}   CPU {cost:9.4f} ms each   {ratio:7.2f} x stock aioquic")
     if "idle_connection_bytes" in result:
         memory = result["idle_connection_bytes"]
         print(f"memory of an idle connection, both ends: ours {memory['ours'] / 1e3:.0f} kB, stock {memory['stock'] / 1e3:.0f} kB")

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import tomllib
+from pathlib import Path
+
+import aioquic
 import pytest
 from aioquic import tls
 from aioquic.buffer import Buffer
@@ -10,9 +16,11 @@ from aioquic.quic.packet import QuicErrorCode, pull_quic_transport_parameters
 from aioquic.quic.stream import QuicStreamReceiver
 
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.errors import CallerError
+from mina_p2p.identity import MAINNET_CHAIN_ID
 from mina_p2p.ids import ChannelId, StreamId
 from mina_p2p.transport import ChannelsMessageReceived, ConnectionHelloReceived, ConnectionIncomingReceived
-from mina_p2p_effects.transports.quic import aioquic_hooks
+from mina_p2p_effects.transports.quic import QuicTransport, aioquic_hooks
 from mina_p2p_effects.transports.quic.aioquic_hooks import EndingKind, missing_hooks
 from mina_p2p_effects.transports.quic.config import QuicConfig
 from quic.pairs import ALICE, BOB, CAROL, Listener, StockServer, World, attacked, connected, dialer, profile, stock_client
@@ -22,6 +30,40 @@ from quic.test_certificate import build
 def test_every_private_name_exists():
     """If this fails, its message is the list of what the installed aioquic renamed or dropped."""
     assert missing_hooks() == []
+
+
+def test_the_version_under_test_is_one_that_is_declared():
+    """The installed aioquic is within what pyproject.toml allows; MINA_P2P_AIOQUIC, where it is set, says which one the run is about.
+
+    The contract is run against the newest version and the lowest::
+
+        pip install --no-deps --target lowest "aioquic==1.7.0"
+        MINA_P2P_AIOQUIC=1.7.0 PYTHONPATH=lowest pytest tests/quic/test_aioquic_contract.py
+    """
+    text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
+    (requirement,) = [each for each in tomllib.loads(text)["project"]["dependencies"] if each.startswith("aioquic")]
+    lowest, highest = (tuple(map(int, part.lstrip(">=<").split("."))) for part in requirement.removeprefix("aioquic").split(","))
+    installed = tuple(int(part) for part in aioquic.__version__.split(".")[:3] if part.isdigit())
+    assert lowest <= installed < highest
+    assert os.environ.get("MINA_P2P_AIOQUIC", aioquic.__version__) == aioquic.__version__
+    assert f"aioquic{requirement.removeprefix('aioquic')}" in aioquic_hooks.REQUIREMENT
+
+
+@pytest.mark.parametrize(
+    "name", ["_server_expect_finished", "_server_handle_hello", "_client_handle_certificate_verify", "session_resumed"]
+)
+def test_a_missing_name_of_the_tls_engine_is_named(monkeypatch, name):
+    """The same for the handshake's own parts."""
+    monkeypatch.delattr(tls.Context, name)
+    assert missing_hooks() == [f"tls.Context.{name}"]
+
+
+def test_a_transport_says_what_is_missing_before_it_begins(monkeypatch):
+    """With a version that does not fit, `start` raises with the names and with what to install."""
+    monkeypatch.delattr(QuicConnection, "_write_stream_limits")
+    transport = QuicTransport(ALICE, MAINNET_CHAIN_ID, "127.0.0.1", 0)
+    with pytest.raises(CallerError, match=r"QuicConnection\._write_stream_limits; install aioquic>=1\.7,<2"):
+        asyncio.run(transport.start(lambda event: None))
 
 
 @pytest.mark.parametrize("name", ["_write_stream_limits", "_handle_ack_frame", "_get_or_create_stream"])
@@ -61,6 +103,46 @@ def test_an_alert_of_ours_reaches_the_peer():
     world = World(attacker, listening)
     world.run(lambda: attacker.ended is not None)
     assert attacker.ended.error_code == QuicErrorCode.CRYPTO_ERROR + tls.AlertDescription.bad_certificate
+
+
+def test_a_resumed_handshake_asks_for_no_certificate():
+    """Hooks: tls.Context._server_handle_hello and _server_expect_finished. aioquic would wait for a certificate that it did not ask for."""
+    config = QuicConfig(are_sessions_resumed=True)
+    alice, bob = profile(ALICE, config), profile(BOB, config)
+    for resumed in (False, True):
+        dialing, listening = dialer(alice), Listener(bob)
+        world = World(dialing, listening)
+        world.run(lambda dialing=dialing: bool(dialing.heard(ConnectionHelloReceived)))
+        world.quiet()
+        assert [end.connection.quic.is_resumed() for end in (dialing, listening)] == [resumed] * 2
+
+
+def test_early_data_is_counted():
+    """Hook: _payload_received. Its context names the epoch, and 0-RTT packets pass through it."""
+    config = QuicConfig(are_sessions_resumed=True)
+    alice, bob = profile(ALICE, config), profile(BOB, config)
+    for resumed in (False, True):
+        dialing, listening = dialer(alice), Listener(bob)
+        world = World(dialing, listening)
+        world.run(lambda dialing=dialing: bool(dialing.heard(ConnectionHelloReceived)))
+        world.quiet()
+        assert bool(listening.connection.quic._early_bytes) == resumed
+
+
+def test_packets_without_anything_to_repeat_are_forgotten():
+    """Hook: QuicPacketSpace.sent_packets. Packets of acknowledgements alone are not in flight, and may be dropped."""
+    world, attacker, listening = attacked()
+    for _ in range(1500):
+        attacker.send_frame(0x01, b"", world.now)
+        for data, _ in attacker.spool:
+            listening.receive(data, world.dialer_address, world.now)
+        attacker.spool.clear()
+        world.now += 0.002
+        listening.transmit(world.now)
+    sent = listening.connection.quic._spaces[tls.Epoch.ONE_RTT].sent_packets
+    assert len(sent) < 800
+    attacker.quic.send_stream_data(4, b"\x04\x00\x00\x00\x04next", end_stream=True)
+    world.run(lambda: bool(listening.heard(ChannelsMessageReceived)))
 
 
 def test_only_one_key_share_is_offered():
@@ -137,7 +219,7 @@ def test_early_data_is_not_allocated():
     world.exchange()
     receivers = [stream.receiver for stream in listening.connection.quic._streams.values()]
     assert len(receivers) == 2
-    assert all(type(receiver) is aioquic_hooks._GaplessReceiver for receiver in receivers)
+    assert all(type(receiver) is aioquic_hooks.GaplessReceiver for receiver in receivers)
     assert all(isinstance(receiver, QuicStreamReceiver) and not receiver._buffer for receiver in receivers)
 
 

@@ -100,7 +100,7 @@ def test_any_one_datagram_may_be_lost(lost):
 
 def test_a_large_answer_flows_under_a_window_and_loss():
     """Ten windows of answer arrive whole while every 29th datagram is lost; never is more credit open than the window."""
-    config = QuicConfig(answer_window_bytes=16_384)
+    config = QuicConfig(answer_window_bytes=16_384, answer_window_bytes_max=16_384)
     world, dialing, listening = connected(config)
     world.passes = lambda sender, data: sum(world.carried) % 29 != 0
     frames = tuple(bytes([n]) * 9_000 for n in range(20))

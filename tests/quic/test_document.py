@@ -90,6 +90,8 @@ def test_the_transport_codes_names(code):
         ("Here: {} in each direction", QuicConfig().tickets_max),
         ("and {} that one peer holds of ours", QuicConfig().tickets_per_peer_max),
         ("At most {} bytes of\n   it are taken", QuicConfig().early_bytes_max),
+        ("the next one {} ms after the last", int(QuicConfig().dial_stagger_s * 1000)),
+        ("at most {} times a second", QuicConfig().resets_per_second_max),
         ("together hold at most {} MiB", QuicConfig().send_total_bytes_max >> 20),
         ("by connection ({} MiB", QuicConfig().receive_bytes_max >> 20),
         ("of the node ({} MiB", QuicConfig().receive_total_bytes_max >> 20),

@@ -18,6 +18,8 @@
 `counters`       what one connection has carried
 `qlog`           a qlog file for each connection
 `deadlines`      the earliest of many deadlines
+`race`           one dial to several addresses
+`resets`         telling peers of a restart
 `endpoint`       the UDP socket
 `transport`      `QuicTransport`, which joins them to the event loop
 ===============  ==============================================================

@@ -21,7 +21,9 @@ class QuicConfig(Record):
 
     # --- permission is credit
     answer_window_bytes: int = field(default=256 * 1024, validator=ge(1024))
-    """Most credit open at once for one answer; the rest follows as bytes are consumed."""
+    """Most credit open at once for one answer, at first; the rest follows as bytes are consumed."""
+    answer_window_bytes_max: int = field(default=2 * 1024 * 1024, validator=ge(1024))
+    """What that grows to on a path whose round trip is long for its rate; no less than ``answer_window_bytes``."""
     connection_credit_bytes: int = field(default=8 * 1024 * 1024, validator=ge(1024))
     """Most credit open at once over all answers of one connection. An answer that finds none left waits for its turn."""
     request_bytes_max: int = field(default=16 * 1024, validator=ge(64))
@@ -65,12 +67,16 @@ class QuicConfig(Record):
     refused. Loopback is not counted: nobody else can send from there, and a test network lives on one machine."""
     handshakes_burst_max: int = field(default=64, validator=gt(0))
     """Handshakes that one network group may begin at once, after a pause."""
+    resets_per_second_max: int = field(default=64, validator=ge(0))
+    """Stateless resets sent for packets of connections that this node does not know, as after its restart."""
     dials_max: int = field(default=64, validator=gt(0))
     """Dials in progress, name resolution included."""
     names_resolving_max: int = field(default=8, validator=gt(0))
     """Concurrent name look-ups; each occupies a thread of the loop's executor."""
     dial_addresses_max: int = field(default=4, validator=gt(0))
-    """Addresses of one name that are tried where the network refuses the earlier ones at once."""
+    """Addresses of one name that are tried."""
+    dial_stagger_s: float = field(default=0.25, validator=gt(0))
+    """When the next address of a name is tried while the handshake with the one before goes on (RFC 8305 5: 250 ms)."""
     are_private_addresses_dialled: bool = False
     """Whether a *name* may lead to addresses that are not global: private, loopback, link-local. A name that was learned from
     peers could aim dials at this node's own network. Numeric addresses are dialled as given, whoever gives them has decided."""

@@ -116,6 +116,8 @@ class Connection:
         self.events: deque[TransportEvent] = deque()
         self.cids_issued: list[bytes] = [self.quic.host_cid]
         self.cids_retired: list[bytes] = []
+        self.reset_token = b""
+        """By what the endpoint knows a stateless reset of the peer, so far."""
         self._phase_deadline: float | None = None
         self._ping_at = 0.0  # no keep-alive before this
         self.reason: Reason | None = None
@@ -123,7 +125,11 @@ class Connection:
         self._refused: Reason | None = None
         self._hello_in: bytes | None = None  # came before the accept
         self._hello_out: bytes | None = None  # waits for the control stream
-        self._credits = CreditBook(window=self._config.answer_window_bytes, total=self._config.connection_credit_bytes)
+        self._credits = CreditBook(
+            window=self._config.answer_window_bytes,
+            window_max=self._config.answer_window_bytes_max,
+            total=self._config.connection_credit_bytes,
+        )
         self._backlog = Backlog(self._config, profile.sending, self.quic.unacknowledged, self._too_slow)
         self._held = Holding(profile.receiving, self.quic.held_bytes, self._too_large)
         self._received = 0  # bytes since what is held was counted
@@ -154,10 +160,10 @@ class Connection:
 
     # --- datagrams and time
 
-    def connect(self, address: Address, now: float) -> None:
-        """Begin the handshake of a dialled connection."""
+    def connect(self, address: Address, now: float, deadline: float | None = None) -> None:
+        """Begin the handshake of a dialled connection; it ends at ``deadline``, or after the dial's time-out."""
         self._now = now
-        self._phase_deadline = now + self._config.dial_timeout_s
+        self._phase_deadline = now + self._config.dial_timeout_s if deadline is None else deadline
         received = self._tickets.take(self._expected, now) if self._tickets is not None and self._expected is not None else None
         if received is not None:
             self.quic.resume(received.session)
@@ -190,6 +196,14 @@ class Connection:
         self._digest(now)
         if self.phase is Phase.OPEN:
             self._hold(len(data))
+
+    def was_reset(self) -> None:
+        """The peer told us, by a stateless reset, that it does not know this connection."""
+        if self.phase is not Phase.CLOSED:
+            self.quic.drain()
+            self._closed(
+                Reason(ReasonCode.TRANSPORT_ERROR, detail="the peer has restarted and knows of no connection"), by_peer=True, tell=True
+            )
 
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
@@ -574,14 +588,14 @@ class Connection:
     # --- credit and back-pressure
 
     def _extend(self, answer: Answer, stream: StreamId) -> None:
-        offset = self._credits.extend(answer.credit, stream)
+        offset = self._credits.extend(answer.credit, stream, self._now, self._round_trip_s)
         if offset is not None:
             self.quic.grant(stream, offset)
         self._serve_waiting()
 
     def _serve_waiting(self) -> None:
         if self._credits.is_short:
-            for stream, offset in self._credits.serve():
+            for stream, offset in self._credits.serve(self._now):
                 self.quic.grant(stream, offset)
 
     def _send(self, stream: StreamId, data: bytes, channel: ChannelId | None, *, ends: bool) -> bool:
@@ -639,6 +653,10 @@ class Connection:
             in_flight,
             self._mtu.size,
         )
+
+    def _round_trip_s(self) -> float:
+        found = self.quic.round_trip()
+        return 0.0 if found is None else found[1]
 
     def _lost(self, count: int) -> None:
         self.counters.packets_lost += count

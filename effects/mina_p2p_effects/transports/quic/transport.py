@@ -12,6 +12,7 @@ import asyncio
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mina_p2p.address import Domain, HostScope, QuicAddress, host_scope, parse_ip
@@ -30,6 +31,7 @@ from mina_p2p.transport import (
     ConnectionEffectfulHelloSend,
     ConnectionEffectfulOpen,
     ConnectionEffectfulReject,
+    ConnectionEstablished,
     ConnectionIncomingReceived,
     DisconnectionEffectfulInit,
     SocketAddress,
@@ -42,12 +44,14 @@ from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.metrics.traffic import Traffic, TransportTraffic
 from mina_p2p_effects.transports.port import EventSink
 from mina_p2p_effects.transports.quic.admission import Admission, Admitted
-from mina_p2p_effects.transports.quic.aioquic_hooks import CONNECTION_ID_BYTES, QuicProfile, missing_hooks
+from mina_p2p_effects.transports.quic.aioquic_hooks import CONNECTION_ID_BYTES, REQUIREMENT, QuicProfile, missing_hooks
 from mina_p2p_effects.transports.quic.certificate import make_certificate
 from mina_p2p_effects.transports.quic.config import QuicConfig
 from mina_p2p_effects.transports.quic.connection import Connection, Phase
 from mina_p2p_effects.transports.quic.deadlines import Deadlines
 from mina_p2p_effects.transports.quic.endpoint import Address, Batch, UdpEndpoint, plain_address
+from mina_p2p_effects.transports.quic.race import Race, interleaved
+from mina_p2p_effects.transports.quic.resets import RESET_BYTES_MIN, TOKEN_BYTES, StatelessResets, reset_key, reset_token
 
 _GOODBYE = Reason(ReasonCode.SHUTDOWN, detail="the node stops")
 _CROWDED = Reason(ReasonCode.PEER_CAPACITY_FULL, detail="too many handshakes are pending from this network")
@@ -86,10 +90,12 @@ class QuicTransport:
         self._config = config or QuicConfig()
         self._bind = (host, port)
         self._utcnow = utcnow
-        self._profile = QuicProfile(self._config, chain_id.quic_alpn, make_certificate(secret_key))
+        key = reset_key(secret_key)
+        self._profile = QuicProfile(self._config, chain_id.quic_alpn, make_certificate(secret_key), partial(reset_token, key))
+        self._stateless_resets = StatelessResets(key, self._config.resets_per_second_max)
         self._admission = Admission(self._config)
         self._pending: dict[int, Connection] = {}  # admitted, and their handshake not over
-        self._deadlines: Deadlines[Connection | _Farewell] = Deadlines()
+        self._deadlines: Deadlines[Connection | Race | _Farewell] = Deadlines()
         self._endpoint: UdpEndpoint | None = None
         self._feed: EventSink | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -101,6 +107,9 @@ class QuicTransport:
         self._by_id: dict[ConnectionId, Connection] = {}
         self._arrivals: dict[int, Connection] = {}
         self._routes: dict[bytes, Connection | _Farewell] = {}
+        self._races: dict[ConnectionId, Race] = {}  # dials whose handshakes go on
+        self._racing: dict[Connection, Race] = {}  # their attempts
+        self._reset_tokens: dict[bytes, Connection] = {}  # what a peer's stateless reset ends in
         self._touched: dict[Connection, None] = {}
         self._resolving: dict[ConnectionId, asyncio.Task[None]] = {}
         self._resolver_slots = asyncio.Semaphore(self._config.names_resolving_max)
@@ -122,7 +131,7 @@ class QuicTransport:
         """
         missing = missing_hooks()
         if missing:
-            raise CallerError(f"this version of aioquic does not fit: it lacks {', '.join(missing)}; install aioquic>=1.7,<2")
+            raise CallerError(f"this version of aioquic does not fit: it lacks {', '.join(missing)}; install {REQUIREMENT}")
         self._endpoint = await UdpEndpoint.bind(*self._bind, self._config, self._on_batch)
         self._feed = feed
         address = self._endpoint.address
@@ -152,7 +161,17 @@ class QuicTransport:
             if handle is not None:
                 handle.cancel()
         self._timer = self._settle_handle = None
-        for table in (self._connections, self._by_id, self._arrivals, self._pending, self._routes, self._touched):
+        for table in (
+            self._connections,
+            self._by_id,
+            self._arrivals,
+            self._pending,
+            self._races,
+            self._racing,
+            self._routes,
+            self._reset_tokens,
+            self._touched,
+        ):
             table.clear()
         self._deadlines = Deadlines()
         await endpoint.flush(self._config.stop_timeout_s)
@@ -210,11 +229,13 @@ class QuicTransport:
                 detail = "this node listens on IPv4 only" if endpoint.is_ipv4_only else "not an address that can be dialled"
                 self._fail_dial(connection_id, Reason(ReasonCode.ADDRESS_UNRESOLVED, detail=detail))
             else:
-                self._connect(endpoint, connection_id, address.peer_id, resolved)
+                deadline = asyncio.get_running_loop().time() + self._config.dial_timeout_s
+                self._begin_race(connection_id, address.peer_id, resolved, deadline)
 
     async def _resolve_and_connect(self, endpoint: UdpEndpoint, connection_id: ConnectionId, address: QuicAddress) -> None:
+        deadline = asyncio.get_running_loop().time() + self._config.dial_timeout_s
         try:
-            async with asyncio.timeout(self._config.dial_timeout_s), self._resolver_slots:
+            async with asyncio.timeout_at(deadline), self._resolver_slots:
                 resolved = await endpoint.resolve(address.host.plain, address.port)
         except (OSError, UnicodeError) as error:  # asyncio's time-out is an OSError; the name codec refuses some names
             if self._resolving.pop(connection_id, None) is not None:
@@ -226,27 +247,65 @@ class QuicTransport:
             if not self._config.are_private_addresses_dialled:
                 resolved = [found for found in resolved if host_scope(parse_ip(plain_address(found).host)) is HostScope.GLOBAL]
             if resolved:
-                self._connect(endpoint, connection_id, address.peer_id, resolved[: self._config.dial_addresses_max])
+                self._begin_race(connection_id, address.peer_id, interleaved(resolved, count_max=self._config.dial_addresses_max), deadline)
             else:
                 detail = "the name leads to private or local addresses only, which are not dialled"
                 self._fail_dial(connection_id, Reason(ReasonCode.ADDRESS_UNRESOLVED, detail=detail))
 
-    def _connect(self, endpoint: UdpEndpoint, connection_id: ConnectionId, peer_id: PeerId, addresses: list[Address]) -> None:
-        """Send the first flight to the first address that the operating system can send to."""
-        now = asyncio.get_running_loop().time()
+    def _begin_race(self, connection_id: ConnectionId, peer_id: PeerId, addresses: list[Address], deadline: float) -> None:
+        race = self._races[connection_id] = Race(connection_id, peer_id, addresses, deadline)
+        refused = self._attempt(race)
+        if not race.attempts:
+            del self._races[connection_id]
+            detail = f"no datagram can be sent there: {refused.strerror}" if refused is not None else "the name has no address"
+            self._fail_dial(connection_id, Reason(ReasonCode.TRANSPORT_ERROR, detail=detail))
+
+    def _attempt(self, race: Race) -> OSError | None:
+        """Send the first flight to the next address that the operating system can send to; why it refused the one before, if any."""
+        endpoint, now = self._endpoint, asyncio.get_running_loop().time()
         refused: OSError | None = None
-        for address in addresses:
-            connection = Connection(self._profile, self._utcnow, plain_address(address), dialled=(connection_id, peer_id))
-            connection.connect(address, now)
+        while endpoint is not None and race.addresses:
+            address = race.addresses.popleft()
+            connection = Connection(self._profile, self._utcnow, plain_address(address), dialled=(race.connection_id, race.peer_id))
+            connection.connect(address, now, race.deadline)
             errors = [endpoint.send(*datagram) for datagram in connection.transmit(now)]
             refused = errors[0]
             if refused is None:
-                self._by_id[connection_id] = connection
+                race.attempts.append(connection)
+                self._racing[connection] = race
                 self._add(connection)
-                return
+                break
             connection.dispose()
-        detail = f"no datagram can be sent there: {refused.strerror}" if refused is not None else "the name has no address"
-        self._fail_dial(connection_id, Reason(ReasonCode.TRANSPORT_ERROR, detail=detail))
+        if race.addresses:
+            self._deadlines.set(race, now + self._config.dial_stagger_s)
+            self._arm()
+        return refused
+
+    def _is_news(self, connection: Connection, event: TransportEvent) -> bool:
+        """Whether an event of an attempt is one of its dial: the first one to succeed, or the last one to fail."""
+        race = self._racing.get(connection)
+        if race is None:
+            return True
+        race.attempts.remove(connection)
+        del self._racing[connection]
+        if isinstance(event, ConnectionEstablished):
+            self._by_id[race.connection_id] = connection
+            self._end_race(race, Reason(ReasonCode.DUPLICATE_CONNECTION, detail="another address of this node answered first"))
+            return True
+        self._attempt(race)
+        if race.attempts:
+            return False
+        self._end_race(race, _GOODBYE)
+        return True
+
+    def _end_race(self, race: Race, reason: Reason) -> None:
+        self._races.pop(race.connection_id, None)
+        self._deadlines.forget(race)
+        race.addresses.clear()
+        for attempt in race.attempts:
+            self._racing.pop(attempt, None)
+            attempt.is_muted = True
+            self._on(attempt, partial(attempt.close, reason))
 
     def _fail_dial(self, connection_id: ConnectionId, reason: Reason) -> None:
         """Report later: an event never arrives inside the effect that causes it."""
@@ -264,6 +323,9 @@ class QuicTransport:
         task = self._resolving.pop(connection_id, None)
         if task is not None:
             task.cancel()
+        race = self._races.get(connection_id)
+        if race is not None:
+            self._end_race(race, reason)
         connection = self._by_id.pop(connection_id, None)
         if connection is not None:
             connection.is_muted = True
@@ -287,8 +349,10 @@ class QuicTransport:
             route = self._routes.get(cid)
             if isinstance(route, Connection):
                 self._receive(route, data, address, now)
-            elif route is None:
+            elif route is None and long:
                 self._arrive(data, address, now)
+            elif route is None:
+                self._stray(data, address, now)
             else:
                 self._repeat_goodbye(route)
         self._settle()
@@ -299,6 +363,16 @@ class QuicTransport:
             connection.receive(data, address, now)
         except Exception as error:  # noqa: BLE001 - one connection's trouble stays its own
             self._fault(connection, error)
+
+    def _stray(self, data: bytes, address: Address, now: float) -> None:
+        """A packet of an established connection that we do not know: a stateless reset, or one that deserves it."""
+        connection = self._reset_tokens.get(data[-TOKEN_BYTES:]) if len(data) >= RESET_BYTES_MIN else None
+        if connection is not None:
+            self._on(connection, connection.was_reset)
+            return
+        answer = self._stateless_resets.answer(data, now)
+        if answer is not None and self._endpoint is not None:
+            self._endpoint.send(answer, address)
 
     def _arrive(self, data: bytes, address: Address, now: float) -> None:
         endpoint = self._endpoint
@@ -342,6 +416,9 @@ class QuicTransport:
                 self._deadlines.forget(owner)
                 for cid in owner.cids:
                     self._routes.pop(cid, None)
+                continue
+            if isinstance(owner, Race):
+                self._attempt(owner)
                 continue
             try:
                 deadline = owner.deadline()
@@ -406,7 +483,8 @@ class QuicTransport:
             event = connection.events.popleft()
             if isinstance(event, ConnectionIncomingReceived):
                 self._arrivals[event.handle] = connection
-            self._give(event)
+            if self._is_news(connection, event):
+                self._give(event)
 
     def _give(self, event: TransportEvent) -> None:
         if self._feed is None:
@@ -451,6 +529,11 @@ class QuicTransport:
             self._routes.pop(cid, None)
         connection.cids_issued.clear()
         connection.cids_retired.clear()
+        token = connection.quic.peer_reset_token()
+        if token and token != connection.reset_token:
+            self._reset_tokens.pop(connection.reset_token, None)
+            self._reset_tokens[token] = connection
+            connection.reset_token = token
 
     def _remove(self, connection: Connection, goodbye: Batch, now: float) -> None:
         self._deliver(connection)
@@ -459,12 +542,14 @@ class QuicTransport:
         self._deadlines.forget(connection)
         self._touched.pop(connection, None)
         if connection.connection_id is not None:
-            self._by_id.pop(connection.connection_id, None)
+            if self._by_id.get(connection.connection_id) is connection:
+                del self._by_id[connection.connection_id]
         elif connection.reason is not None:
             self._arrivals.pop(connection.handle, None)
             self.refused[connection.reason.code] += 1
         for cid in cids:
             del self._routes[cid]
+        self._reset_tokens.pop(connection.reset_token, None)
         if goodbye and self._config.farewell_s:
             farewell = _Farewell(cids, goodbye)
             self._routes.update(dict.fromkeys(cids, farewell))
