@@ -149,6 +149,16 @@ class Timeouts(Record):
     """From the first word of an answer to its end (defect C7)."""
     verdict: int = 60 * SECOND
     """The node software's verdict on an item."""
+    candidate: int = 300 * SECOND
+    """From the first announcement of an item until it is given up, if nobody who announced it can be asked."""
+    settled: int = 600 * SECOND
+    """How long what a best tip settled is not fetched from peers that have not heard of that tip."""
+    transaction_age: int = 7_200 * SECOND
+    """How long a transaction is spread, and then not taken again (OCaml's ``transaction_expiry_hr``: 2 h)."""
+    snark_age: int = 7_200 * SECOND
+    """How long a snark work is spread, as above."""
+    commitment_age: int = 600 * SECOND
+    """How long a commitment is spread, as above: longer than the longest job takes (spec: pull-protocol 8.5)."""
     serve: int = 30 * SECOND
     """The node software's answer to a peer's request; then the peer gets ``None`` (defect C5)."""
     rediscover: int = 60 * SECOND
@@ -247,6 +257,8 @@ class P2pConfig(Record):
     """
     are_private_addresses_allowed: bool = False
     """Whether addresses of private ranges are taken from global peers and dialled; peers of the same range always may."""
+    are_settled_items_dropped: bool = True
+    """Whether what a new best tip contains or outdates leaves the pools by itself, and is not taken from peers for a while."""
     limits: Limits = Limits()
     """Bounds of every container and of every message."""
     timeouts: Timeouts = Timeouts()

@@ -5,6 +5,7 @@ A notification that asks for something carries an id; the command that answers r
 
 from __future__ import annotations
 
+import enum
 from typing import TypeAlias
 
 from mina_p2p.address import DialAddress
@@ -80,6 +81,26 @@ class ItemReceived(Record):
     """The thing itself; empty where ``info`` is all there is."""
     connection_id: ConnectionId
     peer_id: PeerId
+
+
+class WhyDropped(enum.IntEnum):
+    """Why the library took items out of a pool."""
+
+    INCLUDED = 0
+    """The best tip contains them, or work for their job."""
+    OUTDATED = 1
+    """The best tip contains another transaction of the same payer with the same or a higher nonce."""
+    EXPIRED = 2
+    """They have been there for `Timeouts.transaction_age`, `Timeouts.snark_age` or `Timeouts.commitment_age`."""
+
+
+@record
+class PoolItemsDropped(Record):
+    """Items left their pool without a command; whoever knows better gives them back (`PoolInsert`)."""
+
+    channel: ChannelId
+    keys: tuple[bytes, ...]
+    why: WhyDropped
 
 
 @record
@@ -165,6 +186,7 @@ Notification: TypeAlias = (
     | ConnectionFailed
     | BestTipReceived
     | ItemReceived
+    | PoolItemsDropped
     | RpcRequested
     | RpcResponded
     | RpcFailed

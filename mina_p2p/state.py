@@ -6,16 +6,17 @@ ask them in the same words.
 
 from __future__ import annotations
 
-from mina_p2p.address import DialAddress, HostScope, QuicAddress, host_scope, parse_ip
+from mina_p2p.address import AddressError, DialAddress, Host, HostScope, QuicAddress, dial_host, host_scope, parse_ip
 from mina_p2p.best_tip.state import BestTips
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.state import Channels
 from mina_p2p.config import P2pConfig
 from mina_p2p.connection.state import Connections, OutgoingFinalizePending, Ready
-from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
-from mina_p2p.peer.state import Attached, Banned, Disconnected, Peer, Peers, PeerSource
+from mina_p2p.peer.bans import Ban, GroupBans
+from mina_p2p.peer.state import Attached, Banned, Disconnected, Grouping, Peer, Peers, PeerSource
 from mina_p2p.pool.distributed import DistributedPool
 from mina_p2p.pool.kinds import KINDS as POOL_KINDS
 from mina_p2p.pool.state import Pool, Pools
@@ -24,6 +25,7 @@ from mina_p2p.record import Record, record
 from mina_p2p.signaling.state import Signaling
 from mina_p2p.store import Clock
 from mina_p2p.table import Deadlines, Index
+from mina_p2p.transport import SocketAddress
 
 CAPABILITY_QUIC_ADDRESS = "quic-address"
 """The peer understands dial options of the variant with tag 2 (design 8)."""
@@ -57,7 +59,58 @@ class P2pState(Record):
             return None
         return found[1].status.connection_id
 
-    def outgoing_refusal(self, address: DialAddress, *, is_user_request: bool) -> Reason | None:
+    def group_ban(self, host: Host, now: Timestamp) -> Ban | None:
+        """The ban of a host's network, while it lasts."""
+        return self.peers.group_bans.of(self.peers.grouping.of(host), now) if len(self.peers.group_bans) else None
+
+    def why_banned(self, peer_id: PeerId, now: Timestamp) -> Ban | None:
+        """Why, since when and until when that peer is neither dialled nor accepted; ``None`` where it is not banned.
+
+        Its own ban, else that of the network in which it was last known to be.
+        """
+        found = self.peers.find(peer_id)
+        if found is None:
+            return None
+        match found[1].status:
+            case Banned(since=since, until=until, reason=reason) if until > now:
+                return Ban(peer_id, since, until, reason)
+            case _:
+                host = None if found[1].address is None else dial_host(found[1].address)
+                return None if host is None else self.group_ban(host, now)
+
+    def bans(self, now: Timestamp) -> list[Ban]:
+        """All bans that last: those of peers in the order of their records, then those of networks."""
+        of_peers = ((peer.peer_id, peer.status) for peer in self.peers.table.values() if isinstance(peer.status, Banned))
+        own = [Ban(peer_id, status.since, status.until, status.reason) for peer_id, status in of_peers if status.until > now]
+        return own + self.peers.group_bans.all(now)
+
+    def connections_in(self, group: str) -> list[ConnectionId]:
+        """Connections and attempts with hosts of a network."""
+        hosts = ((connection_id, connection.host) for connection_id, connection in self.connections.table.items())
+        return [connection_id for connection_id, host in hosts if host is not None and self.peers.grouping.of(host) == group]
+
+    def _is_crowded(self, host: Host | None) -> str | None:
+        """The network of a host, where there are as many connections with it as there may be."""
+        group = None if host is None else self.peers.grouping.bounded(host)
+        most = self.config.limits.peers_per_group_max
+        if group is None or len(self.connections) < most or len(self.connections_in(group)) < most:
+            return None
+        return group
+
+    def referrals(self, asker: PeerId, remote: SocketAddress) -> list[DialAddress]:
+        """Where else a peer may try for which there is no room: peers that we are connected with, at proven addresses it can reach."""
+        scopes = {HostScope.GLOBAL, HostScope.NAME, _scope_of(remote)}
+        found: list[DialAddress] = []
+        for connection in self.connections.table.values():
+            known = self.peers.find(connection.peer_id)
+            if known is None or connection.peer_id == asker or not isinstance(connection.status, Ready):
+                continue
+            address = known[1].address
+            if isinstance(address, QuicAddress) and known[1].is_address_proven and host_scope(address.host) in scopes:
+                found.append(address)
+        return found
+
+    def outgoing_refusal(self, address: DialAddress, now: Timestamp, *, is_user_request: bool) -> Reason | None:
         """Why ``address`` shall not be dialled now; ``None`` if it may be.
 
         A person's wish overrides back-off and the wished number of connections, not the limits (defect N9).
@@ -78,15 +131,19 @@ class P2pState(Record):
                 return Reason(ReasonCode.ALREADY_CONNECTED)
             if isinstance(status, Banned):
                 return Reason(ReasonCode.PEER_BANNED, detail=str(status.reason))
+        if (ban := self.group_ban(address.host, now)) is not None:
+            return Reason(ReasonCode.PEER_BANNED, detail=f"{ban.whom}: {ban.reason}"[:DETAIL_CHARS_MAX])
         if is_user_request:
             return None
         if found is None or not found[1].is_dialable:
             return Reason(ReasonCode.UNSUPPORTED, detail="the peer is not waiting to be dialled")
         if len(self.connections) >= limits.peers_min:
             return Reason(ReasonCode.PEER_CAPACITY_FULL, detail=f"{limits.peers_min} connections are enough")
+        if not found[1].is_given and (group := self._is_crowded(address.host)) is not None:
+            return Reason(ReasonCode.PEER_CAPACITY_FULL, detail=f"{limits.peers_per_group_max} connections with {group} already")
         return None
 
-    def incoming_decision(self, peer_id: PeerId, now: Timestamp) -> Reason | ReplaceExisting | None:
+    def incoming_decision(self, peer_id: PeerId, remote: SocketAddress, now: Timestamp) -> Reason | ReplaceExisting | None:
         """What to do with an authenticated arrival: ``None`` accepts it (spec: pull-protocol 7.5, design 4)."""
         if self.is_stopping:
             return Reason(ReasonCode.SHUTDOWN)
@@ -95,9 +152,15 @@ class P2pState(Record):
         found = self.peers.find(peer_id)
         if found is not None and isinstance(found[1].status, Banned):
             return Reason(ReasonCode.PEER_BANNED)
+        host = _ip_of(remote)
+        if host is not None and self.group_ban(host, now) is not None:
+            return Reason(ReasonCode.PEER_BANNED)
         existing = self.connection_of(peer_id)
         if existing is not None:
             return self._between_two(existing, peer_id, now)
+        is_given = found is not None and found[1].is_given
+        if not is_given and self._is_crowded(host) is not None:
+            return Reason(ReasonCode.PEER_CAPACITY_FULL)
         if len(self.connections) >= self.config.limits.peers_max:
             return Reason(ReasonCode.PEER_CAPACITY_FULL)
         return None
@@ -122,13 +185,13 @@ class P2pState(Record):
             return ReplaceExisting(existing_id)
         return Reason(ReasonCode.ALREADY_CONNECTED)
 
-    def accepts_address(self, address: DialAddress, learned_from: PeerNumber | None) -> bool:
+    def accepts_address(self, address: DialAddress, learned_from: PeerNumber | None, now: Timestamp) -> bool:
         """Whether an address that somebody named may enter the peer table.
 
         Addresses of private ranges are believed from peers of the same range only: elsewhere
         they mean somebody else's machine.
         """
-        if not isinstance(address, QuicAddress):
+        if not isinstance(address, QuicAddress) or self.group_ban(address.host, now) is not None:
             return False
         scope = host_scope(address.host)
         if scope in {HostScope.GLOBAL, HostScope.NAME}:
@@ -144,8 +207,7 @@ class P2pState(Record):
         if peer is None or not isinstance(peer.status, Attached):
             return None
         remote = self.connections.table[peer.status.connection_id].remote
-        host = None if remote is None else parse_ip(remote.host)
-        return None if host is None else host_scope(host)
+        return None if remote is None else _scope_of(remote)
 
     def peers_to_share(self, connection_id: ConnectionId) -> tuple[DialAddress, ...]:
         """Addresses for the peer of a connection: proven ones, of a range that it can reach (defect S8)."""
@@ -185,17 +247,30 @@ class P2pState(Record):
         return POOL_KINDS[channel].is_better(info, known.info)
 
 
+def _ip_of(remote: SocketAddress) -> Host | None:
+    try:
+        return parse_ip(remote.host)
+    except AddressError:
+        return None
+
+
+def _scope_of(remote: SocketAddress) -> HostScope | None:
+    host = _ip_of(remote)
+    return None if host is None else host_scope(host)
+
+
 def initial_state(config: P2pConfig, now: Timestamp) -> P2pState:
     """The state of a node that starts."""
     random = Random(config.seed)
     granularity = config.timeouts.granularity
     waits = Deadlines(granularity)
     salt = config.seed.to_bytes(8, "big")
-    peers: Peers = Peers(Index(salt), waits, random.stream(0))
+    grouping = Grouping(config.limits.group_ipv4_bits, config.limits.group_ipv6_bits)
+    peers: Peers = Peers(Index(salt), waits, random.stream(0), grouping, Index(salt), GroupBans(Index(salt)))
     for address in config.initial_peers:
         if address.peer_id != config.peer_id and address.peer_id not in peers.index:
             peers = peers.add(Peer(address.peer_id, address, PeerSource.CONFIG, None, Disconnected(now)))
-    pool = Pool(DistributedPool(Index(salt)), Index(salt))
+    pool = Pool(DistributedPool(Index(salt)), DistributedPool(Index(salt)), Index(salt))
     return P2pState(
         Clock(0, now),
         config,

@@ -14,8 +14,8 @@ from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcServeTim
 from mina_p2p.connection.incoming.actions import ConnectionIncomingTimeout
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingTimeout
 from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
-from mina_p2p.peer.actions import ConnectionOutgoingRandomInit, PeersDiscoverRandom, PeerWoken
-from mina_p2p.pool.actions import verdict_timeout
+from mina_p2p.peer.actions import ConnectionOutgoingRandomInit, PeersChurn, PeersDiscoverRandom, PeerWoken
+from mina_p2p.pool.actions import pool_timeout
 from mina_p2p.record import Record, record
 from mina_p2p.signaling.actions import SignalingPairForget
 from mina_p2p.state import P2pState
@@ -49,6 +49,8 @@ def next_wake(state: P2pState, now: Timestamp) -> Timestamp | None:
             times.append(Timestamp(now + state.config.timeouts.granularity))
         if state.config.is_discovery_enabled and state.connections.ready_count:
             times.append(max(state.peers.next_discovery_at, Timestamp(now + state.config.timeouts.granularity)))
+    if state.connections.ready_count > state.config.limits.peers_stable:
+        times.append(max(state.peers.next_churn_at, Timestamp(now + state.config.timeouts.granularity)))
     return min(times, default=None)
 
 
@@ -59,17 +61,23 @@ def is_due(state: P2pState, now: Timestamp) -> bool:
 
 
 def reduce_check_timeouts(state: P2pState, action: CheckTimeouts, now: Timestamp) -> tuple[P2pState, FollowUps]:
-    """At most ``limits.deadlines_per_turn_max`` ends of waits, then dials and discovery."""
+    """At most ``limits.deadlines_per_turn_max`` ends of waits, then dials, discovery and churn."""
     limits = state.config.limits
     ends = list(_due(state, now, limits.deadlines_per_turn_max))
-    return state, (*ends, ConnectionOutgoingRandomInit(limits.dials_per_tick_max - 1), PeersDiscoverRandom())
+    return state, (*ends, ConnectionOutgoingRandomInit(limits.dials_per_tick_max - 1), PeersDiscoverRandom(), PeersChurn())
 
 
 def _due(state: P2pState, now: Timestamp, count_max: int) -> Iterator[Action]:
     left = count_max
     for deadlines, to_action in zip(
         deadlines_of(state),
-        (_connection_timeout(state), lambda key: PeerWoken(PeerNumber(key)), _channel_timeout, verdict_timeout, SignalingPairForget),
+        (
+            _connection_timeout(state),
+            lambda key: PeerWoken(PeerNumber(key)),
+            _channel_timeout,
+            lambda key: pool_timeout(state, key),
+            SignalingPairForget,
+        ),
         strict=True,
     ):
         keys = deadlines.due(now, left)

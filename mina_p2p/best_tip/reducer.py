@@ -14,6 +14,8 @@ from mina_p2p.errors import CallerError, DecodeError
 from mina_p2p.ids import ChannelId, Timestamp
 from mina_p2p.mina.hashes import block_summary
 from mina_p2p.notifications import BestTipReceived
+from mina_p2p.peer.actions import PeerUseful
+from mina_p2p.pool.actions import PoolSettle
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps, expect
 
@@ -27,7 +29,9 @@ def reduce(state: BestTips, action: BestTipAction, now: Timestamp, root: P2pStat
             if TAG_BYTES + len(block) > BEST_TIP.item_bytes_max:
                 raise CallerError(f"a block of {len(block)} bytes can not be sent; {BEST_TIP.item_bytes_max - TAG_BYTES} are the most")
             send = tuple(BestTipSend(connection_id) for connection_id in root.channels.waiting_for(ChannelId.BEST_TIP))
-            return state.replace(own=OwnTip(block, state_hash), version=state.version + 1), send
+            said_so = (cid for cid, tip in state.of_peers.items() if tip.state_hash == state_hash)
+            useful = tuple(PeerUseful(root.connections.table[connection_id].peer_id) for connection_id in said_so)
+            return state.replace(own=OwnTip(block, state_hash), version=state.version + 1), (*useful, PoolSettle(), *send)
 
         case BestTipSend(connection_id=connection_id):
             own = expect(state.own, OwnTip, action)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from mina_p2p.address import DialAddress
+from mina_p2p.address import AddressError, DialAddress, Host, dial_host, parse_ip
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.record import Record, record
@@ -70,6 +70,16 @@ class Connection(Record):
     request_id: RequestId | None
     """The node software's request that this attempt answers, if it asked."""
     status: ConnectionStatus
+
+    @property
+    def host(self) -> Host | None:
+        """Where the peer is: where its packets come from, else what we dial."""
+        if self.remote is None:
+            return None if self.address is None else dial_host(self.address)
+        try:
+            return parse_ip(self.remote.host)
+        except AddressError:
+            return None
 
     @property
     def deadline(self) -> Timestamp | None:

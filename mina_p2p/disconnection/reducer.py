@@ -14,7 +14,7 @@ from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.ids import Timestamp
 from mina_p2p.notifications import PeerDisconnected
 from mina_p2p.peer.actions import PeerDetached
-from mina_p2p.pool.actions import PoolForget
+from mina_p2p.pool.actions import PoolForget, wake_held_back
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps
 from mina_p2p.transport import DisconnectionEffectfulInit
@@ -49,6 +49,7 @@ def reduce_finish(state: P2pState, action: DisconnectionFinish, now: Timestamp) 
         PeerDisconnected(connection_id, peer_id, reason, action.by_peer),
         PoolForget(connection_id),
         *waiting,
+        *wake_held_back(state),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from mina_p2p.address import DialAddress
+from mina_p2p.address import DialAddress, Host
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, PeerNumber, Timestamp
@@ -24,14 +24,16 @@ class PeerDiscovered(Record):
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
         if self.address.peer_id == state.config.peer_id:
             return False
-        if not state.accepts_address(self.address, self.learned_from):
+        if not state.accepts_address(self.address, self.learned_from, now):
             return False
-        if (known := state.peers.find(self.address.peer_id)) is not None:
+        limits, known = state.config.limits, state.peers.find(self.address.peer_id)
+        if not state.peers.has_group_room(self.address, self.source, limits.known_per_group_max):
+            return False
+        if known is not None:
             return known[1].takes_address(self.address)
         if self.learned_from is None:
             return True
-        learned = state.peers.learned_counts.get(self.learned_from, 0)
-        return learned < state.config.limits.discovered_per_source_max
+        return state.peers.learned_counts.get(self.learned_from, 0) < limits.discovered_per_source_max
 
 
 @record
@@ -126,6 +128,51 @@ class PeerUnban(Record):
 
 
 @record
+class PeerGroupBan(Record):
+    """The node software bans the network of a host until a time; connections with it end."""
+
+    host: Host
+    until: Timestamp
+    reason: Reason
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return self.until > now
+
+
+@record
+class PeerGroupUnban(Record):
+    """The node software lifts the ban of a host's network."""
+
+    host: Host
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return state.group_ban(self.host, now) is not None
+
+
+@record
+class BansReset(Record):
+    """The node software lifts all bans."""
+
+
+@record
+class PeerUseful(Record):
+    """A peer gave us what the node software found good."""
+
+    peer_id: PeerId
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return self.peer_id in state.peers.index
+
+
+@record
+class PeersChurn(Record):
+    """So many connections that newcomers may find no place: one makes room, drawn by lot."""
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return state.connections.ready_count > state.config.limits.peers_stable and state.peers.next_churn_at <= now
+
+
+@record
 class PeersDiscover(Record):
     """Ask one ready peer for the peers it knows."""
 
@@ -172,6 +219,11 @@ PeerAction: TypeAlias = (
     | PeerWoken
     | PeerBan
     | PeerUnban
+    | PeerGroupBan
+    | PeerGroupUnban
+    | BansReset
+    | PeerUseful
+    | PeersChurn
     | PeersDiscover
     | PeersDiscoverRandom
     | ConnectionOutgoingRandomInit

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, assert_never
 
 from mina_p2p.address import DialAddress, dial_host
 from mina_p2p.channels.rpc.actions import ChannelsRpcRequestSend
@@ -16,20 +18,28 @@ from mina_p2p.errors import InvariantViolationError
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import PeerNumber, Timestamp
 from mina_p2p.peer.actions import (
+    BansReset,
     ConnectionOutgoingRandomInit,
     PeerAction,
     PeerAttached,
     PeerBan,
     PeerDetached,
     PeerDiscovered,
+    PeerGroupBan,
+    PeerGroupUnban,
     PeerReady,
+    PeersChurn,
     PeersDiscover,
     PeersDiscoverRandom,
     PeerUnban,
     PeerUndialable,
+    PeerUseful,
     PeerWoken,
 )
-from mina_p2p.peer.state import Attached, BackingOff, Banned, Disconnected, Peer, Peers, PeerSource
+from mina_p2p.peer.bans import Ban
+from mina_p2p.peer.churn import makes_room
+from mina_p2p.peer.referrals import referrals
+from mina_p2p.peer.state import ANYTHING, HEARSAY, Attached, BackingOff, Banned, Disconnected, Peer, Peers, PeerSource
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt, FollowUps
 
@@ -37,9 +47,6 @@ BACK_OFF_DOUBLINGS_MAX = 16
 
 UNPROVEN_AFTER_FAILURES = 3
 """An address that was good once is hearsay again after so many failures in a row: others are not told it any more."""
-
-HEARSAY, ANYTHING = 0, 3
-"""Highest `Peer.keep_rank` of records that make room: for what somebody said, and for what happens."""
 
 _LONG_BACK_OFF = frozenset(
     {
@@ -52,18 +59,27 @@ _LONG_BACK_OFF = frozenset(
 )
 """What will not be different in a minute."""
 
-_NOBODY_FAILED = frozenset({ReasonCode.ALREADY_CONNECTED, ReasonCode.DUPLICATE_CONNECTION})
+_NOBODY_FAILED: Final[Mapping[ReasonCode, Callable[[Timeouts], int]]] = MappingProxyType(
+    {
+        ReasonCode.ALREADY_CONNECTED: lambda timeouts: timeouts.reconnect_duplicate,
+        ReasonCode.DUPLICATE_CONNECTION: lambda timeouts: timeouts.reconnect_duplicate,
+        ReasonCode.PEER_CAPACITY_FULL: lambda timeouts: timeouts.reconnect_full,
+        ReasonCode.FREE_UP_SPACE: lambda timeouts: timeouts.reconnect_freed,
+    }
+)
+"""What says nothing against the peer or its address, and how long it is left alone."""
 
 
 def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> tuple[Peers, FollowUps]:
     """Reduce one action of this slice."""
     limits, timeouts = root.config.limits, root.config.timeouts
+    stale_before = Timestamp(now - timeouts.address_proven)
     match action:
         case PeerDiscovered(address=address, source=source, learned_from=learned_from):
             if (known := state.find(address.peer_id)) is not None:
                 number, peer = known
                 return state.put(number, peer.replace(address=address)), ()
-            room = state.make_room(limits.known_peers_max, HEARSAY)
+            room = state.make_room(limits.known_peers_max, HEARSAY, stale_before)
             if room is None:
                 return state, ()
             return room.add(Peer(address.peer_id, address, source, learned_from, Disconnected(now))), ()
@@ -73,10 +89,12 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
                 number, peer = known
                 if address is not None and not peer.is_address_proven:
                     peer = peer.replace(address=address)
-                return state.put(number, peer.replace(status=Attached(connection_id))), ()
+                state = state.put(number, peer.replace(status=Attached(connection_id)))
+                return state.trim_group(peer.address, limits.known_per_group_max, stale_before), ()
             # Connections are fewer than records, so that something can always make room.
-            room = state.make_room(limits.known_peers_max, ANYTHING) or state
-            return room.add(Peer(peer_id, address, source, None, Attached(connection_id))), ()
+            room = state.make_room(limits.known_peers_max, ANYTHING, stale_before) or state
+            state = room.add(Peer(peer_id, address, source, None, Attached(connection_id)))
+            return state.trim_group(address, limits.known_per_group_max, stale_before), ()
 
         case PeerReady(connection_id=connection_id, peer_id=peer_id, address=address):
             number, peer = _known(state, peer_id)
@@ -86,13 +104,17 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
             is_dialled = not root.connections.table[connection_id].is_incoming
             if address is not None and (is_dialled or not peer.is_address_proven or _has_moved(peer, address)):
                 peer = peer.replace(address=address, is_address_proven=True)
-            return state.put(number, peer), ()
+            return state.put(number, peer).trim_group(peer.address, limits.known_per_group_max, stale_before), ()
 
         case PeerDetached(peer_id=peer_id, reason=reason, by_peer=by_peer, was_ready=was_ready):
             number, peer = _known(state, peer_id)
             if reason.code.is_violation and not by_peer:
-                return state.put(number, peer.replace(status=Banned(Timestamp(now + timeouts.ban), reason))), ()
-            return _backed_off(state, number, peer, reason, was_ready, now, timeouts), ()
+                state = state.put(number, peer.replace(status=Banned(Timestamp(now + timeouts.ban), reason, now)))
+            else:
+                state = _backed_off(state, number, peer, reason, was_ready, now, timeouts)
+            others = referrals(reason, limits.referrals_max) if by_peer and not was_ready else ()
+            found = tuple(PeerDiscovered(address, PeerSource.REFERRAL, number) for address in others)
+            return state.trim_group(peer.address, limits.known_per_group_max, stale_before), found
 
         case PeerUndialable(number=number, reason=reason):
             peer = state.table[number]
@@ -105,16 +127,44 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
         case PeerBan(peer_id=peer_id, until=until, reason=reason):
             known = state.find(peer_id)
             if known is None:
-                room = state.make_room(limits.known_peers_max, ANYTHING)
-                return (state if room is None else room.add(Peer(peer_id, None, PeerSource.USER, None, Banned(until, reason)))), ()
+                room = state.make_room(limits.known_peers_max, ANYTHING, stale_before)
+                return (state if room is None else room.add(Peer(peer_id, None, PeerSource.USER, None, Banned(until, reason, now)))), ()
             number, peer = known
             status = peer.status
             end = (DisconnectionInit(status.connection_id, Reason(ReasonCode.PEER_BANNED)),) if isinstance(status, Attached) else ()
-            return state.put(number, peer.replace(status=Banned(until, reason))), end
+            return state.put(number, peer.replace(status=Banned(until, reason, now))), end
 
         case PeerUnban(peer_id=peer_id):
             number, peer = _known(state, peer_id)
             return state.put(number, peer.replace(status=Disconnected(now), failures=0)), ()
+
+        case PeerGroupBan(host=host, until=until, reason=reason):
+            group = state.grouping.of(host)
+            bans = state.group_bans.add(Ban(group, now, until, reason), now, limits.banned_groups_max)
+            ended = Reason(ReasonCode.PEER_BANNED)
+            return state.replace(group_bans=bans), tuple(DisconnectionInit(cid, ended) for cid in root.connections_in(group))
+
+        case PeerGroupUnban(host=host):
+            return state.replace(group_bans=state.group_bans.lift(state.grouping.of(host))), ()
+
+        case BansReset():
+            state = state.replace(group_bans=state.group_bans.none())
+            for number, peer in state.table.items():
+                if isinstance(peer.status, Banned):
+                    state = state.put(number, peer.replace(status=Disconnected(now), failures=0))
+            return state, ()
+
+        case PeerUseful(peer_id=peer_id):
+            number, peer = _known(state, peer_id)
+            return state.put(number, peer.replace(useful_at=now)), ()
+
+        case PeersChurn():
+            state = state.replace(next_churn_at=Timestamp(now + timeouts.churn))
+            options = makes_room(root, now)
+            if not options:
+                return state, ()
+            connection_id, random = state.random.choice(options)
+            return state.replace(random=random), (DisconnectionInit(connection_id, Reason(ReasonCode.FREE_UP_SPACE)),)
 
         case PeersDiscover(connection_id=connection_id):
             asked = state.replace(next_discovery_at=Timestamp(now + timeouts.rediscover))
@@ -160,7 +210,7 @@ def _known(state: Peers, peer_id: PeerId) -> tuple[PeerNumber, Peer]:
 def _backed_off(state: Peers, number: PeerNumber, peer: Peer, reason: Reason, was_ready: bool, now: Timestamp, timeouts: Timeouts) -> Peers:
     """After a connection or an attempt: how long until the next one."""
     if reason.code in _NOBODY_FAILED:
-        duration, failures = timeouts.reconnect_duplicate, peer.failures
+        duration, failures = _NOBODY_FAILED[reason.code](timeouts), peer.failures
     elif reason.code in _LONG_BACK_OFF:
         duration, failures = timeouts.reconnect_max, peer.failures + 1
     else:

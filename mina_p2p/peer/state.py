@@ -7,12 +7,14 @@ where a record changes, so that index, dialable set and deadlines can not disagr
 from __future__ import annotations
 
 import enum
-from typing import TypeAlias
+from collections.abc import Iterable
+from typing import Final, TypeAlias
 
-from mina_p2p.address import DialAddress
+from mina_p2p.address import DialAddress, Host, HostScope, address_group, dial_host, host_scope
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, PeerNumber, Timestamp
+from mina_p2p.peer.bans import GroupBans
 from mina_p2p.prng import Random
 from mina_p2p.record import Record, record
 from mina_p2p.table import Deadlines, Index, Table, empty_table
@@ -26,6 +28,12 @@ class PeerSource(enum.IntEnum):
     INCOMING = 2
     INITIAL_PEERS = 3
     """Another peer's answer to the initial-peers RPC."""
+    REFERRAL = 4
+    """The refusal of a peer that had no room."""
+
+
+GIVEN: Final = frozenset({PeerSource.CONFIG, PeerSource.USER})
+"""A person named the peer: bounds that are there against liars are not for it."""
 
 
 @record
@@ -49,6 +57,7 @@ class Banned(Record):
 
     until: Timestamp
     reason: Reason
+    since: Timestamp
 
 
 @record
@@ -76,6 +85,8 @@ class Peer(Record):
     failures: int = 0
     """Failed attempts since the last success."""
     last_success: Timestamp | None = None
+    useful_at: Timestamp | None = None
+    """When it last gave us what the node software found good."""
 
     @property
     def wakes_at(self) -> Timestamp | None:
@@ -90,7 +101,7 @@ class Peer(Record):
     @property
     def is_given(self) -> bool:
         """Whether a person named it."""
-        return self.source in {PeerSource.CONFIG, PeerSource.USER}
+        return self.source in GIVEN
 
     def takes_address(self, address: DialAddress) -> bool:
         """Whether an address that somebody names is taken for this peer.
@@ -103,16 +114,35 @@ class Peer(Record):
         is_doubtful = self.failures > 0 and not self.is_address_proven and not self.is_given
         return is_doubtful and address != self.address and not isinstance(self.status, Attached)
 
-    @property
-    def keep_rank(self) -> int | None:
-        """How much is lost with the record, the least first; ``None``: it has to stay."""
+    def keep_rank(self, stale_before: Timestamp) -> int | None:
+        """How much is lost with the record, the least first; ``None``: it has to stay.
+
+        :param stale_before: a proven address that was last good before this is as hearsay.
+        """
         match self.status:
             case Attached():
                 return None
             case Banned():
                 return 3
             case _:
-                return 2 if self.is_given else 1 if self.is_address_proven else 0
+                is_good = self.is_address_proven and (self.last_success or 0) >= stale_before
+                return 2 if self.is_given else 1 if is_good else 0
+
+
+@record
+class Grouping(Record):
+    """What counts as one network."""
+
+    ipv4_bits: int
+    ipv6_bits: int
+
+    def of(self, host: Host) -> str:
+        """The network of any host."""
+        return address_group(host, self.ipv4_bits, self.ipv6_bits)
+
+    def bounded(self, host: Host) -> str | None:
+        """The network whose peers are bounded in number; ``None`` for private ones, where all neighbours are of one."""
+        return self.of(host) if host_scope(host) in {HostScope.GLOBAL, HostScope.NAME} else None
 
 
 @record
@@ -123,6 +153,10 @@ class Peers(Record):
     deadlines: Deadlines
     """Ends of back-offs and bans, by peer number."""
     random: Random
+    grouping: Grouping
+    group_counts: Index[int]
+    """Records by the network of their address, but for those that a person named."""
+    group_bans: GroupBans
     table: Table[PeerNumber, Peer] = empty_table()
     dialable: Table[PeerNumber, None] = empty_table()
     learned_counts: Table[PeerNumber, int] = empty_table()
@@ -130,6 +164,8 @@ class Peers(Record):
     last_number: PeerNumber = PeerNumber(0)
     next_discovery_at: Timestamp = Timestamp(0)
     """Not before this time is anybody asked for more peers again."""
+    next_churn_at: Timestamp = Timestamp(0)
+    """Not before this time does a connection make room again."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -151,7 +187,35 @@ class Peers(Record):
             table=self.table.set(number, peer),
             dialable=self.dialable.set(number, None) if peer.is_dialable else self.dialable.discard(number),
             deadlines=deadlines,
+            group_counts=self._counted(None if old is None else old.address, peer.address, peer),
         )
+
+    def _counted(self, before: DialAddress | None, after: DialAddress | None, peer: Peer) -> Index[int]:
+        """The counts by network, with one record's address changed."""
+        counts = self.group_counts
+        if before == after or peer.is_given:
+            return counts
+        if before is not None and (group := self.group_of(before)) is not None:
+            left = (counts.get(group) or 0) - 1
+            counts = counts.set(group, left) if left else counts.delete(group)
+        if after is not None and (group := self.group_of(after)) is not None:
+            counts = counts.set(group, (counts.get(group) or 0) + 1)
+        return counts
+
+    def group_of(self, address: DialAddress) -> bytes | None:
+        """The network of an address, as a key of `group_counts`; ``None`` where it is not bounded."""
+        host = dial_host(address)
+        group = None if host is None else self.grouping.bounded(host)
+        return None if group is None else group.encode()
+
+    def has_group_room(self, address: DialAddress, source: PeerSource, known_per_group_max: int) -> bool:
+        """Whether the record of an address' peer may have it, new and from ``source`` or in the place of its former one."""
+        known, group = self.find(address.peer_id), self.group_of(address)
+        if group is None or (source if known is None else known[1].source) in GIVEN:
+            return True
+        if known is not None and known[1].address is not None and self.group_of(known[1].address) == group:
+            return True
+        return (self.group_counts.get(group) or 0) < known_per_group_max
 
     def add(self, peer: Peer) -> Peers:
         """With a record for an id that has none."""
@@ -176,16 +240,41 @@ class Peers(Record):
             dialable=self.dialable.discard(number),
             deadlines=self.deadlines if at is None else self.deadlines.cancel(at, number),
             learned_counts=counts,
+            group_counts=self._counted(peer.address, None, peer),
         )
 
-    def make_room(self, known_peers_max: int, keep_rank_max: int) -> Peers | None:
+    def make_room(self, known_peers_max: int, keep_rank_max: int, stale_before: Timestamp) -> Peers | None:
         """With room for one more record, if need be by giving up the oldest of those that are missed least.
 
         :param keep_rank_max: give up nothing whose `Peer.keep_rank` is higher.
+        :param stale_before: as in `Peer.keep_rank`.
         :returns: ``None`` where there is no room.
         """
         if len(self.table) < known_peers_max:
             return self
-        ranks = ((peer.keep_rank, peer.last_success or 0, number) for number, peer in self.table.items())
-        candidates = [(rank, last_success, number) for rank, last_success, number in ranks if rank is not None and rank <= keep_rank_max]
-        return self.remove(min(candidates)[2]) if candidates else None
+        number = _least_missed(self.table.items(), keep_rank_max, stale_before)
+        return None if number is None else self.remove(number)
+
+    def trim_group(self, address: DialAddress | None, known_per_group_max: int, stale_before: Timestamp) -> Peers:
+        """With no more records of that address' network than its bound, as far as they are not connected or given."""
+        group = None if address is None else self.group_of(address)
+        peers = self
+        while group is not None and (peers.group_counts.get(group) or 0) > known_per_group_max:
+            members = (
+                (n, p) for n, p in peers.table.items() if p.address is not None and not p.is_given and self.group_of(p.address) == group
+            )
+            number = _least_missed(members, ANYTHING, stale_before)
+            if number is None:
+                break
+            peers = peers.remove(number)
+        return peers
+
+
+HEARSAY, ANYTHING = 0, 3
+"""Highest `Peer.keep_rank` of records that make room: for what somebody said, and for what happens."""
+
+
+def _least_missed(records: Iterable[tuple[PeerNumber, Peer]], keep_rank_max: int, stale_before: Timestamp) -> PeerNumber | None:
+    ranks = ((peer.keep_rank(stale_before), peer.last_success or 0, number) for number, peer in records)
+    candidates = [(rank, last_success, number) for rank, last_success, number in ranks if rank is not None and rank <= keep_rank_max]
+    return min(candidates)[2] if candidates else None

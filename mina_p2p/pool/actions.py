@@ -9,7 +9,7 @@ from mina_p2p.channels.propagation.state import RemoteRequested
 from mina_p2p.channels.rpc.messages import RpcResponse
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.pool.kinds import check_item
-from mina_p2p.pool.state import Fetching, VerifyPending, split_candidate_key
+from mina_p2p.pool.state import Announced, Fetching, VerifyPending, split_candidate_key
 from mina_p2p.record import Record, record
 from mina_p2p.state import P2pState
 
@@ -75,6 +75,45 @@ class PoolVerdictTimeout(Record):
 
 
 @record
+class PoolCandidateTimeout(Record):
+    """Nobody could be asked for a candidate for long: it is given up."""
+
+    channel: ChannelId
+    candidate: int
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        candidate = state.pools.of(self.channel).candidates.get(self.candidate)
+        return candidate is not None and isinstance(candidate.status, Announced) and candidate.gives_up_at <= now
+
+
+@record
+class PoolFetchHeldBack(Record):
+    """Answers have come or been given up: peers of which nothing was fetched because of them have their turn."""
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return len(state.pools.held_back) > 0
+
+
+@record
+class PoolSettle(Record):
+    """There is a new best tip: what it contains, and what can not follow it any more, is over."""
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return state.config.are_settled_items_dropped and state.best_tips.own is not None
+
+
+@record
+class PoolExpire(Record):
+    """Items of a pool may be too old."""
+
+    channel: ChannelId
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        at = state.pools.of(self.channel).expires_at
+        return at is not None and at <= now
+
+
+@record
 class PoolInsert(Record):
     """A valid item enters its pool, from the node software or after its verdict.
 
@@ -125,10 +164,32 @@ class PoolForget(Record):
 
 
 PoolAction: TypeAlias = (
-    PoolCandidateReceived | PoolFetchNext | PoolFetched | PoolVerdict | PoolVerdictTimeout | PoolInsert | PoolRemove | PoolSend | PoolForget
+    PoolCandidateReceived
+    | PoolFetchNext
+    | PoolFetchHeldBack
+    | PoolFetched
+    | PoolVerdict
+    | PoolVerdictTimeout
+    | PoolCandidateTimeout
+    | PoolSettle
+    | PoolExpire
+    | PoolInsert
+    | PoolRemove
+    | PoolSend
+    | PoolForget
 )
 
 
-def verdict_timeout(key: int) -> PoolVerdictTimeout:
+def pool_timeout(state: P2pState, key: int) -> PoolAction:
     """The action of a deadline of this slice."""
-    return PoolVerdictTimeout(*split_candidate_key(key))
+    channel, number = split_candidate_key(key)
+    if number == 0:
+        return PoolExpire(channel)
+    if isinstance(state.pools.of(channel).candidates[number].status, Announced):
+        return PoolCandidateTimeout(channel, number)
+    return PoolVerdictTimeout(channel, number)
+
+
+def wake_held_back(state: P2pState) -> tuple[PoolFetchHeldBack, ...]:
+    """What follows where an answer no longer uses what a node permits at one time; nothing where nobody waits for that."""
+    return (PoolFetchHeldBack(),) if state.pools.held_back else ()

@@ -44,7 +44,8 @@ class PoolKind(Record):
     """The item out of an answer; raises `DecodeError` where the answer is a lie (defect P7)."""
 
 
-def _job_key(job_id: SnarkJobId) -> bytes:
+def job_key(job_id: SnarkJobId) -> bytes:
+    """The key of everything that is about a job."""
     return (
         job_id.source_first_pass_ledger
         + job_id.source_second_pass_ledger
@@ -85,7 +86,7 @@ TRANSACTION: Final = PoolKind(
 SNARK: Final = PoolKind(
     ChannelId.SNARK,
     SnarkInfo,
-    lambda info: _job_key(info.job_id),
+    lambda info: job_key(info.job_id),
     lambda info: -info.fee,
     lambda new, old: snark_order_key(new.job_id, new.fee, new.prover) > snark_order_key(old.job_id, old.fee, old.prover),
     lambda info: SnarkRequest(info.job_id),
@@ -94,7 +95,7 @@ SNARK: Final = PoolKind(
 SNARK_JOB_COMMITMENT: Final = PoolKind(
     ChannelId.SNARK_JOB_COMMITMENT,
     SnarkJobCommitment,
-    lambda info: _job_key(info.job_id),
+    lambda info: job_key(info.job_id),
     lambda info: -info.fee,
     lambda new, old: snark_order_key(new.job_id, new.fee, new.snarker) > snark_order_key(old.job_id, old.fee, old.snarker),
     None,
@@ -144,6 +145,6 @@ def key_of_request(request: RpcRequest) -> tuple[ChannelId, bytes] | None:
         case TransactionRequest(hash=key):
             return ChannelId.TRANSACTION, key
         case SnarkRequest(job_id=job_id):
-            return ChannelId.SNARK, _job_key(job_id)
+            return ChannelId.SNARK, job_key(job_id)
         case _:
             return None

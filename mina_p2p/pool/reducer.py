@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from mina_p2p.best_tip.state import OwnTip
 from mina_p2p.channels.propagation.actions import ChannelsPropagationRequestSend, ChannelsPropagationResponseSend
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.propagation.state import RemoteRequested
@@ -14,20 +15,25 @@ from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.errors import DecodeError, InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.notifications import ItemReceived
-from mina_p2p.peer.actions import PeerBan
+from mina_p2p.peer.actions import PeerBan, PeerUseful
 from mina_p2p.pool.actions import (
     PoolAction,
     PoolCandidateReceived,
+    PoolCandidateTimeout,
+    PoolExpire,
     PoolFetched,
+    PoolFetchHeldBack,
     PoolFetchNext,
     PoolForget,
     PoolInsert,
     PoolRemove,
     PoolSend,
+    PoolSettle,
     PoolVerdict,
     PoolVerdictTimeout,
 )
 from mina_p2p.pool.kinds import KINDS, identity
+from mina_p2p.pool.settling import expire, max_age, settle
 from mina_p2p.pool.state import POOL_CHANNELS, Announced, Candidate, Fetching, PoolItem, Pools, VerifyPending, split_candidate_key
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt, FollowUps, expect
@@ -40,7 +46,7 @@ def reduce(state: Pools, action: PoolAction, now: Timestamp, root: P2pState) -> 
             return _announced(state, action, now, root)
 
         case PoolFetchNext(connection_id=connection_id):
-            return _fetch_next(state, connection_id, root)
+            return _fetch_next(state, connection_id, now, root)
 
         case PoolFetched():
             return _fetched(state, action, now, root)
@@ -52,7 +58,7 @@ def reduce(state: Pools, action: PoolAction, now: Timestamp, root: P2pState) -> 
             room = _room_for(candidate.announcers, channel)
             dropped = state.drop(channel, number)
             if is_valid:
-                return dropped, (PoolInsert(channel, candidate.key, candidate.info, status.body), *room)
+                return dropped, (PoolInsert(channel, candidate.key, candidate.info, status.body), PeerUseful(status.peer_id), *room)
             reason = Reason(ReasonCode.INVALID_MESSAGE, channel, "the node software found an item invalid")
             ban = PeerBan(status.peer_id, Timestamp(now + root.config.timeouts.ban), reason)
             return dropped, (Attempt(DisconnectionInit(status.connection_id, reason), ban), *room)
@@ -61,9 +67,24 @@ def reduce(state: Pools, action: PoolAction, now: Timestamp, root: P2pState) -> 
             room = _room_for(state.of(channel).candidates[number].announcers, channel)
             return state.drop(channel, number), room
 
+        case PoolCandidateTimeout(channel=channel, candidate=number):
+            room = _room_for(state.of(channel).candidates[number].announcers, channel)
+            return state.drop(channel, number), room
+
+        case PoolFetchHeldBack():
+            return state.replace(held_back=()), tuple(PoolFetchNext(connection_id) for connection_id in state.held_back)
+
+        case PoolSettle():
+            return settle(state, expect(root.best_tips.own, OwnTip, action).block, now, root)
+
+        case PoolExpire(channel=channel):
+            return expire(state, channel, now, root)
+
         case PoolInsert(channel=channel, key=key, info=info, body=body):
             pool = state.of(channel)
-            inserted = state.with_pool(channel, pool.replace(items=pool.items.insert(key, PoolItem(key, info, body))))
+            inserted = state.with_pool(channel, pool.replace(items=pool.items.insert(key, PoolItem(key, info, body, now))))
+            if pool.expires_at is None:
+                inserted = inserted.with_expiry(channel, Timestamp(now + max_age(root.config.timeouts, channel)))
             return inserted, tuple(PoolSend(connection_id, channel) for connection_id in root.channels.waiting_for(channel))
 
         case PoolRemove(channel=channel, key=key):
@@ -84,7 +105,7 @@ def _announced(state: Pools, action: PoolCandidateReceived, now: Timestamp, root
     channel, connection_id, info = action.channel, action.connection_id, action.info
     kind, pool = KINDS[channel], state.of(channel)
     key = kind.key(info)
-    if not root.wants(channel, key, info):
+    if not root.wants(channel, key, info) or pool.is_gone(key, now):
         return state, ()
     if pool.held_from(connection_id) >= root.config.limits.candidates_per_peer_max:
         # It was permitted no more than it had room for; what else came meanwhile is let go.
@@ -97,13 +118,13 @@ def _announced(state: Pools, action: PoolCandidateReceived, now: Timestamp, root
         return state.put(channel, number, known.replace(announcers=(*known.announcers, connection_id))), (PoolFetchNext(connection_id),)
     number = pool.last_number + 1
     state = state.with_pool(channel, pool.replace(last_number=number))
-    candidate = Candidate(key, name, info, (connection_id,), Announced())
+    candidate = Candidate(key, name, info, (connection_id,), Announced(), Timestamp(now + root.config.timeouts.candidate))
     if kind.request is None:
         return _ask_for_verdict(state, channel, number, candidate, connection_id, b"", now, root)
     return state.put(channel, number, candidate), (PoolFetchNext(connection_id),)
 
 
-def _fetch_next(state: Pools, connection_id: ConnectionId, root: P2pState) -> tuple[Pools, FollowUps]:
+def _fetch_next(state: Pools, connection_id: ConnectionId, now: Timestamp, root: P2pState) -> tuple[Pools, FollowUps]:
     for channel in (ChannelId.TRANSACTION, ChannelId.SNARK):
         kind, pool = KINDS[channel], state.of(channel)
         numbers = pool.by_connection.get(connection_id, ())
@@ -112,12 +133,12 @@ def _fetch_next(state: Pools, connection_id: ConnectionId, root: P2pState) -> tu
             continue
         number = max(waiting, key=lambda n: (kind.priority(pool.candidates[n].info), -n))
         candidate = pool.candidates[number]
-        if not root.wants(channel, candidate.key, candidate.info):
-            # The pool has got it, or a better one, since it was announced.
+        if not root.wants(channel, candidate.key, candidate.info) or pool.is_gone(candidate.key, now):
+            # The pool has got it, or a better one, since it was announced; or it is over.
             return state.drop(channel, number), (PoolFetchNext(connection_id), *_room_for(candidate.announcers, channel))
         ask = ChannelsRpcRequestSend(connection_id, kind.request(candidate.info), ForPool(channel, number))
-        if not ask.is_enabled(root, root.clock.now):
-            return state, ()
+        if not ask.is_enabled(root, now):
+            return _held_back(state, connection_id, root), ()
         fetching = state.put(channel, number, candidate.replace(status=Fetching(connection_id)))
         return fetching, (ask, PoolFetchNext(connection_id))
     return state, ()
@@ -134,6 +155,9 @@ def _fetched(state: Pools, action: PoolFetched, now: Timestamp, root: P2pState) 
     if fetched is None:
         return _lose_source(state, channel, number, connection_id)
     info, body = fetched
+    if state.of(channel).is_gone(candidate.key, now):
+        # A best tip settled it while it was on its way; a verdict could only wrong who sent it.
+        return state.drop(channel, number), _room_for(candidate.announcers, channel)
     return _ask_for_verdict(state, channel, number, candidate.replace(info=info), connection_id, body, now, root)
 
 
@@ -182,8 +206,19 @@ def _announcement(item: PoolItem) -> PropagationItem | None:
     return item.info
 
 
+def _held_back(state: Pools, connection_id: ConnectionId, root: P2pState) -> Pools:
+    """With that peer waiting for other answers to come, unless it is its own questions that are too many."""
+    rpc = root.channels.rpc(connection_id)
+    is_busy = rpc is None or len(rpc.requests) >= root.config.limits.rpc_requests_max
+    if is_busy or connection_id in state.held_back:
+        return state
+    return state.replace(held_back=(*state.held_back, connection_id))
+
+
 def _forget(state: Pools, connection_id: ConnectionId) -> tuple[Pools, FollowUps]:
     follow_ups: list[Any] = []
+    if connection_id in state.held_back:
+        state = state.replace(held_back=tuple(other for other in state.held_back if other != connection_id))
     for channel in POOL_CHANNELS:
         for number in state.of(channel).by_connection.get(connection_id, ()):
             candidate = state.of(channel).candidates[number]

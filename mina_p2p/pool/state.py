@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -24,6 +24,16 @@ class PoolItem(Record):
     """What is announced of it."""
     body: bytes
     """The item itself, in its exact wire bytes; empty where ``info`` is all."""
+    since: Timestamp
+    """When it entered."""
+
+
+@record
+class Gone(Record):
+    """An item that is over: whoever announces it again before ``until`` has not heard of that yet."""
+
+    key: bytes
+    until: Timestamp
 
 
 @record
@@ -69,11 +79,19 @@ class Candidate(Record):
     announcers: tuple[ConnectionId, ...]
     """Sources that have not failed, in the order of their announcements."""
     status: CandidateStatus
+    gives_up_at: Timestamp
+    """When it is given up unless somebody is just being asked for it."""
 
     @property
     def wakes_at(self) -> Timestamp | None:
-        """When the status ends by itself."""
-        return self.status.deadline if isinstance(self.status, VerifyPending) else None
+        """When the status ends by itself; a question under way has its own deadline."""
+        match self.status:
+            case VerifyPending(deadline=deadline):
+                return deadline
+            case Announced():
+                return self.gives_up_at
+            case Fetching():
+                return None
 
 
 @record
@@ -81,16 +99,38 @@ class Pool(Record):
     """Items and candidates of one kind."""
 
     items: DistributedPool[PoolItem]
+    gone: DistributedPool[Gone]
+    """The last items that were in blocks or too old, so that they are not fetched again."""
     index: Index[int]
     """Candidate numbers by identity."""
     candidates: Table[int, Candidate] = empty_table()
     by_connection: Table[ConnectionId, Table[int, None]] = empty_table()
     """Candidates that each peer announced; what it may announce is bounded by their number."""
     last_number: int = 0
+    expires_at: Timestamp | None = None
+    """When to look for items that are too old; ``None`` while there is nothing to look for."""
 
     def held_from(self, connection_id: ConnectionId) -> int:
         """How many candidates that peer has announced."""
         return len(self.by_connection.get(connection_id, _NONE))
+
+    def is_gone(self, key: bytes, now: Timestamp) -> bool:
+        """Whether that item is over, as far as is remembered."""
+        found = self.gone.get(key)
+        return found is not None and found.until > now
+
+    def forget_items(self, keys: Iterable[bytes], until: Timestamp, gone_max: int) -> Pool:
+        """Without the items of those keys, where they are there, and with the memory that they are over.
+
+        :param gone_max: how many are remembered at all; the oldest are forgotten first.
+        """
+        items, gone = self.items, self.gone
+        for key in keys:
+            items = items.remove(key) if key in items else items
+            gone = gone.insert(key, Gone(key, until))
+        for index in gone.items.keys()[: max(0, len(gone) - gone_max)]:
+            gone = gone.remove(gone.items[index].key)
+        return self.replace(items=items, gone=gone)
 
     def find(self, identity: bytes) -> tuple[int, Candidate] | None:
         """The candidate of that identity."""
@@ -133,6 +173,8 @@ class Pools(Record):
     last_verdict_id: RequestId = RequestId(0)
     verdicts: Table[RequestId, int] = empty_table()
     """What each open question to the node software is about, by `candidate_key`."""
+    held_back: tuple[ConnectionId, ...] = ()
+    """Peers of which nothing is fetched because all others' answers use up what a node permits at one time; the first is next."""
 
     def of(self, channel: ChannelId) -> Pool:
         """The pool of a channel.
@@ -164,14 +206,25 @@ class Pools(Record):
     def _timed(self, channel: ChannelId, number: int, new: Candidate | None) -> Pools:
         old = self.of(channel).candidates.get(number)
         key = candidate_key(channel, number)
-        deadlines, verdicts = self.deadlines, self.verdicts
+        verdicts = self.verdicts
         if old is not None and isinstance(old.status, VerifyPending):
-            deadlines = deadlines.cancel(old.status.deadline, key)
             verdicts = verdicts.delete(old.status.verdict_id)
         if new is not None and isinstance(new.status, VerifyPending):
-            deadlines = deadlines.add(new.status.deadline, key)
             verdicts = verdicts.set(new.status.verdict_id, key)
-        return self if deadlines is self.deadlines else self.replace(deadlines=deadlines, verdicts=verdicts)
+        timed = self._moved(key, None if old is None else old.wakes_at, None if new is None else new.wakes_at)
+        return timed if verdicts is self.verdicts else timed.replace(verdicts=verdicts)
+
+    def _moved(self, key: int, old: Timestamp | None, new: Timestamp | None) -> Pools:
+        if old == new:
+            return self
+        deadlines = self.deadlines if old is None else self.deadlines.cancel(old, key)
+        return self.replace(deadlines=deadlines if new is None else deadlines.add(new, key))
+
+    def with_expiry(self, channel: ChannelId, at: Timestamp | None) -> Pools:
+        """With another time at which to look for items that are too old."""
+        pool = self.of(channel)
+        timed = self._moved(expiry_key(channel), pool.expires_at, at)
+        return timed.with_pool(channel, pool.replace(expires_at=at))
 
 
 POOL_CHANNELS: Final = (ChannelId.TRANSACTION, ChannelId.SNARK, ChannelId.SNARK_JOB_COMMITMENT)
@@ -185,6 +238,11 @@ _NONE: Final[Table[int, None]] = empty_table()
 def candidate_key(channel: ChannelId, number: int) -> int:
     """One int for a candidate of any pool."""
     return number * 16 + channel
+
+
+def expiry_key(channel: ChannelId) -> int:
+    """The key of a pool's wait for items to become too old: that of no candidate, as they count from 1."""
+    return candidate_key(channel, 0)
 
 
 def split_candidate_key(key: int) -> tuple[ChannelId, int]:

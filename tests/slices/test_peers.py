@@ -195,7 +195,7 @@ def test_a_ban_by_the_node_software() -> None:
     connection_id = lab.accept(1)
     lab.feed(PeerBan(peer_id(1), Timestamp(lab.now + 60 * SECOND), WHY))
     assert lab.goodbye(connection_id) == Reason(ReasonCode.PEER_BANNED)
-    assert lab.peer(1).status == Banned(Timestamp(lab.now + 60 * SECOND), WHY)
+    assert lab.peer(1).status == Banned(Timestamp(lab.now + 60 * SECOND), WHY, lab.now)
     lab.feed(PeerUnban(peer_id(1)))
     assert isinstance(lab.peer(1).status, Disconnected)
     assert lab.arrive(1) is not None

@@ -13,7 +13,7 @@ from mina_p2p.testing.arguments import AnyAction, reduced_actions
 from stateful.drive import Driven, corpus
 from stateful.weaken import Guard, always, weakenings, with_guard
 
-TRIES = 6, 2
+TRIES = 8, 2
 """Of one action in each state of the corpus, with a weaker guard and with its own. The former is found in the first few states, mostly."""
 
 REDUNDANT = {

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from mina_p2p.address import HostScope, QuicAddress, host_scope
+from mina_p2p.address import HostScope, QuicAddress, dial_host, host_scope
 from mina_p2p.channels.propagation import actions as prop
 from mina_p2p.channels.propagation.kinds import KINDS, GetNext, WillSend
 from mina_p2p.channels.propagation.state import Propagation, RemoteRequested, RemoteResponded, Requested, Responding
@@ -24,11 +24,37 @@ from mina_p2p.connection.outgoing.actions import ConnectionOutgoingTimeout
 from mina_p2p.disconnection.actions import Shutdown
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, StreamId, Timestamp
 from mina_p2p.mina.raw import RawBlock
-from mina_p2p.notifications import ConnectionFailed, ItemReceived, PeerConnected, PeerDisconnected, RpcFailed, RpcResponded
-from mina_p2p.peer.actions import PeerDiscovered, PeersDiscoverRandom, PeerUnban, PeerUndialable, PeerWoken
+from mina_p2p.notifications import (
+    ConnectionFailed,
+    ItemReceived,
+    PeerConnected,
+    PeerDisconnected,
+    PoolItemsDropped,
+    RpcFailed,
+    RpcResponded,
+)
+from mina_p2p.peer.actions import (
+    BansReset,
+    PeerDiscovered,
+    PeerGroupUnban,
+    PeersChurn,
+    PeersDiscoverRandom,
+    PeerUnban,
+    PeerUndialable,
+    PeerWoken,
+)
 from mina_p2p.peer.state import Attached, Banned
-from mina_p2p.pool.actions import PoolFetched, PoolInsert, PoolVerdict, PoolVerdictTimeout
-from mina_p2p.pool.state import POOL_CHANNELS, Fetching
+from mina_p2p.pool.actions import (
+    PoolCandidateTimeout,
+    PoolExpire,
+    PoolFetched,
+    PoolInsert,
+    PoolRemove,
+    PoolSettle,
+    PoolVerdict,
+    PoolVerdictTimeout,
+)
+from mina_p2p.pool.state import POOL_CHANNELS, Announced, Fetching
 from mina_p2p.state import P2pState
 from mina_p2p.transport import (
     ChannelsEffectfulAnswerSend,
@@ -143,6 +169,7 @@ class Watch:
         self._bans(before, action, now, after)
         self._successes(before, after)
         self._pools(before, action, steps, after)
+        self._gone(before, action, steps, after)
         self._open_streams(after)
 
     # --- inputs ---------------------------------------------------------------------------
@@ -182,6 +209,11 @@ class Watch:
                 assert host_scope(step.address.host) is HostScope.GLOBAL, "a private address was believed"
             if isinstance(step, PeersDiscoverRandom):
                 assert before.peers.next_discovery_at <= now, "asked for peers too often"
+            if isinstance(step, PeersChurn):
+                assert before.peers.next_churn_at <= now, "room was made too soon after the last"
+                assert after.connections.ready_count >= min(before.connections.ready_count, before.config.limits.peers_stable), (
+                    "room for nobody"
+                )
             if isinstance(step, PoolFetched):
                 candidate = before.pools.of(step.channel).candidates.get(step.candidate)
                 assert candidate is not None, "an item for nothing"
@@ -346,15 +378,25 @@ class Watch:
                 assert not before.is_stopping, "a node that stops dials"
                 assert effect.address.peer_id != before.config.peer_id, "a node dials itself"
                 found = before.peers.find(effect.address.peer_id)
-                if found is not None and not isinstance(action, PeerUnban):
+                if found is not None and not isinstance(action, PeerUnban | BansReset):
                     is_banned = isinstance(found[1].status, Banned) and found[1].status.until > now
                     assert not is_banned, "a banned peer is dialled"
+                if not isinstance(action, PeerGroupUnban | BansReset):
+                    host = dial_host(effect.address)
+                    assert host is None or before.group_ban(host, now) is None, "a banned network is dialled"
 
     def _bans(self, before: P2pState, action: Any, now: Timestamp, after: P2pState) -> None:
         for number, peer in before.peers.table.items():
             later = after.peers.table.get(number)
-            if isinstance(peer.status, Banned) and peer.status.until > now and later is not None and not isinstance(action, PeerUnban):
+            if (
+                isinstance(peer.status, Banned)
+                and peer.status.until > now
+                and later is not None
+                and not isinstance(action, PeerUnban | BansReset)
+            ):
                 assert isinstance(later.status, Banned), "a ban ended early"
+        for ban in after.peers.group_bans.all(Timestamp(0)):
+            assert ban.until > now or ban in before.peers.group_bans.all(Timestamp(0)), "a ban that is over before it begins"
         for number, peer in after.peers.table.items():
             old = before.peers.table.get(number)
             if isinstance(peer.status, Banned) and (old is None or old.status != peer.status):
@@ -375,6 +417,22 @@ class Watch:
         if after.best_tips.version != before.best_tips.version and before.best_tips.own is not None:
             own = after.best_tips.own
             assert own is not None and own.state_hash != before.best_tips.own.state_hash, "a new best tip that is the old one"
+
+    def _gone(self, before: P2pState, action: Any, steps: Sequence[Any], after: P2pState) -> None:
+        """What leaves a pool by itself, or by command; and candidates that are given up."""
+        told = {(step.channel, key) for step in steps if isinstance(step, PoolItemsDropped) for key in step.keys}
+        for channel in POOL_CHANNELS:
+            old, new = before.pools.of(channel), after.pools.of(channel)
+            for item in old.items.items.values():
+                by_command = isinstance(action, PoolRemove) and action.key == item.key
+                assert by_command or item.key in new.items or (channel, item.key) in told, "an item left its pool unheard of"
+        for step in steps:
+            if isinstance(step, PoolSettle):
+                assert after.best_tips.own is not None, "settled by nothing"
+                assert after.config.are_settled_items_dropped, "settled, although it should not be"
+            if isinstance(step, PoolCandidateTimeout):
+                candidate = before.pools.of(step.channel).candidates.get(step.candidate)
+                assert candidate is not None and isinstance(candidate.status, Announced), "given up while it is being taken care of"
 
 
 _FROM_FRAMES = frozenset(
@@ -418,7 +476,9 @@ def _deadline(state: P2pState, step: Any) -> Timestamp | None:
         case PeerWoken():
             peer = state.peers.table.get(step.number)
             return None if peer is None else peer.wakes_at
-        case PoolVerdictTimeout():
+        case PoolExpire(channel=channel):
+            return state.pools.of(channel).expires_at
+        case PoolVerdictTimeout() | PoolCandidateTimeout():
             candidate = state.pools.of(step.channel).candidates.get(step.candidate)
             return None if candidate is None else candidate.wakes_at
         case _:

@@ -34,7 +34,7 @@ from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.notifications import RpcFailed, RpcResponded
 from mina_p2p.peer.actions import PeerDiscovered
 from mina_p2p.peer.state import PeerSource
-from mina_p2p.pool.actions import PoolFetched, PoolFetchNext
+from mina_p2p.pool.actions import PoolFetched, PoolFetchNext, wake_held_back
 from mina_p2p.serving import answer_or_ask
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt, FollowUps, expect
@@ -84,7 +84,7 @@ def reduce(state: Channels, action: RpcAction, now: Timestamp, root: P2pState) -
             answered = Responded(requested.id, stream, Timestamp(now + root.config.timeouts.answer))
             requests = tuple(answered if other is requested else other for other in rpc.requests)
             state = state.with_rpc(connection_id, rpc.replace(requests=requests))
-            return state, _deliver(connection_id, requested.purpose, response, root)
+            return state, (*_deliver(connection_id, requested.purpose, response, root), *wake_held_back(root))
 
         case ChannelsRpcAnswerEnded(stream=stream):
             ended = expect(rpc.request_on(stream), Responded, action)
@@ -98,7 +98,7 @@ def reduce(state: Channels, action: RpcAction, now: Timestamp, root: P2pState) -
             if isinstance(given_up, Responded):
                 return state, (PoolFetchNext(connection_id),)
             reason = Reason(ReasonCode.UNSUPPORTED, ChannelId.RPC, f"the peer reset the stream: {code.name}")
-            return state, (*failed(connection_id, given_up.purpose, reason), PoolFetchNext(connection_id))
+            return state, (*failed(connection_id, given_up.purpose, reason), PoolFetchNext(connection_id), *wake_held_back(root))
 
         case ChannelsRpcRequestReceived(stream=stream, id=number, request=question):
             serial = rpc.next_serial

@@ -63,6 +63,7 @@ from mina_p2p.disconnection.reasons import Reason, ReasonCode, StreamResetCode
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.notifications import RpcFailed, StreamingRpcPartReceived, StreamingRpcRequested, StreamingRpcResponded
+from mina_p2p.pool.actions import wake_held_back
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt, FollowUps, expect
 from mina_p2p.transport import (
@@ -126,7 +127,7 @@ def reduce(state: Channels, action: StreamingRpcAction, now: Timestamp, root: P2
             count = parts_received(asked.progress) if has_answer else None
             over = Responded(asked.stream, Timestamp(now + timeouts.answer))
             state = state.with_streaming_rpc(connection_id, rpc.replace(local=over))
-            return state, (StreamingRpcResponded(asked.request_id, connection_id, count),)
+            return state, (StreamingRpcResponded(asked.request_id, connection_id, count), *wake_held_back(root))
 
         case ChannelsStreamingRpcAnswerEnded():
             return state.with_streaming_rpc(connection_id, rpc.replace(local=WaitingForRequest())), ()
@@ -136,13 +137,14 @@ def reduce(state: Channels, action: StreamingRpcAction, now: Timestamp, root: P2
             if isinstance(rpc.local, Responded):
                 return gone, ()
             asked = expect(rpc.local, Requested, action)
-            return gone, (RpcFailed(asked.request_id, Reason(ReasonCode.UNSUPPORTED, CHANNEL, f"the peer reset the stream: {code.name}")),)
+            why = Reason(ReasonCode.UNSUPPORTED, CHANNEL, f"the peer reset the stream: {code.name}")
+            return gone, (RpcFailed(asked.request_id, why), *wake_held_back(root))
 
         case StreamingRpcCancel():
-            return _give_up(state, rpc, connection_id, now, root.config)
+            return _give_up(state, rpc, connection_id, now, root)
 
         case ChannelsStreamingRpcTimeout():
-            return _time_out(state, rpc, action, now, root.config)
+            return _time_out(state, rpc, action, now, root)
 
         case ChannelsStreamingRpcRequestReceived(stream=stream, id=number, request=question):
             deadline = Timestamp(now + timeouts.streaming_rpc_serve)
@@ -230,24 +232,23 @@ def _ask(
     return state.with_streaming_rpc(connection_id, rpc.replace(local=asked), channels), (effect,)
 
 
-def _give_up(
-    state: Channels, rpc: StreamingRpc, connection_id: ConnectionId, now: Timestamp, config: P2pConfig
-) -> tuple[Channels, FollowUps]:
+def _give_up(state: Channels, rpc: StreamingRpc, connection_id: ConnectionId, now: Timestamp, root: P2pState) -> tuple[Channels, FollowUps]:
     """Reset our question's stream."""
     if not isinstance(rpc.local, Requested):
         raise InvariantViolationError("there is no question to give up")
-    given_up = rpc.replace(local=GivenUp(Timestamp(now + config.timeouts.stream_settle)))
-    return state.with_streaming_rpc(connection_id, given_up), (_reset(connection_id, rpc.local.stream, StreamResetCode.CANCELLED),)
+    given_up = rpc.replace(local=GivenUp(Timestamp(now + root.config.timeouts.stream_settle)))
+    reset = _reset(connection_id, rpc.local.stream, StreamResetCode.CANCELLED)
+    return state.with_streaming_rpc(connection_id, given_up), (reset, *wake_held_back(root))
 
 
 def _time_out(
-    state: Channels, rpc: StreamingRpc, action: ChannelsStreamingRpcTimeout, now: Timestamp, config: P2pConfig
+    state: Channels, rpc: StreamingRpc, action: ChannelsStreamingRpcTimeout, now: Timestamp, root: P2pState
 ) -> tuple[Channels, FollowUps]:
     connection_id = action.connection_id
     match rpc.local:
         case Requested(gives_up_at=gives_up_at, request_id=request_id) if gives_up_at <= now:
             # It went on to the last, so nobody is at fault; but it took too long.
-            state, follow_ups = _give_up(state, rpc, connection_id, now, config)
+            state, follow_ups = _give_up(state, rpc, connection_id, now, root)
             return state, (*follow_ups, RpcFailed(request_id, Reason(ReasonCode.STREAMING_RPC_TIMEOUT, CHANNEL, "the whole took too long")))
         case Requested(progress=progress):
             detail = f"{parts_received(progress)} of {parts_expected(progress)} parts came in time"

@@ -20,7 +20,7 @@ class ConnectionIncomingInit(Record):
     arrival: ConnectionIncomingReceived
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
-        return state.incoming_decision(self.arrival.peer_id, now) is None
+        return state.incoming_decision(self.arrival.peer_id, self.arrival.remote, now) is None
 
 
 @record

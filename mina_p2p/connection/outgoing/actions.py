@@ -29,11 +29,11 @@ class ConnectionOutgoingInit(Record):
     request_id: RequestId | None
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
-        return state.outgoing_refusal(self.address, is_user_request=self.request_id is not None) is None
+        return state.outgoing_refusal(self.address, now, is_user_request=self.request_id is not None) is None
 
     def why_refused(self, state: P2pState, now: Timestamp) -> str:
         """The reason's name, for counters and people."""
-        refusal = state.outgoing_refusal(self.address, is_user_request=self.request_id is not None)
+        refusal = state.outgoing_refusal(self.address, now, is_user_request=self.request_id is not None)
         return refusal.code.name if refusal is not None else ""
 
 

@@ -30,7 +30,7 @@ def reduce(state: Connections, action: ConnectionOutgoingAction, now: Timestamp,
     timeouts = root.config.timeouts
     match action:
         case ConnectionOutgoingRequest(address=address, request_id=wanted_by):
-            why = root.outgoing_refusal(address, is_user_request=True) or Reason(ReasonCode.UNSUPPORTED)
+            why = root.outgoing_refusal(address, now, is_user_request=True) or Reason(ReasonCode.UNSUPPORTED)
             refused = ConnectionFailed(None, address.peer_id, address, False, why, False, wanted_by)
             return state, (Attempt(ConnectionOutgoingInit(address, wanted_by), refused),)
 

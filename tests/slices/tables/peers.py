@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from mina_p2p import transport
 from mina_p2p.address import Ipv4
-from mina_p2p.config import Limits
+from mina_p2p.config import Limits, Timeouts
 from mina_p2p.ids import PeerNumber, Timestamp
 from mina_p2p.peer import actions as peer
 from mina_p2p.peer.state import PeerSource
 from mina_p2p.state import P2pState
-from slices.lab import Lab, address, hello, peer_id
+from slices.lab import START, Lab, address, hello, peer_id
 from slices.transitions import CID, GONE, LATE, WHY, Case, Table
 
 NUMBER = PeerNumber(1)
+_UNTIL = Timestamp(START + 2 * LATE)
 
 
 def _peer_states() -> dict[str, P2pState]:
@@ -40,12 +41,20 @@ def _peer_states() -> dict[str, P2pState]:
     lab.accept(2)
     lab.feed(peer.PeerDiscovered(address(3), PeerSource.USER, None))
     states["Attached, enough peers"] = lab.state
+    lab = Lab(limits=Limits(peers_max=2, peers_min=0, peers_stable_percent=50, peers_protected_percent=0))
+    lab.accept(1)
+    lab.accept(2)
+    states["Attached, another could come"] = lab.state
+    other = Lab.of_state(lab).wait(Timeouts().churn_age)
+    other.accept(3)
+    states["Attached, another made room just now"] = other.state
+    lab = Lab()
+    lab.feed(peer.PeerGroupBan(address(1).host, _UNTIL, WHY))
+    states["none, its network is banned"] = lab.state
     gone = states["Attached, ready"].connections.remove(CID)
     states["Attached, its connection just gone"] = states["Attached, ready"].replace(connections=gone)
     return states
 
-
-_UNTIL = Timestamp(Lab().now + 2 * LATE)
 
 PEERS = Table(
     _peer_states(),
@@ -68,6 +77,14 @@ PEERS = Table(
         "PeerBan, over already": Case(peer.PeerBan(peer_id(1), Lab().now, WHY)),
         "PeerBan, ourselves": Case(peer.PeerBan(peer_id(100), _UNTIL, WHY)),
         "PeerUnban": Case(peer.PeerUnban(peer_id(1))),
+        "PeerGroupBan": Case(peer.PeerGroupBan(address(1).host, _UNTIL, WHY)),
+        "PeerGroupBan, over already": Case(peer.PeerGroupBan(address(1).host, Lab().now, WHY)),
+        "PeerGroupUnban": Case(peer.PeerGroupUnban(address(1).host)),
+        "PeerGroupUnban, over already": Case(peer.PeerGroupUnban(address(1).host), 2 * LATE),
+        "BansReset": Case(peer.BansReset()),
+        "PeerUseful": Case(peer.PeerUseful(peer_id(1))),
+        "PeersChurn": Case(peer.PeersChurn()),
+        "PeersChurn, late": Case(peer.PeersChurn(), LATE),
         "PeersDiscover": Case(peer.PeersDiscover(CID)),
         "PeersDiscoverRandom": Case(peer.PeersDiscoverRandom()),
         "PeersDiscoverRandom, late": Case(peer.PeersDiscoverRandom(), LATE),
@@ -88,11 +105,15 @@ PEERS = Table(
             "Attached, ready": "Attached",
             "Attached, asks for peers": "Attached",
             "Attached, enough peers": "Attached",
+            "Attached, another could come": "Attached",
+            "Attached, another made room just now": "Attached",
         },
         "PeerReady": {
             "Attached, ready": "Attached",
             "Attached, asks for peers": "Attached",
             "Attached, enough peers": "Attached",
+            "Attached, another could come": "Attached",
+            "Attached, another made room just now": "Attached",
         },
         "PeerDetached": {
             "Attached, its connection just gone": "BackingOff",
@@ -115,12 +136,68 @@ PEERS = Table(
             "BackingOff, known by hearsay": "Banned",
             "Attached, asks for peers": "Banned: DisconnectionInit",
             "Attached, enough peers": "Banned: DisconnectionInit",
+            "Attached, another could come": "Banned: DisconnectionInit",
+            "Attached, another made room just now": "Banned: DisconnectionInit",
+            "none, its network is banned": "Banned",
             "Attached, its connection just gone": "Banned: DisconnectionInit",
         },
         "PeerUnban": {
             "BackingOff": "Disconnected",
             "Banned": "Disconnected",
             "BackingOff, known by hearsay": "Disconnected",
+        },
+        "PeerGroupBan": {
+            "none": "nothing",
+            "Disconnected": "Disconnected",
+            "Attached, connecting": "Attached: DisconnectionInit",
+            "BackingOff": "BackingOff",
+            "Attached, ready": "Attached: DisconnectionInit",
+            "Banned": "Banned",
+            "BackingOff, known by hearsay": "BackingOff",
+            "Attached, asks for peers": "Attached: DisconnectionInit",
+            "Attached, enough peers": "Attached: DisconnectionInit, DisconnectionInit",
+            "Attached, another could come": "Attached: DisconnectionInit, DisconnectionInit",
+            "Attached, another made room just now": "Attached: DisconnectionInit, DisconnectionInit",
+            "none, its network is banned": "nothing",
+            "Attached, its connection just gone": "Attached",
+        },
+        "PeerGroupUnban": {
+            "none, its network is banned": "nothing",
+        },
+        "BansReset": {
+            "none": "nothing",
+            "Disconnected": "Disconnected",
+            "Attached, connecting": "Attached",
+            "BackingOff": "BackingOff",
+            "Attached, ready": "Attached",
+            "Banned": "Disconnected",
+            "BackingOff, known by hearsay": "BackingOff",
+            "Attached, asks for peers": "Attached",
+            "Attached, enough peers": "Attached",
+            "Attached, another could come": "Attached",
+            "Attached, another made room just now": "Attached",
+            "none, its network is banned": "nothing",
+            "Attached, its connection just gone": "Attached",
+        },
+        "PeerUseful": {
+            "Disconnected": "Disconnected",
+            "Attached, connecting": "Attached",
+            "BackingOff": "BackingOff",
+            "Attached, ready": "Attached",
+            "Banned": "Banned",
+            "BackingOff, known by hearsay": "BackingOff",
+            "Attached, asks for peers": "Attached",
+            "Attached, enough peers": "Attached",
+            "Attached, another could come": "Attached",
+            "Attached, another made room just now": "Attached",
+            "Attached, its connection just gone": "Attached",
+        },
+        "PeersChurn": {
+            "Attached, another could come": "Attached",
+        },
+        "PeersChurn, late": {
+            "Attached, another could come": "Attached: DisconnectionInit",
+            "Attached, another made room just now": "Attached: DisconnectionInit",
         },
         "PeersDiscover": {
             "Attached, asks for peers": "Attached: ChannelsRpcRequestSend",

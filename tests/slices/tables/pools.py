@@ -61,19 +61,19 @@ BEST_TIPS = Table(
     lambda state: state.best_tips.own,
     {
         "BestTipSet": {
-            "no channel": "OwnTip",
-            "no tip": "OwnTip",
-            "no tip, permitted": "OwnTip: BestTipSend",
-            "tip sent": "OwnTip",
-            "tip sent, permitted again": "OwnTip: BestTipSend",
-            "tip": "OwnTip",
-            "tip, permitted, blocked": "OwnTip: BestTipSend",
-            "tip, permitted": "OwnTip: BestTipSend",
+            "no channel": "OwnTip: PoolSettle",
+            "no tip": "OwnTip: PoolSettle",
+            "no tip, permitted": "OwnTip: PoolSettle, BestTipSend",
+            "tip sent": "OwnTip: PoolSettle",
+            "tip sent, permitted again": "OwnTip: PoolSettle, BestTipSend",
+            "tip": "OwnTip: PoolSettle",
+            "tip, permitted, blocked": "OwnTip: PoolSettle, BestTipSend",
+            "tip, permitted": "OwnTip: PoolSettle, BestTipSend",
         },
         "BestTipSet, the same": {
-            "no channel": "OwnTip",
-            "no tip": "OwnTip",
-            "no tip, permitted": "OwnTip: BestTipSend",
+            "no channel": "OwnTip: PoolSettle",
+            "no tip": "OwnTip: PoolSettle",
+            "no tip, permitted": "OwnTip: PoolSettle, BestTipSend",
         },
         "BestTipSend": {
             "tip, permitted": "OwnTip: ChannelsPropagationResponseSend",
@@ -123,6 +123,13 @@ def _pool_states() -> dict[str, P2pState]:
     states["Fetching, two sources"] = Lab.of_state(lab).feed(pool.PoolCandidateReceived(ConnectionId(2), TX, payment_info(1))).state
     lab.answer(CID, 1, TransactionResponse(payment(1)))
     states["VerifyPending"] = lab.state
+    states["VerifyPending, a tip"] = Lab.of_state(lab).feed(BestTipSet(block(1), state_hash(1))).state
+    lab = Lab(limits=Limits(answer_bytes_granted_max=3 << 20))
+    lab.accept(1)
+    lab.accept(2)
+    lab.announce(ConnectionId(2), TX, payment_info(2))
+    lab.announce(CID, TX, payment_info(1), payment_info(3))
+    states["Announced, held back"] = lab.state
     return states
 
 
@@ -146,6 +153,12 @@ POOLS = Table(
         "Verdict, invalid": Case(pool.PoolVerdict(RequestId(1), False)),
         "VerdictTimeout, early": Case(pool.PoolVerdictTimeout(TX, 2)),
         "VerdictTimeout, late": Case(pool.PoolVerdictTimeout(TX, 2), LATE),
+        "CandidateTimeout, early": Case(pool.PoolCandidateTimeout(TX, 2)),
+        "CandidateTimeout, late": Case(pool.PoolCandidateTimeout(TX, 2), LATE),
+        "FetchHeldBack": Case(pool.PoolFetchHeldBack()),
+        "Settle": Case(pool.PoolSettle()),
+        "Expire, early": Case(pool.PoolExpire(TX)),
+        "Expire, late": Case(pool.PoolExpire(TX), 10 * LATE),
         "Insert": Case(insert_payment(1)),
         "Remove": Case(pool.PoolRemove(TX, payment_info(1).hash)),
         "Send": Case(pool.PoolSend(CID, TX)),
@@ -163,6 +176,8 @@ POOLS = Table(
             "Fetching": "Fetching",
             "Fetching, two sources": "Fetching",
             "VerifyPending": "VerifyPending",
+            "VerifyPending, a tip": "VerifyPending",
+            "Announced, held back": "Announced",
         },
         "CandidateReceived, of another peer": {
             "none": "Announced: PoolFetchNext",
@@ -174,6 +189,8 @@ POOLS = Table(
             "Fetching": "Fetching: PoolFetchNext",
             "Fetching, two sources": "Fetching",
             "VerifyPending": "VerifyPending: PoolFetchNext",
+            "VerifyPending, a tip": "VerifyPending: PoolFetchNext",
+            "Announced, held back": "Announced: PoolFetchNext",
         },
         "CandidateReceived, a commitment": {
             "none": "nothing: ItemReceived",
@@ -185,6 +202,8 @@ POOLS = Table(
             "Fetching": "Fetching: ItemReceived",
             "Fetching, two sources": "Fetching: ItemReceived",
             "VerifyPending": "VerifyPending: ItemReceived",
+            "VerifyPending, a tip": "VerifyPending: ItemReceived",
+            "Announced, held back": "Announced: ItemReceived",
         },
         "FetchNext": {
             "none": "nothing",
@@ -192,6 +211,7 @@ POOLS = Table(
             "in the pool, offered": "nothing",
             "in the pool, permitted, blocked": "nothing",
             "Announced, a question free": "Fetching: ChannelsRpcRequestSend, PoolFetchNext",
+            "Announced, held back": "Announced",
         },
         "Fetched": {
             "Fetching": "VerifyPending: ItemReceived",
@@ -206,13 +226,32 @@ POOLS = Table(
             "Fetching, two sources": "Fetching: DisconnectionInit",
         },
         "Verdict, valid": {
-            "VerifyPending": "nothing: PoolInsert, ChannelsPropagationRequestSend",
+            "VerifyPending": "nothing: PoolInsert, PeerUseful, ChannelsPropagationRequestSend",
+            "VerifyPending, a tip": "nothing: PoolInsert, PeerUseful, ChannelsPropagationRequestSend",
         },
         "Verdict, invalid": {
             "VerifyPending": "nothing: DisconnectionInit | PeerBan, ChannelsPropagationRequestSend",
+            "VerifyPending, a tip": "nothing: DisconnectionInit | PeerBan, ChannelsPropagationRequestSend",
         },
         "VerdictTimeout, late": {
             "VerifyPending": "nothing: ChannelsPropagationRequestSend",
+            "VerifyPending, a tip": "nothing: ChannelsPropagationRequestSend",
+        },
+        "CandidateTimeout, late": {
+            "Announced": "nothing: ChannelsPropagationRequestSend",
+            "Announced, a question free": "nothing: ChannelsPropagationRequestSend",
+            "Announced, held back": "nothing: ChannelsPropagationRequestSend",
+        },
+        "FetchHeldBack": {
+            "Announced, held back": "Announced: PoolFetchNext",
+        },
+        "Settle": {
+            "VerifyPending, a tip": "VerifyPending",
+        },
+        "Expire, late": {
+            "none, pool full": "nothing: PoolItemsDropped",
+            "in the pool, offered": "nothing: PoolItemsDropped",
+            "in the pool, permitted, blocked": "nothing: PoolItemsDropped",
         },
         "Insert": {
             "no channel": "nothing",
@@ -222,6 +261,8 @@ POOLS = Table(
             "Fetching": "Fetching",
             "Fetching, two sources": "Fetching",
             "VerifyPending": "VerifyPending",
+            "VerifyPending, a tip": "VerifyPending",
+            "Announced, held back": "Announced",
         },
         "Remove": {
             "in the pool, permitted, blocked": "nothing",
@@ -237,6 +278,8 @@ POOLS = Table(
             "Fetching": "nothing",
             "Fetching, two sources": "Announced: PoolFetchNext",
             "VerifyPending": "VerifyPending",
+            "VerifyPending, a tip": "VerifyPending",
+            "Announced, held back": "nothing",
         },
     },
 )
