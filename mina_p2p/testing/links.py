@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from heapq import heappop, heappush
 from typing import TypeAlias
 
 from mina_p2p.address import QuicAddress, parse_ip
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, ConnectionId, StreamId, Timestamp
+from mina_p2p.testing.agenda import Agenda
 from mina_p2p.testing.dice import Dice
 from mina_p2p.transport import ChannelsSendBlocked, ChannelsSendUnblocked, ConnectionClosed, SocketAddress, TransportEvent
 
@@ -115,8 +115,7 @@ class Links:
         self.send_high_bytes = 1 << 20
         """More than this waiting at one end is reported as `ChannelsSendBlocked`, less than a quarter as the opposite."""
         self._ports: dict[tuple[str, int], MemoryPort] = {}
-        self._queue: list[tuple[Timestamp, int, Deliver]] = []
-        self._count = 0
+        self._agenda: Agenda[Deliver] = Agenda()
         self.now = Timestamp(0)
         """The latest time that this network has heard of."""
         self._blocked: dict[Direction, Timestamp] = {}
@@ -130,22 +129,21 @@ class Links:
 
     def next_at(self) -> Timestamp | None:
         """When the next delivery is due."""
-        return self._queue[0][0] if self._queue else None
+        return self._agenda.next_at()
 
     def deliver_next(self) -> Timestamp:
         """Deliver the next thing.
 
         :returns: its time.
         """
-        at, _, deliver = heappop(self._queue)
+        at, deliver = self._agenda.pop()
         self.now = at
         deliver(at)
         return at
 
     def at(self, at: Timestamp, deliver: Deliver) -> None:
         """Have something done at a time."""
-        self._count += 1
-        heappush(self._queue, (at, self._count, deliver))
+        self._agenda.add(at, deliver)
 
     def delay(self, source: MemoryPort, target: MemoryPort) -> int:
         """Nanoseconds from one port to another, drawn anew for each thing."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from heapq import heappop, heappush
 from typing import Any, Final, Protocol, TypeAlias, get_args
 
 from mina_p2p.config import P2pConfig
@@ -15,6 +14,7 @@ from mina_p2p.ids import SECOND, ConnectionId, Timestamp
 from mina_p2p.reducer import p2p_machine
 from mina_p2p.state import P2pState, initial_state
 from mina_p2p.store import Action, Observer, Store
+from mina_p2p.testing.agenda import Agenda
 from mina_p2p.testing.network import MemoryNetwork
 from mina_p2p.timeouts import CheckTimeouts, is_due, next_wake
 from mina_p2p.transport import SocketAddress, TransportEffect, TransportEvent, TransportKind
@@ -210,8 +210,7 @@ class Simulation:
         self._checks = checks
         self.checkers = checkers
         self._check_every = check_every
-        self._queue: list[tuple[Timestamp, int, Callable[[], None]]] = []
-        self._count = 0
+        self._agenda: Agenda[Callable[[], None]] = Agenda()
         self._steps_at_once = 0
 
     def add(
@@ -246,8 +245,7 @@ class Simulation:
 
     def at(self, at: Timestamp, run: Callable[[], None]) -> None:
         """Have something done at a time, or at once where that is past."""
-        self._count += 1
-        heappush(self._queue, (max(at, self.now), self._count, run))
+        self._agenda.add(max(at, self.now), run)
 
     def after(self, delay: int, run: Callable[[], None]) -> None:
         """Have something done after so many nanoseconds."""
@@ -262,11 +260,8 @@ class Simulation:
 
     def next_at(self) -> Timestamp | None:
         """When the next thing is due."""
-        arrival = self.network.next_at()
-        if not self._queue:
-            return arrival
-        own = self._queue[0][0]
-        return own if arrival is None or own < arrival else arrival
+        arrival, own = self.network.next_at(), self._agenda.next_at()
+        return arrival if own is None or (arrival is not None and arrival <= own) else own
 
     def step(self) -> bool:
         """Do the next thing that is due, and move the clock to it; ``False`` when nothing is left.
@@ -276,6 +271,10 @@ class Simulation:
         at = self.next_at()
         if at is None:
             return False
+        self._do_next(at)
+        return True
+
+    def _do_next(self, at: Timestamp) -> None:
         self._steps_at_once = 0 if at > self.now else self._steps_at_once + 1
         if self._steps_at_once > STEPS_AT_ONCE_MAX:
             raise InvariantViolationError(f"{STEPS_AT_ONCE_MAX} steps, and the clock stands still: some wait is always due")
@@ -283,8 +282,7 @@ class Simulation:
         if self.network.next_at() == at:
             self.network.deliver_next()
         else:
-            heappop(self._queue)[2]()
-        return True
+            self._agenda.pop()[1]()
 
     def run(self, duration: int, *, until: Callable[[], bool] | None = None) -> bool:
         """Let virtual time pass.
@@ -299,5 +297,5 @@ class Simulation:
             if at is None or at > end:
                 self.now = end
                 return until is None
-            self.step()
+            self._do_next(at)
         return True

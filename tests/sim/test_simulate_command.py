@@ -17,10 +17,10 @@ from mina_p2p.errors import CallerError
 from mina_p2p.testing.campaign import Options, Outcome
 from mina_p2p.testing.faults import FaultKind
 from mina_p2p.testing.health import Coverage
+from mina_p2p_effects.campaigns.runner import Broken, Done, Job, run_job
 from mina_p2p_effects.cli import main
 from mina_p2p_effects.cli.simulate.plot import chart
 from mina_p2p_effects.cli.simulate.report import campaign_json, command_of, run_json
-from mina_p2p_effects.cli.simulate.runner import Done, Job, run_job
 from mina_p2p_effects.replay import replay_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -176,7 +176,7 @@ def test_a_report_names_every_seed_that_failed() -> None:
         done(seed=1, converged=False, missing=("something",)),
         done(seed=2).replace(is_deterministic=False),
     ]
-    report = campaign_json([*bad, done(seed=9)], [(done().job, "Traceback")], 2.0, 2)
+    report = campaign_json([*bad, done(seed=9)], [Broken(done().job, "Traceback")], 2.0)
     assert [run["seed"] for run in report["failed"]] == [1, 2, 3]
     assert report["violations"] == ["seed 3: node 1 at 2.000 s: wrong"]
     assert report["converged"] is False

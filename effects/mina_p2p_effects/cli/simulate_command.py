@@ -7,13 +7,19 @@ nodes must come to the same pools and the same best tip.
 With --faults all, each seed draws some of the kinds; a list of kinds means just these. Kinds:
 latency, reordering, streams (of one connection overtake each other), duplication, loss, half-open,
 partition, one-way, slow-reader, slow-writer, crash, amnesia (a crash that forgets), identity
-(somebody else at an address), clock, names, liars.
+(somebody else at an address), clock, names, liars. Liars follow strategies, which --liars may choose;
+your own are subclasses of mina_p2p.testing.liars.Strategy, given as module:Class.
+
+A seed that fails is printed as the command that shows it again. With --record, every node's log is
+written as that of any node; mina-p2p replay verifies it. Many seeds (--seeds 1..1000) run over all
+cores, or on Ray or Dask (--executor); --resume keeps what is done, for when they are interrupted.
+
+Exit codes: 0 all is well; 1 some seed failed; 2 the arguments make no sense.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 import sys
 import time
@@ -26,9 +32,12 @@ from mina_p2p.errors import CallerError
 from mina_p2p.ids import SECOND
 from mina_p2p.testing.campaign import Options
 from mina_p2p.testing.faults import parse_faults
+from mina_p2p_effects.campaigns.executors import EXECUTORS, Place
+from mina_p2p_effects.campaigns.ledger import Ledger
+from mina_p2p_effects.campaigns.runner import Broken, Done, Job, run_job
+from mina_p2p_effects.campaigns.strategies import strategies_of
 from mina_p2p_effects.cli.simulate.plot import chart
 from mina_p2p_effects.cli.simulate.report import Progress, campaign_json, dump, print_campaign, print_run, run_json
-from mina_p2p_effects.cli.simulate.runner import Done, Job, run_job, run_jobs
 
 SEEDS_MAX = 1_000_000
 
@@ -40,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--seed", type=_at_least(0), default=None, metavar="S", help="decides everything (default: a new one, printed)")
     which.add_argument("--seeds", type=_seeds, default=None, metavar="A..B", help="run all seeds from A to B, over all cores")
     parser.add_argument("--faults", default="all", metavar="KINDS", help="a list with commas, all or none (default: all)")
+    parser.add_argument(
+        "--liars", default=None, metavar="NAMES", help="what liars are drawn from: a list of strategies, or module:Class of yours"
+    )
     parser.add_argument("--peers", type=_at_least(1), default=20, metavar="K", help="connections a node wishes for, at most (default: 20)")
     parser.add_argument("--transactions", type=_at_least(1), default=20, metavar="T", help="transactions that spread (default: 20)")
     parser.add_argument(
@@ -48,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check-every", type=_at_least(1), default=None, metavar="D", help="check invariants after one dispatch in D")
     parser.add_argument("--twice", action="store_true", help="run each seed twice and compare what happened")
     parser.add_argument("--jobs", type=_at_least(1), default=None, metavar="J", help="processes for --seeds (default: one per core)")
+    parser.add_argument("--executor", choices=tuple(EXECUTORS), default="local", help="what runs --seeds (default: this machine's cores)")
+    parser.add_argument("--cluster", default=None, metavar="ADDRESS", help="a Ray or Dask cluster that runs already (default: begin one)")
+    parser.add_argument(
+        "--resume", type=Path, default=None, metavar="FILE", help="keep results of --seeds in FILE, and leave out what it holds"
+    )
     parser.add_argument("--record", type=Path, default=None, metavar="DIR", help="write every node's log to DIR; see mina-p2p replay")
     parser.add_argument("--plot", type=Path, default=None, metavar="FILE.svg", help="draw how things spread over virtual time")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -58,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=arguments.json)
     progress = Progress(Console(stderr=True))
     if arguments.seeds is None:
+        if arguments.executor != "local" or arguments.cluster is not None or arguments.resume is not None:
+            raise CallerError("--executor, --cluster and --resume are for many seeds; give them with --seeds")
         return _run_one(arguments, console, progress)
     if arguments.plot is not None:
         raise CallerError("--plot draws one run; give it with --seed")
@@ -80,22 +99,28 @@ def _run_one(arguments: argparse.Namespace, console: Console, progress: Progress
 
 def _run_many(arguments: argparse.Namespace, console: Console, progress: Progress) -> int:
     seeds: range = arguments.seeds
-    processes: int = arguments.jobs or os.cpu_count() or 1
     folder: Path | None = arguments.record
     jobs = [_job(arguments, seed, None if folder is None else folder / f"seed-{seed}") for seed in seeds]
+    if folder is not None and arguments.executor != "local":
+        raise CallerError("--record writes to this machine's disk; give it with the local executor")
+    ledger = None if arguments.resume is None else Ledger(arguments.resume, jobs[0])
+    all_done: list[Done] = [] if ledger is None else ledger.done(jobs)
+    known = {done.outcome.seed for done in all_done}
+    left = [job for job in jobs if job.options.seed not in known]
     began = time.perf_counter()
-    good: list[Done] = []
-    broken: list[tuple[Job, str]] = []
-    for result in run_jobs(jobs, processes):
-        if isinstance(result, Done):
-            good.append(result)
-        else:
+    broken: list[Broken] = []
+    results = EXECUTORS[arguments.executor](left, Place(arguments.jobs, arguments.cluster)) if left else ()
+    for result in results:
+        if isinstance(result, Broken):
             broken.append(result)
-        if not (isinstance(result, Done) and result.is_good):
+        else:
+            all_done.append(result)
+            if ledger is not None:
+                ledger.add(result)
+        if not result.is_good:
             progress.failed(result)
-        failed = len(broken) + sum(not done.is_good for done in good)
-        progress.seeds(len(good) + len(broken), failed, len(jobs))
-    report = campaign_json(good, broken, time.perf_counter() - began, processes)
+        progress.seeds(len(all_done) + len(broken), len(broken) + sum(not done.is_good for done in all_done), len(jobs))
+    report = campaign_json(all_done, broken, time.perf_counter() - began)
     if arguments.json:
         sys.stdout.write(dump(report))
     else:
@@ -114,7 +139,9 @@ def _job(arguments: argparse.Namespace, seed: int, record_dir: Path | None) -> J
         fault_duration=arguments.duration * SECOND,
         check_every=arguments.check_every or 0,
     )
-    return Job(options, arguments.twice, record_dir)
+    liars = tuple(name.strip() for name in arguments.liars.split(",")) if arguments.liars else ()
+    strategies_of(liars)
+    return Job(options, arguments.twice, record_dir, liars)
 
 
 def _at_least(least: int) -> Callable[[str], int]:

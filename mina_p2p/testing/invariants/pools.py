@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mina_p2p.channels.rpc.state import ForPool
 from mina_p2p.channels.rpc.state import Requested as RpcRequested
 from mina_p2p.ids import ChannelId, ConnectionId, Timestamp
-from mina_p2p.pool.state import POOL_CHANNELS, Candidate, Fetching, Pool, VerifyPending, candidate_key
+from mina_p2p.pool.state import POOL_CHANNELS, Candidate, Fetching, Pool, VerifyPending, candidate_key, expiry_key
 from mina_p2p.state import P2pState
 from mina_p2p.testing.invariants.basis import Memory, differ, over, waits_differ
 
@@ -27,6 +27,9 @@ def pools_violations(state: P2pState, memory: Memory) -> Iterator[str]:
     verdicts: dict[int, int] = {}
     for channel in POOL_CHANNELS:
         path, pool = f"pools.{channel.name.lower()}", pools.of(channel)
+        waits.append((pool.expires_at, expiry_key(channel)))
+        if pool.expires_at is None and len(pool.items):
+            yield f"{path}: nothing looks at the age of its items"
         if not memory.is_known(f"{path}.items", pool.items):
             yield from _items(state, path, pool)
         if not memory.is_known(path, pool):
@@ -37,6 +40,9 @@ def pools_violations(state: P2pState, memory: Memory) -> Iterator[str]:
             waits.append((candidate.wakes_at, key))
             if isinstance(candidate.status, VerifyPending):
                 verdicts[candidate.status.verdict_id] = key
+    yield from differ("pools.held_back of nobody", [c for c in pools.held_back if c not in state.channels.table], [])
+    if pools.held_back and state.channels.answer_bytes_granted == 0:
+        yield f"pools.held_back: {pools.held_back} wait for answers that nobody owes"
     yield from waits_differ("pools.deadlines", pools.deadlines, waits)
     yield from differ("pools.verdicts", dict(pools.verdicts.items()), dict(sorted(verdicts.items())))
     yield from over("pools.verdicts", max(pools.verdicts, default=0), pools.last_verdict_id)
@@ -49,6 +55,7 @@ def _items(state: P2pState, path: str, pool: Pool) -> Iterator[str]:
     yield from differ(f"{path}.items.by_key.count", len(items.by_key), len(items))
     yield from over(f"{path}.items", max(items.items, default=-1), items.counter - 1)
     yield from over(f"len({path}.items)", len(items), state.config.limits.pool_items_max)
+    yield from over(f"len({path}.gone)", len(pool.gone), state.config.limits.pool_items_max)
 
 
 def _candidates(state: P2pState, path: str, pool: Pool) -> Iterator[str]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from mina_p2p.ids import SECOND
 from mina_p2p.testing.campaign import Run
 from mina_p2p.testing.faults import FaultKind
-from mina_p2p_effects.cli.simulate.runner import Done, Job
+from mina_p2p_effects.campaigns.runner import Broken, Done, Job, Result
 
 SAY_EVERY_S = 2.0
 FAILED_SHOWN_MAX = 20
@@ -43,10 +43,9 @@ class Progress:
         if self._is_time() or done == total:
             self._console.print(f"{done} of {total} seeds, {failed} failed", highlight=False)
 
-    def failed(self, result: Done | tuple[Job, str]) -> None:
+    def failed(self, result: Result) -> None:
         """A seed has failed; it is said at once, with the command that shows it again."""
-        job, what = (result.job, reasons(result)[0]) if isinstance(result, Done) else (result[0], result[1].strip().splitlines()[-1])
-        text = f"seed {job.options.seed} failed: {what}\n  {command_of(job)}"
+        text = f"seed {result.job.options.seed} failed: {reasons(result)[0]}\n  {command_of(result.job)}"
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _is_time(self) -> bool:
@@ -57,8 +56,10 @@ class Progress:
         return True
 
 
-def reasons(done: Done) -> list[str]:
+def reasons(done: Result) -> list[str]:
     """What speaks against a run that is not good."""
+    if isinstance(done, Broken):
+        return (done.error.strip() or "it broke").splitlines()[-1:]
     differs = ["a second run with the same seed did something else"] if done.is_deterministic is False else []
     return [*done.outcome.violations, *differs, *done.outcome.missing] or ["it did not converge"]
 
@@ -67,7 +68,7 @@ def command_of(job: Job) -> str:
     """The command that runs that seed again."""
     options = job.options
     faults = "all" if options.is_swarm else ",".join(kind.value for kind in options.faults) or "none"
-    settings = {
+    settings: dict[str, object] = {
         "--nodes": options.nodes,
         "--seed": options.seed,
         "--faults": faults,
@@ -75,6 +76,10 @@ def command_of(job: Job) -> str:
         "--transactions": options.transactions,
         "--duration": options.fault_duration // SECOND,
     }
+    if options.check_every:
+        settings["--check-every"] = options.check_every
+    if job.liars:
+        settings["--liars"] = ",".join(job.liars)
     return " ".join(["mina-p2p simulate", *(f"{name} {value}" for name, value in settings.items())])
 
 
@@ -102,27 +107,27 @@ def run_json(done: Done) -> dict[str, Any]:
     }
 
 
-def campaign_json(all_done: Sequence[Done], broken: Sequence[tuple[Job, str]], real_seconds: float, processes: int) -> dict[str, Any]:
+def campaign_json(all_done: Sequence[Done], broken: Sequence[Broken], real_seconds: float) -> dict[str, Any]:
     """Many runs as one report; the runs that are not good are in it whole."""
     by_seed = sorted(all_done, key=lambda done: done.outcome.seed)
     digest = blake2b("".join(done.outcome.trace_hash for done in by_seed).encode(), digest_size=16).hexdigest()
     compared = [done.is_deterministic for done in by_seed if done.is_deterministic is not None]
     return {
         "seeds": len(by_seed) + len(broken),
-        "nodes": by_seed[0].outcome.nodes if by_seed else broken[0][0].options.nodes,
+        "nodes": by_seed[0].outcome.nodes if by_seed else broken[0].job.options.nodes,
         "converged": not broken and all(done.outcome.converged for done in by_seed),
         "violations": [f"seed {done.outcome.seed}: {violation}" for done in by_seed for violation in done.outcome.violations],
         "trace_hash": digest,
         "actions": sum(done.outcome.actions for done in by_seed),
         "virtual_seconds": round(sum(done.outcome.virtual_seconds for done in by_seed), 3),
         "real_seconds": round(real_seconds, 3),
-        "processes": processes,
+        "run_seconds": round(sum(done.real_seconds for done in by_seed), 3),
         "deterministic": all(compared) if compared else None,
         "runs_by_fault": {
             kind.value: sum(kind.value in done.outcome.faults for done in by_seed) for kind in FaultKind if kind in _kinds(by_seed)
         },
         "failed": [run_json(done) for done in by_seed if not done.is_good],
-        "broken": [{"seed": job.options.seed, "error": error, "command": command_of(job)} for job, error in broken],
+        "broken": [{"seed": one.job.options.seed, "error": one.error, "command": command_of(one.job)} for one in broken],
     }
 
 

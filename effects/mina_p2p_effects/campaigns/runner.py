@@ -1,20 +1,19 @@
-"""Running seeds: one in this process, many over all cores."""
+"""Running one seed."""
 
 from __future__ import annotations
 
 import gc
-import multiprocessing
-import signal
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from mina_p2p.record import Record, record
 from mina_p2p.testing.campaign import Options, Outcome, Run
-from mina_p2p_effects.cli.simulate.logs import Logs
+from mina_p2p_effects.campaigns.logs import Logs
+from mina_p2p_effects.campaigns.strategies import strategies_of
 
 OBJECTS_BETWEEN_COLLECTIONS = 5_000_000
 
@@ -27,6 +26,8 @@ class Job(Record):
     is_twice: bool = False
     """Run it a second time and compare the hashes."""
     record_dir: Path | None = None
+    liars: tuple[str, ...] = ()
+    """Names of strategies that liars are drawn from; see `mina_p2p_effects.campaigns.strategies`."""
 
 
 @record
@@ -44,6 +45,23 @@ class Done(Record):
     def is_good(self) -> bool:
         """Whether nothing speaks against the library."""
         return self.outcome.is_good and self.is_deterministic is not False
+
+
+@record
+class Broken(Record):
+    """A run that had no end: the simulator failed, or the machine it ran on."""
+
+    job: Job
+    error: str
+    """For people; the last line says most."""
+
+    @property
+    def is_good(self) -> bool:
+        """Never."""
+        return False
+
+
+Result: TypeAlias = Done | Broken
 
 
 @contextmanager
@@ -73,9 +91,10 @@ def run_job(job: Job, progress: Callable[[Run], None] | None = None) -> Done:
     :param progress: called as the first run goes on.
     """
     began = time.perf_counter()
+    strategies = strategies_of(job.liars)
     logs = None if job.record_dir is None else Logs(job.record_dir)
     with rare_collections() as collect:
-        run = Run(job.options, observers=() if logs is None else (logs.observer,))
+        run = Run(job.options, observers=() if logs is None else (logs.observer,), strategies=strategies)
         while run.advance():
             collect()
             if progress is not None:
@@ -86,24 +105,19 @@ def run_job(job: Job, progress: Callable[[Run], None] | None = None) -> Done:
         real_seconds = time.perf_counter() - began
         same = None
         if job.is_twice:
-            again = Run(job.options, is_checked=not outcome.is_good)
+            # A run that was good does the same without being checked.
+            again = Run(job.options, strategies=strategies, is_checked=not outcome.is_good)
             while again.advance():
                 collect()
             same = again.outcome() == outcome
     return Done(job, outcome, real_seconds, same)
 
 
-def _run_alone(job: Job) -> Done | tuple[Job, str]:
+def run_alone(job: Job) -> Result:
+    """Run one seed among many, wherever; it always has a result, and a small one."""
     try:
         done = run_job(job)
     except Exception:  # noqa: BLE001 - whatever it is, it belongs in the report, and the other seeds go on
-        return job, traceback.format_exc()
+        return Broken(job, traceback.format_exc())
     # The course of each run is of no interest among many, and large.
     return done.replace(outcome=done.outcome.replace(coverage=()))
-
-
-def run_jobs(jobs: list[Job], processes: int) -> Iterator[Done | tuple[Job, str]]:
-    """Run seeds over several processes, in whatever order they end; those in which the simulator itself fails give its traceback."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(processes, len(jobs)), partial(signal.signal, signal.SIGINT, signal.SIG_IGN)) as pool:
-        yield from pool.imap_unordered(_run_alone, jobs)

@@ -1,0 +1,121 @@
+"""Where a campaign's seeds run: the cores of this machine, or a cluster of Ray's or Dask's.
+
+An executor takes jobs and gives their results in whatever order they end. No more jobs are handed
+over than keep its workers busy, so a campaign may have as many as one likes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from mina_p2p.errors import CallerError
+from mina_p2p.record import Record, record
+from mina_p2p_effects.campaigns.runner import Broken, Job, Result, run_alone
+
+AHEAD: Final = 2
+"""Jobs handed over for each worker: one that runs, and one that waits to be next."""
+RETRIES: Final = 2
+"""How often a job is tried again whose machine is lost; the same seed does the same there."""
+
+
+@record
+class Place(Record):
+    """Where to run."""
+
+    processes: int | None = None
+    """On this machine, for as many workers; by default one per core."""
+    cluster: str | None = None
+    """Address of a cluster that runs already, of the executor's kind; by default one is begun here and ended again."""
+
+    @property
+    def workers(self) -> int:
+        """Workers on this machine."""
+        return self.processes or os.cpu_count() or 1
+
+
+Executor: TypeAlias = Callable[[Sequence[Job], Place], Iterator[Result]]
+
+
+def _engine(module: str, extra: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise CallerError(f"this executor needs an extra: pip install 'mina-p2p[{extra}]'") from error
+
+
+def run_local(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
+    """Over several processes of this machine."""
+    if place.cluster is not None:
+        raise CallerError("the local executor has no cluster; choose ray or dask")
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(min(place.workers, len(jobs)), partial(signal.signal, signal.SIGINT, signal.SIG_IGN)) as pool:
+        yield from pool.imap_unordered(run_alone, jobs)
+
+
+def run_on_ray(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
+    """On a Ray cluster."""
+    ray = _engine("ray", "ray")
+    if place.cluster is None:
+        ray.init(address="local", num_cpus=place.workers, include_dashboard=False, log_to_driver=False)
+    else:
+        ray.init(address=place.cluster, log_to_driver=False)
+    try:
+        run = ray.remote(run_alone).options(num_cpus=1, max_retries=RETRIES)
+        ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        left, waiting = iter(jobs), dict[Any, Job]()
+        while True:
+            waiting.update((run.remote(job), job) for job in islice(left, ahead - len(waiting)))
+            if not waiting:
+                return
+            ended, _ = ray.wait(list(waiting))
+            for reference in ended:
+                job = waiting.pop(reference)
+                try:
+                    result: Result = ray.get(reference)
+                except ray.exceptions.RayError as error:
+                    result = Broken(job, str(error))
+                yield result
+    finally:
+        ray.shutdown()
+
+
+def run_on_dask(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
+    """On a cluster of dask.distributed."""
+    distributed = _engine("distributed", "dask")
+    if place.cluster is None:
+        with (
+            distributed.LocalCluster(n_workers=place.workers, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield from _on_dask_client(distributed, client, jobs)
+    else:
+        with distributed.Client(place.cluster) as client:
+            yield from _on_dask_client(distributed, client, jobs)
+
+
+def _on_dask_client(distributed: Any, client: Any, jobs: Sequence[Job]) -> Iterator[Result]:
+    ahead = AHEAD * max(1, sum(client.nthreads().values()))
+    left, waiting = iter(jobs), dict[Any, Job]()
+
+    def hand_over(count: int) -> list[Any]:
+        futures = [(client.submit(run_alone, job, pure=False, retries=RETRIES), job) for job in islice(left, count)]
+        waiting.update(futures)
+        return [future for future, _ in futures]
+
+    ended = distributed.as_completed(hand_over(ahead))
+    for future in ended:
+        job = waiting.pop(future)
+        ended.update(hand_over(1))
+        yield future.result() if future.status == "finished" else Broken(job, str(future.exception()))
+
+
+EXECUTORS: Final[Mapping[str, Executor]] = MappingProxyType({"local": run_local, "ray": run_on_ray, "dask": run_on_dask})
+"""By the name that the command line gives them."""
