@@ -12,6 +12,7 @@ import pytest
 from support.vectors import vectors_path
 
 from mina_p2p.identity import DEVNET_CHAIN_ID
+from mina_p2p.transport import SocketAddress
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.transports.libp2p.config import Libp2pConfig
 from mina_p2p_effects.transports.libp2p.connection import Connection, Phase, Profile
@@ -26,6 +27,7 @@ PROTOCOLS = {protocol.name: protocol for protocol in (ECHO, NOTES, CALLS)}
 
 ALICE = SecretKey.deterministic(1)
 BOB = SecretKey.deterministic(2)
+HERE, THERE = SocketAddress("192.0.2.1", 8302), SocketAddress("192.0.2.2", 40000)
 NETWORK_KEY = DEVNET_CHAIN_ID.libp2p_network_key
 
 
@@ -75,8 +77,8 @@ class Pair:
         dialer, listener = dialer or profile(ALICE), listener or profile(BOB)
         who = listener.secret_key.peer_id if expected == "the listener" else expected
         self.now = 100.0
-        self.dialer = Connection(dialer, is_dialer=True, now=self.now, expected=who)
-        self.listener = Connection(listener, is_dialer=False, now=self.now)
+        self.dialer = Connection(dialer, HERE, is_dialer=True, now=self.now, expected=who)
+        self.listener = Connection(listener, THERE, is_dialer=False, now=self.now)
         self.piece: int | None = None
         """Bytes that are carried at once; ``None`` for all there are."""
         self.carried = 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libp2p.pairs import ALICE, BOB, CALLS, ECHO, NETWORK_KEY, NOTES, Pair, fault_of, profile, vector
+from libp2p.pairs import ALICE, BOB, CALLS, ECHO, HERE, NETWORK_KEY, NOTES, THERE, Pair, fault_of, profile, vector
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import CallerError
 from mina_p2p_effects.keys import SecretKey
@@ -40,8 +40,8 @@ def test_both_sides_are_upgraded_and_know_each_other(network_key: Any, early: tu
     pair = Pair(dialer, profile(BOB, network_key=network_key, has_early_muxer=early[1]))
     pair.piece = piece
     pair.settle()
-    assert pair.events(pair.dialer) == [Upgraded(BOB.peer_id)]
-    assert pair.events(pair.listener) == [Upgraded(ALICE.peer_id)]
+    assert pair.events(pair.dialer) == [Upgraded(BOB.peer_id, is_dialer=True, remote=HERE)]
+    assert pair.events(pair.listener) == [Upgraded(ALICE.peer_id, is_dialer=False, remote=THERE)]
 
 
 @pytest.mark.parametrize("early", [True, False])
@@ -49,7 +49,7 @@ def test_two_dialers_become_one_connection(early: bool):
     pair = Pair()
     for name, key, other in (("dialer", ALICE, BOB), ("listener", BOB, ALICE)):
         made = profile(key, is_simultaneous_connect_announced=True, has_early_muxer=early)
-        setattr(pair, name, Connection(made, is_dialer=True, now=pair.now, expected=other.peer_id))
+        setattr(pair, name, Connection(made, HERE, is_dialer=True, now=pair.now, expected=other.peer_id))
     pair.opened()
     pair.dialer.open_stream(1, (NOTES.name,))
     pair.listener.open_stream(1, (NOTES.name,))
@@ -333,7 +333,7 @@ def test_orders_on_what_is_not_there_are_refused_or_ignored():
 def test_the_capture_of_js_libp2p_leads_a_listener_into_noise():
     """Its first noise message is cut in the capture, so an answer can not come yet; what came is in order."""
     found = vector("pnet_capture_js_libp2p_dialer")
-    listener = Connection(profile(BOB, network_key=found["psk"]), is_dialer=False, now=0.0)
+    listener = Connection(profile(BOB, network_key=found["psk"]), HERE, is_dialer=False, now=0.0)
     listener.receive(found["wire"], 0.0)
     assert listener.phase is Phase.NOISE
     assert not listener.events
@@ -374,7 +374,7 @@ def test_changed_bytes_end_a_connection_with_a_typed_reason(data: st.DataObject)
 @settings(max_examples=60)
 @given(st.lists(st.binary(max_size=60), max_size=10), st.booleans(), st.booleans())
 def test_a_peer_that_sends_anything_is_no_trouble(pieces: list[bytes], dials: bool, private: bool):
-    side = Connection(profile(ALICE, network_key=NETWORK_KEY if private else None), is_dialer=dials, now=0.0)
+    side = Connection(profile(ALICE, network_key=NETWORK_KEY if private else None), HERE, is_dialer=dials, now=0.0)
     for piece in pieces:
         side.receive(piece, 0.0)
         side.transmit()

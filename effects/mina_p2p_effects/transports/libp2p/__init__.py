@@ -10,8 +10,17 @@
 `protocols`     what streams carry, cut into messages
 `events`        what a connection tells
 `connection`    the layers joined: one connection, without I/O
+`endpoint`      `Libp2pEndpoint`: sockets, dials and timers on the event loop
 ==============  ==============================================================
 
 What the messages mean (identify, Kademlia, GossipSub, Mina's RPC) is decided in the pure
 state. Source: spec libp2p.
 """
+
+from __future__ import annotations
+
+from mina_p2p_effects.transports.libp2p.config import Libp2pConfig
+from mina_p2p_effects.transports.libp2p.endpoint import Libp2pEndpoint
+from mina_p2p_effects.transports.libp2p.protocols import Framing, StreamProtocol
+
+__all__ = ["Framing", "Libp2pConfig", "Libp2pEndpoint", "StreamProtocol"]

@@ -65,8 +65,6 @@ class Libp2pConfig(Record):
     """Answers that a peer's frames call for (pongs, acknowledgements, credit) and that it does not read; beyond, the connection ends."""
     socket_high_bytes: int = field(default=256 * 1024, validator=ge(64 * 1024))
     """Enciphered bytes that may wait in the socket's buffer before streams' data is held back."""
-    read_bytes: int = field(default=256 * 1024, validator=ge(4096))
-    """Most that is taken from a socket at once."""
 
     # --- time
     ping_every_s: float = field(default=30.0, validator=gt(0))

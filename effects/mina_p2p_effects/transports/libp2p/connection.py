@@ -22,6 +22,7 @@ from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.errors import CallerError, DecodeError
 from mina_p2p.identity import PeerId
 from mina_p2p.record import Record, record
+from mina_p2p.transport import SocketAddress
 from mina_p2p.wire.framing import FrameTooLarge
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.transports.libp2p.config import Libp2pConfig
@@ -109,13 +110,16 @@ class _Channel:
 class Connection:
     """One dialled or accepted connection; see the module.
 
+    :param remote: the other end, for the event.
+    :param now: when the attempt began.
     :param expected: who must answer, where that is known.
     """
 
-    def __init__(self, profile: Profile, *, is_dialer: bool, now: float, expected: PeerId | None = None) -> None:
+    def __init__(self, profile: Profile, remote: SocketAddress, *, is_dialer: bool, now: float, expected: PeerId | None = None) -> None:
         config = profile.config
         self._profile = profile
         self._config = config
+        self.remote = remote
         self.is_dialer = is_dialer
         self.phase = Phase.SECURITY
         self.peer_id: PeerId | None = None
@@ -361,7 +365,7 @@ class Connection:
         if self.peer_id is None:
             return
         self.phase = Phase.OPEN
-        self.events.append(Upgraded(self.peer_id))
+        self.events.append(Upgraded(self.peer_id, self.is_dialer, self.remote))
         self._yamux = Yamux(self._config, self, is_initiator=self._is_initiator, now=self._now)
         self._yamux.handle_timer(self._now)
         self._yamux.receive(plaintext, self._now)

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
 from mina_p2p.record import Record, record
+from mina_p2p.transport import SocketAddress
 from mina_p2p_effects.transports.libp2p.faults import Fault
 
 FIRST_PEER_HANDLE: Final = 1 << 32
@@ -23,6 +24,9 @@ class Upgraded(Record):
     """The peer has proved who it is, and streams can be opened."""
 
     peer_id: PeerId
+    is_dialer: bool
+    """Whether we dialled."""
+    remote: SocketAddress
 
 
 @record
