@@ -394,8 +394,7 @@ class Recorder:
             return
         if last:
             self._put(_Append(last))
-        path = self._first_path
-        self._put(_Part(path.with_name(f"{path.stem}.{self._parts:06}{path.suffix}"), tuple(self._writer.take())))
+        self._put(_Part(part_path(self._first_path, 0, self._parts), tuple(self._writer.take())))
 
     def _put(self, item: _Item) -> None:
         if self._thread is None:
@@ -419,6 +418,12 @@ class Recorder:
             warning = self._disk.warnings.popleft()
             if self._on_warning is not None:
                 self._on_warning(warning)
+
+
+def part_path(path: Path, part: int, other: int) -> Path:
+    """Where the part ``other`` of a log is whose part ``part`` is at ``path``: ``node.log``, ``node.000001.log`` …"""
+    stem = path.stem.removesuffix(f".{part:06}") if part else path.stem
+    return path.with_name(f"{stem}.{other:06}{path.suffix}" if other else f"{stem}{path.suffix}")
 
 
 def _create(path: Path, sync: Sync) -> int:

@@ -6,7 +6,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Self
@@ -89,8 +89,7 @@ class LogReplay(Record):
     @property
     def part(self) -> int:
         """Which file of a log that rotated this is, from 0."""
-        text = self.metadata.get("part", "")
-        return int(text) if text.isdecimal() and len(text) <= _PART_DIGITS_MAX else 0
+        return part_number(self.metadata)
 
     @property
     def is_verified(self) -> bool:
@@ -116,9 +115,23 @@ def replay_path(path: str | Path, machine: Machine[Any] | None = None) -> list[L
     if not root.is_dir():
         root.stat()
         return [_replay_file(root, registered)]
-    found = [_replay_file(file, registered) for file in sorted(root.iterdir()) if file.is_file() and _is_log(file)]
+    found = [_replay_file(file, registered) for file in log_files(root)]
     found.sort(key=lambda log: (log.node, log.metadata.get("log", ""), log.part, log.path.name))
     return [_connected(before, log) for before, log in zip([None, *found], found, strict=False)]
+
+
+def log_files(folder: Path) -> list[Path]:
+    """The files of a directory that are logs by their name or by how they begin, by name.
+
+    :raises OSError: where the directory can not be listed.
+    """
+    return [file for file in sorted(folder.iterdir()) if file.is_file() and _is_log(file)]
+
+
+def part_number(metadata: Mapping[str, str]) -> int:
+    """Which file of a log that rotated this is, from 0, by the header's texts."""
+    text = metadata.get("part", "")
+    return int(text) if text.isdecimal() and len(text) <= _PART_DIGITS_MAX else 0
 
 
 def _is_log(path: Path) -> bool:

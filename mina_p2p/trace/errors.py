@@ -27,6 +27,8 @@ class LogFault(enum.Enum):
     SCHEMA = "recorded with other classes than the ones at hand"
     MACHINE = "a machine that is not registered"
     INDEX = "an index that points to something else"
+    ABSENT = "the log does not hold that"
+    DIVERGED = "replaying gives something else than what was recorded"
     UNWRITABLE = "a value that the log can not hold"
     SECRET = "a class with a secret field; secrets are never recorded"  # noqa: S105 - the word is about secrets
 

@@ -83,7 +83,7 @@ class Upgrade:
             raw = msgspec.msgpack.decode(payload)
             if kind == ChunkKind.STATE:
                 return self._schema.encode(self._record(raw))
-            times, inputs, counts, kinds, depths, refusals, _, failure = raw
+            times, inputs, counts, kinds, depths, refusals, _, failure, *_ = raw
             renewed = [msgspec.Raw(self._schema.encode(self._record(action))) for action in inputs]
             refused = {place: self._tags(tags) for place, tags in refusals.items()}
             return msgspec.msgpack.encode((times, renewed, counts, self._tags(kinds), depths, refused, None, failure))

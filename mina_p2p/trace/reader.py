@@ -131,18 +131,45 @@ class Reader:
             if item is not None:
                 yield item
 
+    def item_at(self, offset: int, schema: Schema, *, upgrade: Upgrade | None = None) -> Item | None:
+        """What the chunk at ``offset`` says, wherever the reader stands; ``None`` for kinds that are not part of the story.
+
+        :param upgrade: as in `items`.
+        :raises LogError: for anything but an intact chunk that begins there.
+        """
+        head = parse_head(self._source.read(offset, HEAD_LENGTH).ljust(HEAD_LENGTH, b"\0"), offset)
+        if head.raw_length > self._payload_max:
+            raise LogError(LogFault.LENGTH, f"{head.raw_length} bytes; the reader was told to take at most {self._payload_max}")
+        return _read(schema, upgrade, head, open_payload(head, self._source.read(offset, head.end - offset)))
+
     def chunks(self) -> Iterator[Chunk | BadChunk | TornTail]:
         """The intact chunks from `position` on, unread; needs no schema."""
         while (found := self._next(follow=False, heads_only=False)) is not None:
             yield found
 
+    def heads(self, *, follow: bool = False) -> Iterator[Chunk | BadChunk | TornTail]:
+        """As `chunks`, but without their payloads, which are neither read nor checked.
+
+        :param follow: as in `items`.
+        """
+        while (found := self._next(follow=follow, heads_only=True)) is not None:
+            yield found
+
     def index(self) -> Index:
         """Where the chunks are: from the footer, else by walking from head to head."""
         try:
-            index = self._stored_index()
+            index, _ = self.stored_index()
         except LogError:
             return self._walked_index()
         return index
+
+    def stored_index(self) -> tuple[Index, Footer]:
+        """The index with which a log ends that was closed, and its footer; nobody has checked that it tells the truth.
+
+        :raises LogError: where the log does not end so.
+        """
+        footer = read_footer(self._chunk_at(max(0, self._source.size() - FOOTER_CHUNK_LENGTH), ChunkKind.FOOTER).payload)
+        return read_index(self._chunk_at(footer.index_offset, ChunkKind.INDEX).payload), footer
 
     def seek(self, action_id: int) -> int:
         """Stand at the last checkpoint from which ``action_id`` can be replayed.
@@ -169,10 +196,6 @@ class Reader:
             return False
         return head.kind == ChunkKind.STATE and head.first_id == first_id
 
-    def _stored_index(self) -> Index:
-        footer = self._chunk_at(max(0, self._source.size() - FOOTER_CHUNK_LENGTH), ChunkKind.FOOTER)
-        return read_index(self._chunk_at(read_footer(footer.payload).index_offset, ChunkKind.INDEX).payload)
-
     def _chunk_at(self, offset: int, kind: ChunkKind) -> Chunk:
         head = parse_head(self._source.read(offset, HEAD_LENGTH).ljust(HEAD_LENGTH, b"\0"), offset)
         if head.kind != kind:
@@ -180,9 +203,8 @@ class Reader:
         return Chunk(head, open_payload(head, self._source.read(offset, head.end - offset)))
 
     def _walked_index(self) -> Index:
-        index = Index([], [], [], [], [])
-        walker = Reader(self._source)
-        while (found := walker._next(follow=False, heads_only=True)) is not None:
+        index = Index([], [], [], [], [], [])
+        for found in Reader(self._source).heads():
             if isinstance(found, Chunk):
                 head = found.head
                 index.add(head.kind, head.offset, head.first_id, head.first_time)

@@ -33,6 +33,7 @@ class SchemaForm(TypedDict):
 
 HEADER_LENGTH_MAX: Final = 4 << 20
 INDEX_LENGTH_MAX: Final = 64 << 20
+DIGEST_BYTES: Final = 4
 INPUTS_MAX: Final = 1 << 20
 ACTIONS_MAX: Final = 1 << 24
 """Bounds of a header and an index in bytes, and of the columns of one chunk: what a reader lets
@@ -51,6 +52,21 @@ class Header(Record):
     """What the program that recorded wants to tell; ``peer_id`` names the node."""
     schema: SchemaForm
     schema_digest: bytes
+
+
+@record
+class Digests(Record):
+    """What the inputs at the places 0, ``every``, 2 ``every`` … of a chunk led to, content and all, as a checksum each."""
+
+    every: int
+    values: bytes
+    """`DIGEST_BYTES` for each."""
+
+    def at(self, place: int) -> int | None:
+        """The checksum of what the input at a place led to; ``None`` where it has none."""
+        index, rest = divmod(place, self.every)
+        start = DIGEST_BYTES * index
+        return None if rest or start >= len(self.values) else int.from_bytes(self.values[start : start + DIGEST_BYTES], "big")
 
 
 @record
@@ -74,6 +90,8 @@ class Records(Record):
     """Of the state after the last input, at intervals."""
     failure: str | None
     """What stopped the store at the last input, if something did."""
+    digests: Digests | None = None
+    """Of the content of what followed from some of the inputs."""
 
     @property
     def last_id(self) -> int:
@@ -95,19 +113,6 @@ def causes(first_id: int, depths: tuple[int, ...]) -> list[int]:
     return found
 
 
-class _Body(NamedTuple):
-    """The payload of a records chunk, as msgpack's array."""
-
-    times: tuple[int, ...]
-    inputs: tuple[Any, ...]
-    counts: tuple[int, ...] | bytes
-    kinds: tuple[int, ...] | bytes
-    depths: tuple[int, ...] | bytes
-    refusals: dict[int, tuple[int, ...]]
-    state_hash: bytes | None
-    failure: str | None
-
-
 _encode: Final[Callable[[Any], bytes]] = msgspec.msgpack.Encoder().encode
 
 
@@ -121,11 +126,12 @@ def records_chunk(
     refusals: dict[int, list[int]],
     state_hash: bytes | None,
     failure: str | None,
+    digests: tuple[int, bytes] | None = None,
 ) -> OpenChunk:
     """Put columns together; ``inputs`` are encoded already, ``times`` are absolute."""
     deltas = [after - before for before, after in zip([times[0], *times], times, strict=False)]
-    columns = (_packed(counts), _packed(kinds), _packed(depths), refusals, state_hash, failure)
-    parts = (b"\x98", _encode(deltas), _array_head(len(inputs)), *inputs, *map(_encode, columns))
+    columns = (_packed(counts), _packed(kinds), _packed(depths), refusals, state_hash, failure, digests)
+    parts = (b"\x99", _encode(deltas), _array_head(len(inputs)), *inputs, *map(_encode, columns))
     return OpenChunk(ChunkKind.RECORDS, first_id, times[0], parts, len(inputs), len(kinds), tags=tuple(sorted(set(kinds))))
 
 
@@ -146,15 +152,36 @@ def _body_hint(schema: Schema, structs: list[Any]) -> Any:
     an_input = any_of(structs[tag] for tag in schema.inputs)
     inputs_max, actions_max = msgspec.Meta(max_length=INPUTS_MAX), msgspec.Meta(max_length=ACTIONS_MAX)
     per_input, per_action = (Annotated[tuple[int, ...], most] | bytes for most in (inputs_max, actions_max))
-    times = Annotated[tuple[int, ...], inputs_max]
-    refusals = Annotated[dict[int, Annotated[tuple[int, ...], actions_max]], inputs_max]
-    inputs = Annotated[of[an_input, ...], inputs_max]
-    return of[times, inputs, per_input, per_action, per_action, refusals, bytes | None, str | None]
+    columns: list[Any] = [
+        ("times", Annotated[tuple[int, ...], inputs_max]),
+        ("inputs", Annotated[of[an_input, ...], inputs_max]),
+        ("counts", per_input),
+        ("kinds", per_action),
+        ("depths", per_action),
+        ("refusals", Annotated[dict[int, Annotated[tuple[int, ...], actions_max]], inputs_max]),
+        ("state_hash", bytes | None),
+        ("failure", str | None),
+        ("digests", tuple[int, bytes] | None, None),
+    ]
+    # An array whose end may be missing, as in logs of earlier versions, or hold more, as in those of later ones.
+    return msgspec.defstruct("RecordsBody", columns, array_like=True, gc=False)
 
 
 def _build_body(raw: Any, read: dict[type[Any], Callable[[Any], Any]]) -> _Body:
-    body = _Body(*raw)
-    return body._replace(inputs=tuple([read[type(struct)](struct) for struct in body.inputs]))
+    columns = (raw.counts, raw.kinds, raw.depths, raw.refusals, raw.state_hash, raw.failure, raw.digests)
+    return _Body(raw.times, tuple([read[type(struct)](struct) for struct in raw.inputs]), *columns)
+
+
+class _Body(NamedTuple):
+    times: tuple[int, ...]
+    inputs: tuple[Any, ...]
+    counts: tuple[int, ...] | bytes
+    kinds: tuple[int, ...] | bytes
+    depths: tuple[int, ...] | bytes
+    refusals: dict[int, tuple[int, ...]]
+    state_hash: bytes | None
+    failure: str | None
+    digests: tuple[int, bytes] | None
 
 
 _BODY: Final[Layout[_Body]] = Layout(_body_hint, _build_body)
@@ -174,12 +201,14 @@ def read_records(schema: Schema, head: Head, payload: bytes) -> Records:
         and min(body.times) >= 0
         and all(0 <= place < count for place in body.refusals)
         and (body.state_hash is None or len(body.state_hash) == STATE_HASH_LENGTH)
+        and (body.digests is None or body.digests[0] > 0)
     )
     if not is_whole:
         raise LogError(LogFault.CONTENT, f"the columns of the chunk at byte {head.offset} do not fit together")
     times = tuple(accumulate(body.times, initial=head.first_time))[1:]
     columns = tuple(body.counts), tuple(body.kinds), tuple(body.depths)
-    return Records(head.first_id, times, body.inputs, *columns, body.refusals, body.state_hash, body.failure)
+    digests = None if body.digests is None else Digests(*body.digests)
+    return Records(head.first_id, times, body.inputs, *columns, body.refusals, body.state_hash, body.failure, digests)
 
 
 def state_chunk(encoded: bytes, last_id: int, now: int) -> OpenChunk:
@@ -268,8 +297,10 @@ class Index(msgspec.Struct, frozen=True):
     first_times: list[int]
     tags: list[bytes]
     """Which kinds of actions are in each chunk of records: bit ``tag % 8`` of byte ``tag // 8``."""
+    inputs: list[int] = []
+    """How many inputs are in each chunk; empty in logs of earlier versions."""
 
-    def add(self, kind: int, offset: int, first_id: int, first_time: int, tags: tuple[int, ...] = ()) -> None:
+    def add(self, kind: int, offset: int, first_id: int, first_time: int, tags: tuple[int, ...] = (), inputs: int = 0) -> None:
         """Note a chunk and where it begins."""
         self.kinds.append(kind)
         self.offsets.append(offset)
@@ -277,10 +308,11 @@ class Index(msgspec.Struct, frozen=True):
         self.first_times.append(first_time)
         bits = sum(1 << tag for tag in tags)
         self.tags.append(bits.to_bytes((bits.bit_length() + 7) // 8, "little"))
+        self.inputs.append(inputs)
 
     def remove_last(self) -> None:
         """Forget the chunk that was noted last."""
-        for column in (self.kinds, self.offsets, self.first_ids, self.first_times, self.tags):
+        for column in (self.kinds, self.offsets, self.first_ids, self.first_times, self.tags, self.inputs):
             column.pop()
 
 
@@ -297,7 +329,8 @@ def read_index(payload: bytes) -> Index:
     if len(payload) > INDEX_LENGTH_MAX:
         raise LogError(LogFault.LENGTH, f"an index of {len(payload)} bytes")
     index: Index = _decode(payload, Index)
-    if len({len(index.kinds), len(index.offsets), len(index.first_ids), len(index.first_times), len(index.tags)}) != 1:
+    inputs = index.inputs or index.kinds
+    if len({len(column) for column in (index.kinds, index.offsets, index.first_ids, index.first_times, index.tags, inputs)}) != 1:
         raise LogError(LogFault.CONTENT, "the columns of the index differ in length")
     return index
 

@@ -54,6 +54,8 @@ class Divergence(Record):
     """The value there, in the replay."""
     compared_at: int | None = None
     """The last action before that checkpoint."""
+    is_content: bool = False
+    """Whether kinds and causes are as recorded, but what followed from this input holds other values."""
 
     def __str__(self) -> str:
         if self.recorded_kind != self.replayed_kind:
@@ -63,6 +65,8 @@ class Divergence(Record):
                 f"action {self.action_id}, {self.recorded_kind}: recorded as caused by {self.recorded_cause}, "
                 f"replayed as caused by {self.replayed_cause}"
             )
+        elif self.is_content:
+            what = f"what followed from action {self.action_id}, {self.recorded_kind}, holds other values than recorded"
         else:
             what = f"the states differ after action {self.action_id}, and are equal up to action {self.equal_until}"
         if self.path is None:
@@ -294,7 +298,7 @@ class _Run:
 class _Outcome:
     """What the inputs of a chunk led to, in the columns of `Records`."""
 
-    __slots__ = ("counts", "depths", "error", "kinds", "refusals", "state")
+    __slots__ = ("changed", "counts", "depths", "error", "kinds", "refusals", "state")
 
     def __init__(self, state: Any) -> None:
         self.state = state
@@ -302,6 +306,8 @@ class _Outcome:
         self.kinds: list[int] = []
         self.depths: list[int] = []
         self.refusals: dict[int, tuple[int, ...]] = {}
+        self.changed: int | None = None
+        """Place of the first input that led to other content than recorded, where that was looked at."""
         self.error: CallerError | InvariantViolationError | None = None
         """What ended it at the last of ``counts``."""
 
@@ -310,7 +316,9 @@ def _dispatch_all(machine: Machine[Any], schema: Schema, state: Any, chunk: Reco
     outcome = _Outcome(state)
     execute, tags = machine.execute, schema.tags
     count, kind, depth = outcome.counts.append, outcome.kinds.append, outcome.depths.append
-    for action, now in zip(chunk.inputs, chunk.times, strict=True):
+    digests = chunk.digests
+    digest_at = 0 if digests is not None else -1
+    for place, (action, now) in enumerate(zip(chunk.inputs, chunk.times, strict=True)):
         try:
             state, _, _, steps, refused = execute(state, action, Timestamp(now))
         except (CallerError, InvariantViolationError) as error:
@@ -321,7 +329,11 @@ def _dispatch_all(machine: Machine[Any], schema: Schema, state: Any, chunk: Reco
             kind(tags[type(step)])
             depth(level)
         if refused:
-            outcome.refusals[len(outcome.counts)] = tuple([tags[type(refusal[0])] for refusal in refused])
+            outcome.refusals[place] = tuple([tags[type(refusal[0])] for refusal in refused])
+        if digests is not None and place == digest_at:
+            digest_at += digests.every
+            if outcome.changed is None and digests.at(place) != schema.digest_of(steps):
+                outcome.changed = place
         count(len(steps))
     outcome.state = state
     return outcome
@@ -336,6 +348,7 @@ def _compare(schema: Schema, chunk: Records, outcome: _Outcome, equal_until: int
         and tuple(outcome.depths) == chunk.depths
         and outcome.refusals == chunk.refusals
         and has_failed == (chunk.failure is not None)
+        and outcome.changed is None
     ):
         return None
     recorded_ids = causes(chunk.first_id, chunk.depths)
@@ -361,6 +374,9 @@ def _compare(schema: Schema, chunk: Records, outcome: _Outcome, equal_until: int
                 recorded[1] if recorded else None,
                 replayed[1] if replayed else None,
             )
+        if place == outcome.changed:
+            kind, cause = (schema.name_of(chunk.kinds[at]), 0) if chunk.counts[place] else (None, None)
+            return Divergence(chunk.first_id + at, equal_until, kind, kind, cause, cause, is_content=True)
         found = _compare_rest(schema, chunk, outcome, place)
         if found is not None:
             return Divergence(chunk.first_id + end, equal_until, *found, None, None)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Final, Generic, NamedTuple, TypeVar
+from zlib import crc32
 
 import msgspec
 
-from mina_p2p.store import Attempt, Machine
+from mina_p2p.store import Attempt, Machine, RawSteps
 from mina_p2p.trace.compile import Functions, any_of, compile_codec, plain
 from mina_p2p.trace.errors import LogError, LogFault
 from mina_p2p.trace.shapes import RecordType, Resolver, form, qualified_name
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 DIGEST_LENGTH: Final = 8
 STATE_HASH_LENGTH: Final = 32
+
+_NOT_PACKED: Final = (OverflowError, UnicodeEncodeError, KeyError, TypeError, AttributeError, ValueError, RecursionError)
+"""What packing raises for values beyond msgpack's own types, and for those that are none of the schema."""
 
 
 class Schema:
@@ -111,6 +115,23 @@ class Schema:
         :raises LogError: as `encode`.
         """
         return hash_of_encoded(self.encode(state))
+
+    def digest_of(self, steps: RawSteps) -> int:
+        """A checksum of the content of all that followed from an input: CRC-32 of the encodings, one behind the other.
+
+        :param steps: of the input's dispatch, the input first.
+        :raises LogError: as `encode`.
+        """
+        digest = 0
+        write, pack = self._fast.write, self._encoder.encode
+        for action, _, depth in steps:
+            if depth:
+                try:
+                    data = pack(write[type(action)](action))
+                except _NOT_PACKED:
+                    data = self.encode(action)
+                digest = crc32(data, digest)
+        return digest
 
     def unpack(self, layout: Layout[T], data: bytes) -> T:
         """Decode a structure that holds records of this schema.

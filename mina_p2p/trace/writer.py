@@ -16,11 +16,23 @@ import msgspec
 
 from mina_p2p.ids import SECOND, Timestamp
 from mina_p2p.record import Record, record
-from mina_p2p.store import Clock, Machine, Steps
+from mina_p2p.store import Clock, Machine, Observer, Steps
 from mina_p2p.trace.chunks import ChunkKind, OpenChunk, seal
 from mina_p2p.trace.compile import plain
 from mina_p2p.trace.errors import Gap
-from mina_p2p.trace.records import Footer, Header, Index, footer_chunk, gap_chunk, header_chunk, index_chunk, records_chunk, state_chunk
+from mina_p2p.trace.records import (
+    DIGEST_BYTES,
+    INPUTS_MAX,
+    Footer,
+    Header,
+    Index,
+    footer_chunk,
+    gap_chunk,
+    header_chunk,
+    index_chunk,
+    records_chunk,
+    state_chunk,
+)
 from mina_p2p.trace.schema import Schema, hash_of_encoded
 
 _NOT_PACKED: Final = (OverflowError, UnicodeEncodeError, KeyError, TypeError, AttributeError, ValueError, RecursionError)
@@ -45,6 +57,9 @@ class WriterOptions(Record):
     bytes_per_input: int = 8
     """Bounds what hashes and checkpoints cost: between two hashes lie at least as many inputs as the
     encoded state has bytes divided by this, between two checkpoints ten times as many."""
+    digest_every: int = 32
+    """The content of all that followed is kept as a checksum for every so-manieth input of a chunk; 1 for each, 0 for none.
+    What followed from the others is compared by kind and cause, and by the hashes of the state."""
     is_checked: bool = False
     """Decode every input again before it is recorded: for tests. Type hints are not looked at when
     writing, so an input that breaks them can otherwise make its chunk unreadable."""
@@ -76,11 +91,18 @@ class Writer:
         self.schema: Final = schema or Schema.of(machine)
         self._options = options or WriterOptions()
         self._clock: attrgetter[Clock] = attrgetter(machine.clock_path)
-        self._pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
-        self._write = self.schema.writers
-        self._tags = self.schema.tags
-        self._is_checked = self._options.is_checked
-        self._share = -(-self._options.chunk_bytes // self._options.chunk_inputs)
+        self._inputs: list[bytes] = []
+        self._times: list[int] = []
+        self._counts: list[int] = []
+        self._kinds: list[int] = []
+        self._depths: list[int] = []
+        self._refusals: dict[int, list[int]] = {}
+        self._digests = bytearray()
+        self._room = [0, 0]
+        """Bytes left in the chunk, and when it ends at the latest."""
+        self.add: Final[Observer] = self._recording()
+        """Record one dispatch; an observer for `Store.observe`. Raises `LogError`, ``UNWRITABLE``, where the
+        input or what followed holds what its type hints exclude. Go on with `gap`."""
         self._chunks: list[OpenChunk] = []
         self.is_ready = True
         """Whether `take` has something to hand out."""
@@ -95,49 +117,54 @@ class Writer:
         self._begin()
 
     def _begin(self) -> None:
-        self._inputs: list[bytes] = []
-        self._times: list[int] = []
-        self._counts: list[int] = []
-        self._kinds: list[int] = []
-        self._depths: list[int] = []
-        self._refusals: dict[int, list[int]] = {}
-        self._room = self._options.chunk_bytes
-        self._ends_at = 0
+        """An empty chunk; the lists stay the same, since `_recording` holds on to them."""
+        for column in (self._inputs, self._times, self._counts, self._kinds, self._depths):
+            column.clear()
+        self._refusals = {}
+        self._digests.clear()
+        self._room[:] = self._options.chunk_bytes, 0
 
     def _inputs_min(self) -> int:
         return self._state_bytes // self._options.bytes_per_input
 
-    def add(self, action: Any, now: Timestamp, steps: Steps, state: Any) -> None:
-        """Record one dispatch; an observer for `Store.observe`.
+    def _recording(self) -> Observer:
+        """What `add` is: a closure, since looking up what it needs in ``self`` would cost a quarter of it."""
+        write, pack, tags, schema = self.schema.writers, msgspec.msgpack.Encoder(enc_hook=plain).encode, self.schema.tags, self.schema
+        inputs, room = self._inputs, self._room
+        add_input, add_time, add_count = inputs.append, self._times.append, self._counts.append
+        add_kind, add_depth = self._kinds.append, self._depths.append
+        share = -(-self._options.chunk_bytes // self._options.chunk_inputs)
+        digest_every, is_checked = self._options.digest_every or INPUTS_MAX, self._options.is_checked
 
-        :raises LogError: ``UNWRITABLE`` where the input or the state holds what its type hints
-            exclude. Go on with `gap`.
-        """
-        try:
-            data = self._pack(self._write[type(action)](action))
-        except _NOT_PACKED:
-            data = self.schema.encode(action)
-        if self._is_checked:
-            self.schema.decode(data)
-        raw = steps.raw
-        kinds, depths, tags = self._kinds, self._depths, self._tags
-        for step, _, depth in raw:
-            kinds.append(tags[type(step)])
-            depths.append(depth)
-        if steps.refused:
-            self._refusals[len(self._inputs)] = [tags[type(refused[0])] for refused in steps.refused]
-        self._inputs.append(data)
-        self._times.append(now)
-        self._counts.append(len(raw))
-        self._state = state
-        self._room -= len(data) + len(raw) + self._share
-        if self._room <= 0 or now >= self._ends_at:
-            self._attend(now)
+        def add(action: Any, now: Timestamp, steps: Steps, state: Any) -> None:
+            try:
+                data = pack(write[type(action)](action))
+            except _NOT_PACKED:
+                data = schema.encode(action)
+            if is_checked:
+                schema.decode(data)
+            raw = steps.raw
+            if not len(inputs) % digest_every:
+                self._digests += schema.digest_of(raw).to_bytes(DIGEST_BYTES, "big")
+            for step, _, depth in raw:
+                add_kind(tags[type(step)])
+                add_depth(depth)
+            if steps.refused:
+                self._refusals[len(inputs)] = [tags[type(refused[0])] for refused in steps.refused]
+            add_input(data)
+            add_time(now)
+            add_count(len(raw))
+            self._state = state
+            left = room[0] = room[0] - len(data) - len(raw) - share
+            if left <= 0 or now >= room[1]:
+                self._attend(now)
+
+        return add
 
     def _attend(self, now: int) -> None:
         """The first input of a chunk decides when it ends at the latest; any other that comes here ends it."""
-        if self._room > 0 and len(self._inputs) == 1:
-            self._ends_at = now + self._options.chunk_duration
+        if self._room[0] > 0 and len(self._inputs) == 1:
+            self._room[1] = now + self._options.chunk_duration
         else:
             self.flush()
 
@@ -170,7 +197,8 @@ class Writer:
         digest = hash_of_encoded(encoded) if encoded is not None else None
         first_id = self._clock(self._state).last_action_id + 1 - len(self._kinds)
         columns = (self._times, self._inputs, self._counts, self._kinds, self._depths, self._refusals)
-        self._emit(records_chunk(first_id, *columns, digest, failure))
+        digests = (self._options.digest_every, bytes(self._digests)) if self._options.digest_every else None
+        self._emit(records_chunk(first_id, *columns, digest, failure, digests))
         if encoded is not None and self._inputs_since_checkpoint >= max(options.checkpoint_inputs, 10 * self._inputs_min()):
             self._checkpoint(encoded)
         self._begin()
@@ -256,7 +284,7 @@ class Tape:
         """
         self._schema = schema.digest
         self._level = level
-        self._index = Index([], [], [], [], [])
+        self._index = Index([], [], [], [], [], [])
         self._counts: list[tuple[int, int, int]] = []
         self._last: tuple[int, int, bytes] = 0, 0, hash_of_encoded(b"")
         self.length = 0
@@ -268,7 +296,7 @@ class Tape:
         :raises LogError: ``UNWRITABLE`` for a chunk beyond the limit of the format; nothing follows then.
         """
         sealed = seal(chunk, self._schema, None if chunk.kind is ChunkKind.FOOTER else self._level)
-        self._index.add(chunk.kind, self.length, chunk.first_id, chunk.first_time, chunk.tags)
+        self._index.add(chunk.kind, self.length, chunk.first_id, chunk.first_time, chunk.tags, chunk.inputs)
         self._counts.append((chunk.inputs, chunk.actions, chunk.missed))
         if chunk.kind is ChunkKind.STATE:
             self._last = chunk.first_id, chunk.first_time, hash_of_encoded(chunk.parts[0])

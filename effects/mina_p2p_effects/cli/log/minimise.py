@@ -1,0 +1,71 @@
+"""Shrink a log to the fewest inputs that still show a fault, and write a test of it.
+
+The inputs are played from the log's first state, again and again with fewer of them, as long as
+the same kind of fault shows. A fault is a violation that the machine itself finds, and with
+--assert a state that MODULE:FUNCTION refuses: it is called with the state after each input, and
+refuses it by raising AssertionError or returning False. The current folder is where MODULE is
+looked for first.
+
+Two files are written: a log of the inputs that are left, which every tool for logs opens, and
+beside it a ready pytest file that fails as long as the fault is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mina_p2p.errors import CallerError
+from mina_p2p.trace.minimise import TRIES_MAX, Progress
+from mina_p2p_effects.cli.log.common import add_json, write, write_json
+from mina_p2p_effects.fuzzing.cases import minimise_case, read_case, write_case, write_pytest_file
+from mina_p2p_effects.logs.functions import load_function, load_machine
+from mina_p2p_effects.logs.text import describe, printable
+
+_REPORT_EVERY = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument("log", type=Path, metavar="LOG", help="one file of a log")
+    parser.add_argument("--assert", dest="assertion", default=None, metavar="MODULE:FUNCTION", help="what must hold of every state")
+    parser.add_argument(
+        "--with-reducer", default=None, metavar="FILE|MODULE:FUNCTION", help="play by a changed machine, as in mina-p2p replay"
+    )
+    parser.add_argument("--out", type=Path, default=None, metavar="FILE", help="where the smaller log goes (default: LOG-minimal.mplog)")
+    parser.add_argument(
+        "--tries", type=int, default=TRIES_MAX, metavar="N", help="play parts of the log at most N times (default: %(default)s)"
+    )
+    add_json(parser, "one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; 2 where the log shows no fault."""
+    source: Path = arguments.log
+    target: Path = arguments.out or source.with_name(f"{source.stem}-minimal.mplog")
+    if target.exists() and target.samefile(source):
+        raise CallerError("the smaller log can not take the place of the log itself")
+    check = None if arguments.assertion is None else load_function(arguments.assertion)
+    case = read_case(source)
+    machine = None if arguments.with_reducer is None else load_machine(arguments.with_reducer, case.machine)
+
+    def progress(seen: Progress) -> None:
+        if seen.tries % _REPORT_EVERY == 0:
+            sys.stderr.write(f"{seen.tries} tries, {seen.count} inputs left\n")
+
+    smaller, fault = minimise_case(case, check, tries_max=arguments.tries, progress=progress, machine=machine)
+    write_case(target, smaller)
+    test = write_pytest_file(target, arguments.assertion)
+    if arguments.json:
+        write_json(
+            {"inputs_before": len(case.inputs), "inputs": len(smaller.inputs), "fault": fault.text, "log": str(target), "test": str(test)}
+        )
+        return 0
+    write(printable(f"{fault.text}"))
+    write(f"{len(smaller.inputs)} of {len(case.inputs)} inputs are enough:")
+    for item in smaller.inputs:
+        write(f"  {describe(item.action)}")
+    write(f"log: {target}")
+    write(f"test: {test}")
+    return 0
