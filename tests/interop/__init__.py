@@ -1,0 +1,1 @@
+"""Interop with nodes of other implementations of libp2p."""

@@ -1,0 +1,313 @@
+// A go-libp2p node for the interop tests, configured as OCaml nodes configure theirs and
+// driven by lines of JSON: one command on stdin, one answer with the same id on stdout.
+// What happens by itself is a line with "event".
+//
+// Source of the configuration: spec libp2p 3 to 9 and 11.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	dht "github.com/libp2p/go-libp2p-kad-dht"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pubsubpb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"golang.org/x/crypto/blake2b"
+)
+
+const (
+	muxer      = "/coda/yamux/1.0.0"
+	echo       = protocol.ID("/test/echo/1.0.0")
+	messageMax = 32 << 20
+	patience   = 60 * time.Second
+)
+
+type command struct {
+	ID       int    `json:"id"`
+	Do       string `json:"do"`
+	Addr     string `json:"addr"`
+	Peer     string `json:"peer"`
+	Bytes    int    `json:"bytes"`
+	Count    int    `json:"count"`
+	Topic    string `json:"topic"`
+	Data     string `json:"data"`
+	Protocol string `json:"protocol"`
+}
+
+type answer map[string]any
+
+var output sync.Mutex
+
+func say(line answer) {
+	output.Lock()
+	defer output.Unlock()
+	encoded, err := json.Marshal(line)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(string(encoded))
+}
+
+type node struct {
+	host   host.Host
+	dht    *dht.IpfsDHT
+	pubsub *pubsub.PubSub
+	topics map[string]*pubsub.Topic
+}
+
+func main() {
+	psk := flag.String("psk", "", "pre-shared key of the private network, 64 hex digits; empty for none")
+	seed := flag.String("seed", "", "ed25519 seed, 64 hex digits")
+	flag.Parse()
+	node, err := start(*psk, *seed)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	addrs := []string{}
+	for _, addr := range node.host.Addrs() {
+		addrs = append(addrs, addr.String())
+	}
+	say(answer{"event": "ready", "peer_id": node.host.ID().String(), "addrs": addrs})
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 8<<20)
+	for lines.Scan() {
+		var order command
+		if err := json.Unmarshal(lines.Bytes(), &order); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			result, err := node.obey(ctx, order)
+			if err != nil {
+				result = answer{"error": err.Error()}
+			} else if result == nil {
+				result = answer{}
+			}
+			result["id"] = order.ID
+			say(result)
+		}()
+	}
+	_ = node.host.Close()
+}
+
+func start(psk string, seed string) (*node, error) {
+	raw, err := hex.DecodeString(seed)
+	if err != nil || len(raw) != ed25519.SeedSize {
+		return nil, errors.New("--seed needs 64 hex digits")
+	}
+	key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(raw))
+	if err != nil {
+		return nil, err
+	}
+	options := []libp2p.Option{
+		libp2p.Identity(key),
+		libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
+		libp2p.Transport(tcp.NewTCPTransport),
+		libp2p.Security(noise.ID, noise.New),
+		libp2p.Muxer(muxer, yamux.DefaultTransport),
+		libp2p.DisableRelay(),
+		libp2p.ResourceManager(&network.NullResourceManager{}),
+		libp2p.UserAgent("github.com/codaprotocol/coda/tree/master/src/app/libp2p_helper"),
+		libp2p.ProtocolVersion("ipfs/0.1.0"),
+	}
+	if psk != "" {
+		key, err := hex.DecodeString(psk)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, libp2p.PrivateNetwork(key))
+	}
+	made, err := libp2p.New(options...)
+	if err != nil {
+		return nil, err
+	}
+	made.SetStreamHandler(echo, func(stream network.Stream) {
+		if _, err := io.Copy(stream, stream); err != nil {
+			_ = stream.Reset()
+			return
+		}
+		_ = stream.Close()
+	})
+	made.Network().Notify(&network.NotifyBundle{
+		ConnectedF: func(_ network.Network, conn network.Conn) {
+			say(answer{"event": "connected", "peer_id": conn.RemotePeer().String(), "muxer": string(conn.ConnState().StreamMultiplexer), "early_muxer": conn.ConnState().UsedEarlyMuxerNegotiation})
+		},
+		DisconnectedF: func(_ network.Network, conn network.Conn) {
+			say(answer{"event": "disconnected", "peer_id": conn.RemotePeer().String()})
+		},
+	})
+	table, err := dht.New(context.Background(), made, dht.ProtocolPrefix("/coda"), dht.Mode(dht.ModeServer))
+	if err != nil {
+		return nil, err
+	}
+	gossip, err := pubsub.NewGossipSub(context.Background(), made,
+		pubsub.WithMaxMessageSize(messageMax),
+		pubsub.WithMessageIdFn(messageID),
+		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
+		pubsub.WithGossipSubProtocols([]protocol.ID{pubsub.GossipSubID_v11, pubsub.GossipSubID_v10, pubsub.FloodSubID}, pubsub.GossipSubDefaultFeatures),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &node{made, table, gossip, map[string]*pubsub.Topic{}}, nil
+}
+
+// messageID is BLAKE2b-256 of the data, keyed with the topic.
+func messageID(message *pubsubpb.Message) string {
+	key := []byte(message.GetTopic())
+	if len(key) > blake2b.Size {
+		digest := blake2b.Sum256(key)
+		key = digest[:]
+	}
+	digest, err := blake2b.New256(key)
+	if err != nil {
+		panic(err)
+	}
+	digest.Write(message.Data)
+	return string(digest.Sum(nil))
+}
+
+func (n *node) obey(ctx context.Context, order command) (answer, error) {
+	switch order.Do {
+	case "connect":
+		info, err := peer.AddrInfoFromString(order.Addr)
+		if err != nil {
+			return nil, err
+		}
+		return nil, n.host.Connect(ctx, *info)
+	case "subscribe":
+		return nil, n.subscribe(order.Topic)
+	case "publish":
+		data, err := hex.DecodeString(order.Data)
+		if err != nil {
+			return nil, err
+		}
+		return nil, n.topics[order.Topic].Publish(ctx, data)
+	case "table":
+		ids := []string{}
+		for _, id := range n.dht.RoutingTable().ListPeers() {
+			ids = append(ids, id.String())
+		}
+		return answer{"peers": ids}, nil
+	}
+	id, err := peer.Decode(order.Peer)
+	if err != nil {
+		return nil, err
+	}
+	switch order.Do {
+	case "disconnect":
+		return nil, n.host.Network().ClosePeer(id)
+	case "ping":
+		result := <-ping.Ping(ctx, n.host, id)
+		return answer{"rtt_ns": result.RTT.Nanoseconds()}, result.Error
+	case "protocols":
+		known, err := n.host.Peerstore().GetProtocols(id)
+		return answer{"protocols": known}, err
+	case "open":
+		stream, err := n.host.NewStream(ctx, id, protocol.ID(order.Protocol))
+		if err != nil {
+			return nil, err
+		}
+		return nil, stream.Reset()
+	case "echo":
+		return nil, n.echo(ctx, id, order.Count, order.Bytes)
+	case "find":
+		found, err := n.dht.FindPeer(ctx, id)
+		addrs := []string{}
+		for _, addr := range found.Addrs {
+			addrs = append(addrs, addr.String())
+		}
+		return answer{"addrs": addrs}, err
+	}
+	return nil, fmt.Errorf("unknown command %q", order.Do)
+}
+
+// echo sends size bytes on each of count streams at once and expects them back.
+func (n *node) echo(ctx context.Context, id peer.ID, count int, size int) error {
+	results := make(chan error, count)
+	for i := range count {
+		go func() { results <- n.echoOne(ctx, id, byte(i), size) }()
+	}
+	for range count {
+		if err := <-results; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *node) echoOne(ctx context.Context, id peer.ID, start byte, size int) error {
+	stream, err := n.host.NewStream(ctx, id, echo)
+	if err != nil {
+		return err
+	}
+	sent := make([]byte, size)
+	for i := range sent {
+		sent[i] = start + byte(i*i>>3)
+	}
+	written := make(chan error, 1)
+	go func() {
+		if _, err := stream.Write(sent); err != nil {
+			written <- err
+			return
+		}
+		written <- stream.CloseWrite()
+	}()
+	received, err := io.ReadAll(stream)
+	if err != nil {
+		return err
+	}
+	if err := <-written; err != nil {
+		return err
+	}
+	if !bytes.Equal(sent, received) {
+		return fmt.Errorf("sent %d bytes, received %d others", len(sent), len(received))
+	}
+	return stream.Close()
+}
+
+func (n *node) subscribe(name string) error {
+	topic, err := n.pubsub.Join(name)
+	if err != nil {
+		return err
+	}
+	n.topics[name] = topic
+	subscription, err := topic.Subscribe()
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			message, err := subscription.Next(context.Background())
+			if err != nil {
+				return
+			}
+			say(answer{"event": "message", "topic": name, "data": hex.EncodeToString(message.Data), "from": message.GetFrom().String(), "message_id": hex.EncodeToString([]byte(message.ID))})
+		}
+	}()
+	return nil
+}
