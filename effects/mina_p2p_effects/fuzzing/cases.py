@@ -18,10 +18,11 @@ from mina_p2p.record import Record, record
 from mina_p2p.store import Machine, Steps
 from mina_p2p.trace.errors import BadChunk, Gap, LogError, LogFault
 from mina_p2p.trace.machines import machine_named
-from mina_p2p.trace.minimise import TRIES_MAX, Input, OnProgress, minimise
+from mina_p2p.trace.minimise import TRIES_MAX, Input, OnProgress, smallest
 from mina_p2p.trace.reader import Reader, State
 from mina_p2p.trace.records import Records
 from mina_p2p.trace.writer import Tape, Writer
+from mina_p2p_effects.fuzzing.rebind import Rebinder
 from mina_p2p_effects.replay import FileSource
 
 Check: TypeAlias = Callable[[Any], object]
@@ -164,16 +165,34 @@ def minimise_case(
     fault = play(case, check, machine)
     if fault is None:
         raise CallerError("nothing goes wrong in this log; what it is checked for never fails")
-    kind = fault.kind
+    run = machine or machine_named(case.machine).machine
+    return reduced(run, case, fault, lambda smaller: play(smaller, check, machine), tries_max=tries_max, progress=progress)
 
-    def fails(inputs: list[Input]) -> bool:
-        found = play(case.replace(inputs=tuple(inputs)), check, machine)
-        return found is not None and found.kind == kind
 
+def reduced(
+    machine: Machine[Any], case: Case, fault: Fault, find: Callable[[Case], Fault | None], *, tries_max: int, progress: OnProgress | None
+) -> tuple[Case, Fault]:
+    """The case with the fewest inputs in which ``find`` finds a fault of the same kind, and that fault.
+
+    Numbers that the machine gives follow, see `mina_p2p_effects.fuzzing.rebind`; where they can not, such as
+    those inside frames, the inputs are tried as they are.
+    """
     until_then = case.inputs[: fault.at + 1]
-    found = minimise(case.initial_state, until_then, fails, tries_max=tries_max, progress=progress)
-    smaller = case.replace(inputs=found.inputs)
-    return smaller, play(smaller, check, machine) or fault
+    bound = Rebinder(machine, case.initial_state, until_then)
+    best, found = case.replace(inputs=until_then), fault
+
+    def fails(places: list[int]) -> bool:
+        nonlocal best, found
+        for inputs in (bound.part(places), tuple(until_then[place] for place in places)):
+            smaller = case.replace(inputs=inputs)
+            shown = find(smaller)
+            if shown is not None and shown.kind == fault.kind:
+                best, found = smaller, shown
+                return True
+        return False
+
+    smallest(range(len(until_then)), fails, tries_max=tries_max, progress=progress)
+    return best, found
 
 
 def write_pytest_file(log: str | Path, assertion: str | None = None, path: str | Path | None = None) -> Path:

@@ -1,0 +1,64 @@
+"""The state machines that are searched.
+
+Every slice is searched by way of the root, which routes to it. Node software with slices of its
+own registers its machine with `register_machine_target`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mina_p2p.errors import CallerError
+from mina_p2p.ids import ChannelId
+from mina_p2p.state import initial_state
+from mina_p2p.testing.catalog import START, small_config
+from mina_p2p.testing.dice import Dice
+from mina_p2p.testing.invariants import Checker
+from mina_p2p.trace.machines import SHIPPED_MACHINE
+from mina_p2p.trace.minimise import Input
+from mina_p2p_effects.fuzzing.inputs import Inputs
+from mina_p2p_effects.fuzzing.machine_checks import MachineTarget, StateCheck
+
+
+def _starts() -> tuple[Any, ...]:
+    # Some speak on few channels: the search goes deeper there.
+    configs = (
+        small_config(),
+        small_config(are_private_addresses_allowed=True, seed=2, are_introductions_taken=True),
+        small_config(is_discovery_enabled=False, channels=(ChannelId.STREAMING_RPC,)),
+        small_config(channels=(ChannelId.SIGNALING_DISCOVERY, ChannelId.SIGNALING_EXCHANGE), are_introductions_taken=True),
+    )
+    return tuple(initial_state(config, START) for config in configs)
+
+
+def _new_check() -> StateCheck:
+    return Checker().check
+
+
+def _draw(dice: Dice, state: Any, effects: tuple[Any, ...]) -> Input:
+    return Inputs(dice, state, effects).draw()
+
+
+def _is_setback(before: Any, after: Any) -> bool:
+    return len(after.connections) < len(before.connections) or bool(after.is_stopping)
+
+
+NODE: Final = MachineTarget("machine.node", SHIPPED_MACHINE.name, _starts, _new_check, _draw, _is_setback)
+"""A node with small bounds, its peers, its runtime and its software."""
+
+_targets: dict[str, MachineTarget] = {NODE.name: NODE}
+
+
+def register_machine_target(target: MachineTarget) -> None:
+    """Search this machine, too.
+
+    :raises CallerError: where the name is taken.
+    """
+    if target.name in _targets:
+        raise CallerError(f"there is a machine called {target.name!r} already; choose another name")
+    _targets[target.name] = target
+
+
+def machine_targets() -> dict[str, MachineTarget]:
+    """Every state machine that is searched, by name."""
+    return dict(_targets)
