@@ -35,7 +35,8 @@ from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.transports.quic.aioquic_hooks import QuicProfile
 from mina_p2p_effects.transports.quic.certificate import OwnCertificate, make_certificate
 from mina_p2p_effects.transports.quic.config import QuicConfig
-from mina_p2p_effects.transports.quic.connection import Connection, Phase
+from mina_p2p_effects.transports.quic.connection import Connection
+from mina_p2p_effects.transports.quic.exchanges import Phase
 
 ALICE = SecretKey.deterministic(1)
 BOB = SecretKey.deterministic(2)

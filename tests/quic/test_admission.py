@@ -16,8 +16,8 @@ from mina_p2p.transport import ConnectionHelloReceived
 from mina_p2p_effects.transports.quic import QuicConfig
 from mina_p2p_effects.transports.quic.admission import Admission, Admitted
 from mina_p2p_effects.transports.quic.aioquic_hooks import first_header
-from mina_p2p_effects.transports.quic.connection import Phase
 from mina_p2p_effects.transports.quic.endpoint import UdpEndpoint
+from mina_p2p_effects.transports.quic.exchanges import Phase
 from mina_p2p_effects.transports.quic.gate import Gate, Limits
 from quic.nodes import DEADLINE_S, Node
 from quic.pairs import ALICE, BOB, DIALER_ADDRESS, LISTENER_ADDRESS, Listener, dialer, profile

@@ -23,7 +23,7 @@ from mina_p2p.ids import ChannelId, StreamId
 from mina_p2p.transport import ChannelsStreamEnded, ConnectionHelloReceived
 from mina_p2p_effects.transports.quic.aioquic_hooks import QuicProfile
 from mina_p2p_effects.transports.quic.config import QuicConfig
-from mina_p2p_effects.transports.quic.connection import Phase
+from mina_p2p_effects.transports.quic.exchanges import Phase
 from quic.pairs import ALICE, BOB, DIALER_ADDRESS, Listener, Ours, World, attacked, connected, dialer, profile
 
 REQUEST = b"\x04\x00\x00\x00\x04next"

@@ -18,7 +18,7 @@ from mina_p2p.transport import (
     ConnectionIncomingReceived,
 )
 from mina_p2p_effects.transports.quic.config import QuicConfig
-from mina_p2p_effects.transports.quic.connection import Phase
+from mina_p2p_effects.transports.quic.exchanges import Phase
 from quic.pairs import ALICE, BOB, CAROL, OTHER_CHAIN, TODAY, Listener, World, connected, dialer, profile
 
 RPC = ChannelId.RPC

@@ -17,7 +17,7 @@ from mina_p2p.transport import ChannelsMessageReceived, ChannelsStreamEnded
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.node import Node, NodeConfig
 from mina_p2p_effects.transports.quic.config import QuicConfig
-from mina_p2p_effects.transports.quic.connection import Phase
+from mina_p2p_effects.transports.quic.exchanges import Phase
 from quic.pairs import connected
 
 CYCLES = 200

@@ -24,7 +24,7 @@ from mina_p2p.transport import (
 )
 from mina_p2p_effects.transports.quic.aioquic_hooks import PeerRefusedError
 from mina_p2p_effects.transports.quic.config import QuicConfig
-from mina_p2p_effects.transports.quic.connection import Phase
+from mina_p2p_effects.transports.quic.exchanges import Phase
 from quic.pairs import (
     ALICE,
     BOB,
@@ -126,7 +126,7 @@ def test_the_judge_itself_refuses_another_alpn(alpn):
     """Whatever the library lets pass, the common name is ours or nothing."""
     dialing = dialer(profile(ALICE))
     with pytest.raises(PeerRefusedError) as caught:
-        dialing.connection._judge((build(BOB).certificate.public_bytes(Encoding.DER),), alpn)
+        dialing.connection._proof.judge((build(BOB).certificate.public_bytes(Encoding.DER),), alpn)
     assert caught.value.alert == 120
 
 

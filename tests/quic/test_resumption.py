@@ -179,7 +179,7 @@ def test_a_ticket_is_bound_to_its_chain():
     alice.tickets._received[BOB.peer_id] = kept
     world, dialing, listening = begin(alice, bob)
     world.exchange()
-    listening.connection._alpn = "another"
+    listening.connection._proof._alpn = "another"
     world.run(lambda: dialing.closed_by is not None)
     assert listening.log == []
     assert listening.connection.reason.code is ReasonCode.AUTHENTICATION_FAILED

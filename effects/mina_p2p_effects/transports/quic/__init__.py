@@ -11,6 +11,8 @@
 `backlog`        one connection's send buffer
 `streams`        one stream's bytes cut into frames
 `reasons`        close codes to `Reason` and back
+`exchanges`      what happens on the streams of one connection
+`proof`          who the peer of one connection is
 `connection`     one peer connection, without I/O
 `path_mtu`       how large a datagram the path carries
 `gate`           how many handshakes of one network group
@@ -21,6 +23,7 @@
 `race`           one dial to several addresses
 `resets`         telling peers of a restart
 `endpoint`       the UDP socket
+`offload`        many datagrams in one system call
 `transport`      `QuicTransport`, which joins them to the event loop
 ===============  ==============================================================
 

@@ -123,6 +123,8 @@ class QuicConfig(Record):
     """When a path that failed is probed again (RFC 8899 PMTU_RAISE_TIMER)."""
     batch_max: int = field(default=64, validator=gt(0))
     """Datagrams taken from the socket before the next transmit pass."""
+    are_datagrams_offloaded: bool = True
+    """Whether runs of datagrams pass each system call as one piece, where the kernel can do that."""
     outbox_max: int = field(default=4096, validator=gt(0))
     """Datagrams that wait for the operating system's buffer; more are dropped, and recovered as any loss is."""
     socket_buffer_bytes: int = field(default=2 * 1024 * 1024, validator=gt(0))

@@ -3,6 +3,9 @@
 One socket serves listening and dialling, so that the address a peer observes is the one
 at which we can be dialled. All datagrams that wait are taken before anything is answered:
 one transmit pass then acknowledges them together, which is where the speed comes from.
+
+Where the kernel can (Linux), a run of datagrams of one size to one address passes the system call as one piece, in both
+directions (`offload`); on the wire they are the same datagrams.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any, TypeAlias
 
 from mina_p2p.transport import SocketAddress
 from mina_p2p_effects.transports.quic.config import QuicConfig
+from mina_p2p_effects.transports.quic.offload import Offload, runs
 
 Address: TypeAlias = Any
 """A socket address tuple, as ``recvfrom`` gives and ``sendto`` takes it."""
@@ -36,6 +40,7 @@ class UdpEndpoint:
 
     def __init__(self, sock: socket.socket, config: QuicConfig, on_batch: Callable[[Batch], None]) -> None:
         self._socket = sock
+        self._offload = Offload(sock) if config.are_datagrams_offloaded else None
         self._batch_max = config.batch_max
         self._outbox_max = config.outbox_max
         self._on_batch = on_batch
@@ -114,6 +119,18 @@ class UdpEndpoint:
             self._outbox.append((data, address))
         return None
 
+    def send_all(self, datagrams: Batch) -> None:
+        """Send datagrams in their order; what the operating system refuses is as lost as what the network loses."""
+        offload = self._offload
+        if offload is None or len(datagrams) == 1:
+            for data, address in datagrams:
+                self.send(data, address)
+            return
+        for run, address in runs(datagrams):
+            if len(run) == 1 or self._outbox or not offload.can_send or not offload.send(self._socket, run, address):
+                for data in run:
+                    self.send(data, address)
+
     async def flush(self, timeout_s: float) -> None:
         """Wait until the operating system has taken everything, or for so long."""
         if self._outbox:
@@ -131,8 +148,12 @@ class UdpEndpoint:
         batch: Batch = []
         receive = self._socket.recvfrom
         try:
-            for _ in range(self._batch_max):
-                batch.append(receive(_DATAGRAM_BYTES_MAX))
+            if self._offload is not None and self._offload.can_receive:
+                while len(batch) < self._batch_max:
+                    self._offload.receive(self._socket, batch, _DATAGRAM_BYTES_MAX)
+            else:
+                for _ in range(self._batch_max):
+                    batch.append(receive(_DATAGRAM_BYTES_MAX))
         except (BlockingIOError, InterruptedError):
             pass
         except OSError:  # an ICMP error of an earlier datagram; time-outs tell that story

@@ -47,9 +47,10 @@ from mina_p2p_effects.transports.quic.admission import Admission, Admitted
 from mina_p2p_effects.transports.quic.aioquic_hooks import CONNECTION_ID_BYTES, REQUIREMENT, QuicProfile, missing_hooks
 from mina_p2p_effects.transports.quic.certificate import make_certificate
 from mina_p2p_effects.transports.quic.config import QuicConfig
-from mina_p2p_effects.transports.quic.connection import Connection, Phase
+from mina_p2p_effects.transports.quic.connection import Connection
 from mina_p2p_effects.transports.quic.deadlines import Deadlines
 from mina_p2p_effects.transports.quic.endpoint import Address, Batch, UdpEndpoint, plain_address
+from mina_p2p_effects.transports.quic.exchanges import Phase
 from mina_p2p_effects.transports.quic.race import Race, interleaved
 from mina_p2p_effects.transports.quic.resets import RESET_BYTES_MIN, TOKEN_BYTES, StatelessResets, reset_key, reset_token
 
@@ -500,8 +501,7 @@ class QuicTransport:
             return
         try:
             datagrams = connection.transmit(now)
-            for data, address in datagrams:
-                endpoint.send(data, address)
+            endpoint.send_all(datagrams)
             self._update_routes(connection)
             if connection.admission is not None and connection.phase is not Phase.HANDSHAKE:
                 self._admission.release(connection.admission)
