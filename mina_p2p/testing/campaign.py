@@ -39,6 +39,8 @@ LOOKS_FIRST: Final = 10 * MILLISECOND
 LOOKS_FINE: Final = 250 * MILLISECOND
 LOOKS_COARSE: Final = 2 * SECOND
 """How often it is looked whether all is well: often until all members have come up, coarsely once that takes long."""
+ACTIONS_BETWEEN_LOOKS: Final = 100_000
+"""Where more than about so much happens between two looks, they come nearer to each other, so that progress can be told."""
 FINE_FOR: Final = 60 * SECOND
 ALL_CHECKED_NODES_MAX: Final = 5
 """Up to so many nodes the invariants are checked after every dispatch; beyond that after one in half as many as there are nodes."""
@@ -49,6 +51,9 @@ SETTLED: Final = 400 * SECOND
 """A network of which no node had to ban another is well by then."""
 GENTLE: Final = frozenset({FaultKind.REORDERING, FaultKind.STREAMS, FaultKind.SLOW_READER, FaultKind.SLOW_WRITER, FaultKind.NAMES})
 """Kinds that end no connection."""
+AGE: Final = 30 * 86_400 * SECOND
+PATIENT: Final = Timeouts(transaction_age=AGE, snark_age=AGE, commitment_age=AGE)
+"""Items do not grow old here, because clocks jump by hours: what began somewhere must be everywhere in the end."""
 
 _HEAD: Final = Struct("<IQQI")
 
@@ -157,8 +162,8 @@ def _drawn_limits(dice: Dice) -> Limits:
 def _drawn_timeouts(dice: Dice) -> Timeouts:
     """Some seeds have nodes that withdraw permissions while answers are on their way."""
     if dice.chance(50):
-        return Timeouts()
-    return Timeouts(parked_permission=dice.choice((1, 3, 20, 60)) * SECOND, rediscover=dice.choice((5, 20, 60)) * SECOND)
+        return PATIENT
+    return PATIENT.replace(parked_permission=dice.choice((1, 3, 20, 60)) * SECOND, rediscover=dice.choice((5, 20, 60)) * SECOND)
 
 
 class Phase(enum.Enum):
@@ -207,6 +212,7 @@ class Run:
         self._is_checked = is_checked
         self._active: dict[int, Iterator[int]] = {}
         self._last_fault = 0
+        self._stretch = LOOKS_COARSE
         self.heal_at = Timestamp(START + (options.fault_duration if self.kinds else CALM))
         self._give_up_at = Timestamp(self.heal_at + self._patience())
         self.world = self._world(strategies, (self.trace.observer, *observers))
@@ -236,7 +242,7 @@ class Run:
         peers = dice.between(least, max(least, min(options.peers, others))) if others <= options.peers else options.peers
         check_every = options.check_every or (1 if options.nodes <= ALL_CHECKED_NODES_MAX else options.nodes // 2)
         checked = check_every if self._is_checked else None
-        limits, timeouts = (_drawn_limits(dice), _drawn_timeouts(dice)) if options.is_swarm else (Limits(), Timeouts())
+        limits, timeouts = (_drawn_limits(dice), _drawn_timeouts(dice)) if options.is_swarm else (Limits(), PATIENT)
         world = World(options.seed, stock(options.transactions), peers, limits, timeouts, check_every=checked, observers=observers)
         world.excused = self._excused()
         liars_count = min(max(1, options.nodes // 8), options.nodes - 2) if FaultKind.LIARS in self.kinds else 0
@@ -329,12 +335,18 @@ class Run:
         :returns: whether it goes on.
         """
         world, simulation = self.world, self.world.simulation
+        pace, before = min(self._pace(simulation.now), self._stretch), self.trace.actions
         try:
-            simulation.run(self._pace(simulation.now))
+            simulation.run(pace)
         except InvariantViolationError as violation:
             where = 0 if simulation.busy is None else simulation.busy.number
             world.violations.append(f"node {where} at {world.seconds:.3f} s: {violation}")
         self._look(simulation.now)
+        did = self.trace.actions - before
+        if did > ACTIONS_BETWEEN_LOOKS:
+            self._stretch = max(pace // 2, LOOKS_FIRST // 10)
+        elif did < ACTIONS_BETWEEN_LOOKS // 10:
+            self._stretch = min(2 * self._stretch, LOOKS_COARSE)
         return self.phase is not Phase.OVER
 
     def _pace(self, now: Timestamp) -> int:
