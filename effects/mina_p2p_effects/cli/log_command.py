@@ -19,7 +19,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
-SUBCOMMANDS: Final = ("info", "cat", "grep", "seek", "diff", "follow", "merge", "redact", "minimise", "plot")
+SUBCOMMANDS: Final = ("info", "cat", "grep", "seek", "diff", "follow", "merge", "export", "redact", "minimise", "plot")
 """Modules of `mina_p2p_effects.cli.log`, each with ``add_arguments``, ``run`` and a docstring that is its help."""
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Final, TypeVar
 
 from rich.text import Text
@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 _DIGITS_MAX: Final = 18
 _FOLLOW_SECONDS: Final = 0.5
+_LATE_SECONDS: Final = 0.2
+"""A state that takes longer to replay leaves the one before on the screen, dimmed."""
 _HINTS: Final = {
     By.KIND: "kind: part of its name",
     By.PEER: "peer: how its id begins, or #7 for a connection",
@@ -35,24 +37,21 @@ _HINTS: Final = {
 }
 
 HELP: Final = """\
- MOVE                                      STATE (Tab changes the pane)
- ↑ ↓  j k     line                         → ←        open, close
- PgUp PgDn    screen                       . ,        next, previous change
- Home End     first, last action           d          changes only
- g G                                       x          close what was opened by hand
- [ ]          previous, next input         m          compare with here: mark the action
- c            go to the cause              u          compare with the action before again
- :            go to an action by its id
+MOVE                                  STATE (Tab changes the pane)
+↑ ↓  j k       line                   → ←   open, close
+PgUp PgDn      screen                 . ,   next, previous change
+Home End  g G  first, last action     d     changes only
+[ ]            previous, next input   x     close what was opened by hand
+c              go to the cause        m     mark: compare with here
+:              go to an id            u     compare with the action before
 
- FOLD                                      SEARCH
- ← →          fold, unfold                 /          by text
- z            fold to inputs, or unfold    f          by kind
-                                           p          by peer
- OTHER                                     n N        next, previous match
- ?            this help                    !          first violation, else first refusal
- q            quit                         v V        next, previous violation
-                                           r R        next, previous refusal
-                                           Esc        end a search
+FOLD                                  SEARCH
+← →            fold, unfold           / f p by text, by kind, by peer
+z              to inputs, or unfold   n N   next, previous match
+                                      !     first violation, else refusal
+OTHER                                 v V   next, previous violation
+?              this help              r R   next, previous refusal
+q              quit                   Esc   end a search
 """
 
 
@@ -63,24 +62,43 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """One text."""
-        yield Static(HELP, id="help")
+        yield Static(HELP.rstrip(), id="help", markup=False)
 
 
 class _Reader:
-    """A session that is used by threads, one at a time."""
+    """A session of its own, in a thread of its own, opened when it is needed first."""
 
-    def __init__(self, session: LogSession) -> None:
-        self._session = session
-        self._turn = threading.Lock()
+    def __init__(self, open_session: Callable[[], LogSession]) -> None:
+        self._open = open_session
+        self._session: LogSession | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mina-p2p-debug")
+        self._is_behind = False
 
     async def ask(self, question: Callable[[LogSession], T], is_wanted: Callable[[], bool]) -> T | None:
-        """Answer in a thread; ``None`` where nobody wants to know any more."""
+        """Answer in the thread, after what was asked before; ``None`` where nobody wants to know any more."""
 
         def answer() -> T | None:
-            with self._turn:
-                return question(self._session) if is_wanted() else None
+            if not is_wanted():
+                return None
+            session = self._session
+            if session is None:
+                session = self._session = self._open()
+            elif self._is_behind:
+                self._is_behind = False
+                session.refresh()
+            return question(session)
 
-        return await asyncio.to_thread(answer)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, answer)
+
+    def refresh(self) -> None:
+        """The log has grown: learn that before the next answer."""
+        self._is_behind = True
+
+    def close(self) -> None:
+        """Let go; a question that is being answered fails, and nobody is told."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._session is not None:
+            self._session.close()
 
 
 class DebuggerApp(App[None]):
@@ -93,12 +111,13 @@ class DebuggerApp(App[None]):
     #panes { height: 1fr; }
     #actions { width: 11fr; border-right: solid $primary-background; }
     #state { width: 9fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; }
+    #state.late { opacity: 40%; }
     #action { height: 9; border-top: solid $primary-background; padding: 0 1; }
     #ask { display: none; border: none; height: 1; padding: 0 1; background: $boost; }
     #ask.asking { display: block; }
     #message { height: 1; color: $warning; padding: 0 1; }
     HelpScreen { align: center middle; }
-    #help { width: 90; height: auto; border: round $primary; padding: 1 2; background: $surface; }
+    #help { width: 82; height: auto; border: round $primary; padding: 1 2; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "ask('text')", "text"),
@@ -124,20 +143,18 @@ class DebuggerApp(App[None]):
     def __init__(self, open_session: Callable[[], LogSession], name: str, *, at: int = 0, follow: bool = False) -> None:
         """Nothing is opened yet.
 
-        :param open_session: opens the log; called once for what is on the screen, once for states and once for searches, which
-            run in threads. The sessions are closed with the program.
+        :param open_session: opens the log; called for what is on the screen, and for states and searches, which have
+            threads of their own. The sessions are closed with the program.
         :param name: what to call the log.
         :param at: position of the action to begin with.
         :param follow: the log still grows.
         """
         super().__init__()
-        self._open = open_session
         self._log_name = name
         self._at = at
         self._is_following = follow
-        self._sessions = [open_session() for _ in range(3)]
-        self._session, states, searches = self._sessions
-        self._states, self._searches = _Reader(states), _Reader(searches)
+        self._session = open_session()
+        self._states, self._searches = _Reader(open_session), _Reader(open_session)
         self._asked: By | None = None
         """What the line that is typed into is for; ``None`` for an id."""
         self._last: tuple[By, str] | None = None
@@ -178,10 +195,11 @@ class DebuggerApp(App[None]):
             self.set_interval(_FOLLOW_SECONDS, self.grow)
 
     def on_unmount(self) -> None:
-        """End; threads that still read get an error, which nobody sees."""
+        """End, with whatever is still read."""
         self._search_number += 1
-        for session in self._sessions:
-            session.close()
+        self._states.close()
+        self._searches.close()
+        self._session.close()
 
     # --- where we are --------------------------------------------------------------------------
 
@@ -208,9 +226,14 @@ class DebuggerApp(App[None]):
         def is_wanted() -> bool:
             return self.actions.cursor == position
 
-        found = await self._states.ask(lambda session: _seen(session, position, marked), is_wanted)
+        late = self.set_timer(_LATE_SECONDS, lambda: self.state_tree.add_class("late"))
+        try:
+            found = await self._states.ask(lambda session: _seen(session, position, marked), is_wanted)
+        finally:
+            late.stop()
         if found is None:
             return
+        self.state_tree.remove_class("late")
         changes, lines, note = found
         if changes is not None:
             self.state_tree.show(changes)
@@ -224,8 +247,8 @@ class DebuggerApp(App[None]):
         was_last = self.actions.cursor >= before - 1
         if self._session.refresh() == before:
             return
-        for session in self._sessions[1:]:
-            session.refresh()
+        self._states.refresh()
+        self._searches.refresh()
         if was_last:
             self.actions.action_end(is_last=True)
         else:

@@ -57,6 +57,8 @@ class StateTree(ScrollView, can_focus=True):
         self._note = ""
         self.changes = changes
         self.update_rows()
+        if not self.has_focus:
+            self._show_line(next((n for n, row in enumerate(self.rows) if row.mark not in {Mark.SAME, Mark.AROUND}), self.cursor))
 
     def show_note(self, text: str) -> None:
         """Say why there is no state."""
@@ -70,7 +72,7 @@ class StateTree(ScrollView, can_focus=True):
         self.rows = state_rows(self.changes, self.folding) if self.changes is not None else []
         self.cursor = self._nearest(path)
         self.virtual_size = Size(self.size.width, max(1, len(self.rows)))
-        self._show_cursor()
+        self._show_line(self.cursor)
         self.refresh()
 
     def _nearest(self, path: Path) -> int:
@@ -83,7 +85,7 @@ class StateTree(ScrollView, can_focus=True):
     def action_walk(self, count: int) -> None:
         """Some lines down, or up."""
         self.cursor = max(0, min(self.cursor + count, len(self.rows) - 1))
-        self._show_cursor()
+        self._show_line(self.cursor)
         self.refresh()
 
     def action_page(self, count: int) -> None:
@@ -112,8 +114,8 @@ class StateTree(ScrollView, can_focus=True):
                 self.action_walk(number - self.cursor)
                 return
 
-    def _show_cursor(self) -> None:
-        self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, force=True)
+    def _show_line(self, number: int) -> None:
+        self.scroll_to_region(Region(0, number, 1, 1), animate=False, force=True)
 
     def on_click(self, event: Click) -> None:
         """A click chooses a line; another opens or closes it."""

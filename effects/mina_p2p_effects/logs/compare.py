@@ -57,17 +57,24 @@ def compare(left: LogSession, right: LogSession, *, with_times: bool = False) ->
         return _difference(left, right, "they start from different states", 0, start)
     mine, theirs = _Rows(left), _Rows(right)
     for equal, (one, other) in enumerate(zip_longest(mine, theirs)):
+        is_behind = one is None or other is None or one[2] == 0
+        if is_behind and (left_at := _who_left(mine, theirs)) is not None:
+            position, what = left_at
+            if position < equal:
+                made = _difference(left, right, what, position, _state_difference(left, right, position))
+                return made.replace(replay_left=mine.problem, replay_right=theirs.problem)
         if one is None or other is None:
             return _difference(left, right, f"the {'first' if one is None else 'second'} run ends here", equal, None)
         found = _what_differs(one, other, with_times=with_times)
-        if not found and mine.diverged_at != theirs.diverged_at:
-            found = _who_left(left.action(one[0]).action_id, mine.diverged_at, theirs.diverged_at)
         if found:
             content = first_difference(one[5], other[5]) if one[5] is not None and other[5] is not None else None
             made = _difference(left, right, found, equal, _state_difference(left, right, equal))
             return made.replace(
                 left_content=one[5], right_content=other[5], content=content, replay_left=mine.problem, replay_right=theirs.problem
             )
+    if (left_at := _who_left(mine, theirs)) is not None:
+        made = _difference(left, right, left_at[1], left_at[0], None)
+        return made.replace(replay_left=mine.problem, replay_right=theirs.problem)
     if left.failure() != right.failure():
         return _difference(left, right, "one run was stopped by a violation", left.count, None)
     return None
@@ -88,13 +95,13 @@ def _what_differs(one: _Row, other: _Row, *, with_times: bool) -> str:
     return ""
 
 
-def _who_left(action_id: int, *diverged_at: int | None) -> str:
+def _who_left(mine: _Rows, theirs: _Rows) -> tuple[int, str] | None:
     """Where one log can be replayed and the other can not, something differs that the logs do not say by themselves."""
-    earliest = min(at for at in diverged_at if at is not None)
-    if action_id < earliest:
-        return ""
-    which = "first" if diverged_at[0] == earliest else "second"
-    return f"replaying the {which} run leaves it at or before this action: what followed from an input held other values"
+    if mine.diverged_at == theirs.diverged_at:
+        return None
+    earliest = min(at for at in (mine.diverged_at, theirs.diverged_at) if at is not None)
+    which = "first" if mine.diverged_at == earliest else "second"
+    return earliest, f"replaying the {which} run leaves it here: what followed held other values"
 
 
 def _difference(left: LogSession, right: LogSession, what: str, position: int, state: Difference | None) -> RunDifference:
@@ -129,7 +136,7 @@ class _Rows:
         self.problem = ""
         """Why the chunk that was read last could not be replayed whole."""
         self.diverged_at: int | None = None
-        """Id of the first action at which the replay left the log."""
+        """Position of the first action at which the replay left the log."""
 
     def __iter__(self) -> Iterator[_Row]:
         session = self._session
@@ -139,7 +146,7 @@ class _Rows:
             contents = replayed.actions
             self.problem = str(replayed.problem or "")
             if isinstance(replayed.problem, DivergedError) and self.diverged_at is None:
-                self.diverged_at = replayed.problem.action_id
+                self.diverged_at = session.position_of(replayed.problem.action_id)
             records, base = found.records, session.base_of(number, block)
             for i, count in enumerate(records.counts):
                 refused = tuple(map(name, records.refusals.get(i, ())))

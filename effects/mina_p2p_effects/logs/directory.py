@@ -111,6 +111,8 @@ class Surveyor:
         inputs = index.inputs or [UNKNOWN] * len(index.kinds)
         for row in zip(index.kinds, index.offsets, index.first_ids, index.first_times, index.tags, inputs, strict=True):
             self._add(*row)
+            if row[0] == ChunkKind.GAP:
+                self._note_gap(row[1])
         self._close(footer.last_id)
         return True
 

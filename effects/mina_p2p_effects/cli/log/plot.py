@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not sessions:
             raise CallerError(f"no log in {', '.join(map(str, arguments.log))}")
         span = time_span(sessions)
-        series = [read_series(session, span) for session in sessions]
+        series = sorted((read_series(session, span) for session in sessions), key=lambda one: one.name)
     for one in series:
         for problem in one.problems:
             sys.stderr.write(f"{one.name}: a part is missing: {problem}\n")

@@ -1,0 +1,1 @@
+"""Logs in the formats of other tools: `perfetto`, `devtools`, `jsonl` and `parquet`, a module each."""

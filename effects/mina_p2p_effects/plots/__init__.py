@@ -1,0 +1,5 @@
+"""Pictures of logs: `mina-p2p log plot`.
+
+* `series` reads what is drawn out of logs: peers, permissions, bytes, and how items spread.
+* `figure` draws it, by matplotlib (the extra ``plot``), as SVG, PNG or PDF, without a screen.
+"""
