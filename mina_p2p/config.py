@@ -71,6 +71,9 @@ class Limits(Record):
     """
     pool_items_max: int = attrs.field(default=3_000, validator=_positive)
     """Items of one kind (reference: transaction pool size 3000); a full pool takes no more until one is removed."""
+    tip_lag_max: int = attrs.field(default=5, validator=attrs.validators.ge(0))
+    """Blocks that a peer's best tip may be behind ours for pool items to be announced to it (reference: none, but it checks every
+    tick; here announcements wait until the peer has caught up)."""
     rpc_requests_max: int = attrs.field(default=5, validator=_positive)
     """Requests of ours outstanding at one peer; what the reference accepts (C10)."""
     rpc_pending_max: int = attrs.field(default=5, validator=_positive)
@@ -160,7 +163,8 @@ class Timeouts(Record):
     commitment_age: int = 600 * SECOND
     """How long a commitment is spread, as above: longer than the longest job takes (spec: pull-protocol 8.5)."""
     serve: int = 30 * SECOND
-    """The node software's answer to a peer's request; then the peer gets ``None`` (defect C5)."""
+    """The node software's answer to a peer's request, at most; never more than 3/4 of our own patience for that kind (the waits
+    ``rpc_...``), as others' is the same. Then the peer gets ``None`` (defect C5)."""
     rediscover: int = 60 * SECOND
     """Between two questions for peers while there are too few (reference: 60 s)."""
     rpc_best_tip_with_proof: int = 15 * SECOND

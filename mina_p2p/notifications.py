@@ -14,7 +14,7 @@ from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse
 from mina_p2p.channels.streaming_rpc.messages import StagedLedgerPart, StreamingRpcRequest
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
-from mina_p2p.ids import ChannelId, ConnectionId, RequestId
+from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.record import Record, record
 from mina_p2p.signaling.effects import SignalingNotification
@@ -111,6 +111,8 @@ class RpcRequested(Record):
     peer_id: PeerId
     serial: int
     request: RpcRequest
+    deadline: Timestamp
+    """From then on the peer has been told that there is no answer."""
 
 
 @record
@@ -132,15 +134,25 @@ class RpcFailed(Record):
 
 @record
 class StreamingRpcRequested(Record):
-    """A peer asks for an answer in parts; `ChannelsStreamingRpcResponseSendInit` with this connection and serial answers.
-
-    An answer that comes after ``timeouts.streaming_rpc_serve`` is refused: the peer was told that there is none.
-    """
+    """A peer asks for an answer in parts; `ChannelsStreamingRpcResponseSendInit` with this connection and serial answers."""
 
     connection_id: ConnectionId
     peer_id: PeerId
     serial: int
     request: StreamingRpcRequest
+    deadline: Timestamp
+    """From then on the peer has been told that there is no answer."""
+
+
+@record
+class AnswerNotSent(Record):
+    """An answer of the node software is over a limit; the peer was told that there is none (defect C9)."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    serial: int
+    """Of the `RpcRequested` or `StreamingRpcRequested`."""
+    reason: Reason
 
 
 @record
@@ -191,6 +203,7 @@ Notification: TypeAlias = (
     | RpcResponded
     | RpcFailed
     | StreamingRpcRequested
+    | AnswerNotSent
     | StreamingRpcPartReceived
     | StreamingRpcResponded
     | ListenerReady

@@ -204,10 +204,14 @@ class P2pState(Record):
 
     def _scope_of_peer(self, number: PeerNumber) -> HostScope | None:
         peer = self.peers.table.get(number)
-        if peer is None or not isinstance(peer.status, Attached):
+        if peer is None:
             return None
-        remote = self.connections.table[peer.status.connection_id].remote
-        return None if remote is None else _scope_of(remote)
+        if isinstance(peer.status, Attached):
+            remote = self.connections.table[peer.status.connection_id].remote
+            return None if remote is None else _scope_of(remote)
+        # It has just refused us, at the address that we dialled.
+        host = None if peer.address is None else dial_host(peer.address)
+        return None if host is None else host_scope(host)
 
     def peers_to_share(self, connection_id: ConnectionId) -> tuple[DialAddress, ...]:
         """Addresses for the peer of a connection: proven ones, of a range that it can reach (defect S8)."""
@@ -237,6 +241,15 @@ class P2pState(Record):
             return 0  # what could not be fetched need not be announced
         held = self.pools.of(channel).held_from(connection_id)
         return max(0, min(limits.propagation_request_max, limits.candidates_per_peer_max - held))
+
+    def is_in_step(self, connection_id: ConnectionId) -> bool:
+        """Whether a peer is near enough to our best tip to judge pool items (spec: pull-protocol 8.2, sync check).
+
+        Who is far behind can not tell what is valid now, and would only have to fetch it. Of whom nothing is known is
+        taken to be near, as is everybody while we have no tip ourselves.
+        """
+        own, tip = self.best_tips.own, self.best_tips.of_peers.get(connection_id)
+        return own is None or own.height is None or tip is None or tip.height + self.config.limits.tip_lag_max >= own.height
 
     def wants(self, channel: ChannelId, key: bytes, info: PropagationItem) -> bool:
         """Whether an item would enter its pool: it is new and there is room, or it is better than what has its key."""

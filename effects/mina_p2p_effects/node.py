@@ -98,6 +98,8 @@ class NodeConfig:
     """Whether to ask peers for more peers while there are too few."""
     are_introductions_taken: bool = False
     """Whether your program makes WebRTC connections from offers and answers; see `Node.give_offer` and `Node.give_answer`."""
+    are_settled_items_dropped: bool = True
+    """Whether what a new best tip contains or outdates leaves the pools by itself; `PoolItemsDropped` tells."""
     are_private_addresses_allowed: bool = False
     """Whether peers may name addresses that are not global, and names lead to such; for networks of one's own."""
     record_to: Path | None = None
@@ -122,6 +124,7 @@ class NodeConfig:
             timeouts=self.timeouts,
             is_discovery_enabled=self.is_discovery_enabled,
             are_introductions_taken=self.are_introductions_taken,
+            are_settled_items_dropped=self.are_settled_items_dropped,
             are_private_addresses_allowed=self.are_private_addresses_allowed,
             **settings,
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from struct import pack, unpack
 from typing import Final, TypeAlias
@@ -253,6 +254,7 @@ _SCOPES: Final[dict[type[Ip], tuple[tuple[HostScope, tuple[tuple[int, int], ...]
 _EMBEDDED: Final = ((_range("::ffff:0:0/96"), 12), (_range("64:ff9b::/96"), 12), (_range("2002::/16"), 2))
 
 
+@lru_cache(maxsize=4_096)  # a node asks this of every peer that it names to another
 def host_scope(host: Host) -> HostScope:
     """From where ``host`` can be reached, as far as its text tells; ``localhost`` counts as loopback."""
     if isinstance(host, Domain):

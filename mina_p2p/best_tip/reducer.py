@@ -11,11 +11,13 @@ from mina_p2p.channels.propagation.kinds import BEST_TIP
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.errors import CallerError, DecodeError
-from mina_p2p.ids import ChannelId, Timestamp
+from mina_p2p.ids import ChannelId, ConnectionId, Timestamp
 from mina_p2p.mina.hashes import block_summary
+from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import BestTipReceived
 from mina_p2p.peer.actions import PeerUseful
-from mina_p2p.pool.actions import PoolSettle
+from mina_p2p.pool.actions import PoolSend, PoolSettle
+from mina_p2p.pool.state import POOL_CHANNELS
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps, expect
 
@@ -31,7 +33,10 @@ def reduce(state: BestTips, action: BestTipAction, now: Timestamp, root: P2pStat
             send = tuple(BestTipSend(connection_id) for connection_id in root.channels.waiting_for(ChannelId.BEST_TIP))
             said_so = (cid for cid, tip in state.of_peers.items() if tip.state_hash == state_hash)
             useful = tuple(PeerUseful(root.connections.table[connection_id].peer_id) for connection_id in said_so)
-            return state.replace(own=OwnTip(block, state_hash), version=state.version + 1), (*useful, PoolSettle(), *send)
+            behind = (cid for cid in state.of_peers if not root.is_in_step(cid))
+            freed = tuple(action for connection_id in behind for action in _announce(connection_id, root))
+            own_tip = OwnTip(block, state_hash, _height(block))
+            return state.replace(own=own_tip, version=state.version + 1), (*useful, PoolSettle(), *send, *freed)
 
         case BestTipSend(connection_id=connection_id):
             own = expect(state.own, OwnTip, action)
@@ -47,7 +52,20 @@ def reduce(state: BestTips, action: BestTipAction, now: Timestamp, root: P2pStat
             tip = PeerTip(summary.state_hash, summary.previous_state_hash, summary.height)
             peer_id = root.connections.table[connection_id].peer_id
             told = BestTipReceived(connection_id, peer_id, block, summary.state_hash)
-            return state.replace(of_peers=state.of_peers.set(connection_id, tip)), (told,)
+            freed = () if root.is_in_step(connection_id) else _announce(connection_id, root)
+            return state.replace(of_peers=state.of_peers.set(connection_id, tip)), (told, *freed)
 
         case _:
             assert_never(action)
+
+
+def _height(block: RawBlock) -> int | None:
+    try:
+        return block_summary(block).height
+    except DecodeError:
+        return None
+
+
+def _announce(connection_id: ConnectionId, root: P2pState) -> tuple[PoolSend, ...]:
+    """Use what a peer permits, now that it may have caught up."""
+    return tuple(PoolSend(connection_id, channel) for channel in POOL_CHANNELS if connection_id in root.channels.waiting_for(channel))

@@ -23,6 +23,8 @@ class OwnTip(Record):
 
     block: RawBlock
     state_hash: bytes
+    height: int | None
+    """``None`` where the block can not be read."""
 
 
 @record

@@ -10,4 +10,14 @@
 | BackingOff, Banned | `PeerWoken` at its time | Disconnected | |
 | any | `PeerBan` | Banned | its connection ends |
 | BackingOff, Banned | `PeerUnban` | Disconnected | |
+| Banned | `BansReset` | Disconnected | networks are no longer banned either |
+
+Three more things are of many peers at once:
+
+* Networks (`mina_p2p.peer.bans`): `PeerGroupBan` ends connections with one and refuses it until a time, `PeerGroupUnban` lifts that.
+  `P2pState.why_banned` explains any ban. Records and connections per network are bounded, so that one owner of many ids fills neither
+  the table nor the places; what a person named is exempt.
+* Room (`mina_p2p.peer.churn`): above ``limits.peers_stable`` ready connections `PeersChurn` gives up one from time to time, drawn
+  by lot, but never one of those that have been useful for longest (`PeerUseful`).
+* Referrals (`mina_p2p.peer.referrals`): a refusal for want of room names others, which the refused peer takes as hearsay.
 """

@@ -193,7 +193,7 @@ class Peers(Record):
     def _counted(self, before: DialAddress | None, after: DialAddress | None, peer: Peer) -> Index[int]:
         """The counts by network, with one record's address changed."""
         counts = self.group_counts
-        if before == after or peer.is_given:
+        if before is after or before == after or peer.is_given:
             return counts
         if before is not None and (group := self.group_of(before)) is not None:
             left = (counts.get(group) or 0) - 1

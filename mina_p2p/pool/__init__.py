@@ -16,6 +16,15 @@ things of one item are different candidates, so that no liar stands in the way o
 | VerifyPending | `PoolVerdict` valid | (none) | in the pool, and offered to every peer that waits |
 | VerifyPending | `PoolVerdict` invalid | (none) | the sender is disconnected, `INVALID_MESSAGE`, or banned if it has left |
 | VerifyPending | deadline | (none) | |
+| Announced | deadline: nobody could be asked for it | (none) | |
+| Announced, VerifyPending | a best tip contains it | (none) | |
+
+Where one more answer would be over what a node permits to all peers together (``limits.answer_bytes_granted_max``), a peer is
+*held back*: it is the first to be asked when an answer has come (`PoolFetchHeldBack`).
+
+Items leave a pool by command (`PoolRemove`), or by themselves (`mina_p2p.pool.settling`): because a new best tip contains them or
+has used up their nonce (`PoolSettle`), or because of their age (`PoolExpire`). The node software is told, and for a while nobody
+is asked for them again.
 
 After o1-labs/mina-rust@6fc3f265 node/src/{transaction_pool,snark_pool}/candidate, with the
 fixes P1, P2, P5 and P7 of spec: pull-protocol 10.3.

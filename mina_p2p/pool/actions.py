@@ -143,7 +143,7 @@ class PoolRemove(Record):
 
 @record
 class PoolSend(Record):
-    """Use a peer's permission, if there is something it has not been sent."""
+    """Use a peer's permission, if there is something it has not been sent, and its best tip lets it make sense of that."""
 
     connection_id: ConnectionId
     channel: ChannelId
@@ -151,6 +151,8 @@ class PoolSend(Record):
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
         machine = state.channels.propagation(self.connection_id, self.channel)
         if machine is None or not isinstance(machine.remote, RemoteRequested) or state.channels.is_send_blocked(self.connection_id):
+            return False
+        if not state.is_in_step(self.connection_id):
             return False
         items = state.pools.of(self.channel).items
         return len(items) > 0 and machine.next_send_index < items.counter

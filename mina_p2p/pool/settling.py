@@ -74,11 +74,11 @@ def _outdated(state: Pools, settled: Settled) -> Iterator[bytes]:
         used[payer] = max(used.get(payer, 0), info.nonce)
     included = {info.hash for info in settled.transactions}
     for item in state.transaction.items.items.values():
-        info = item.info
-        if isinstance(info, TransactionInfo) and info.hash not in included:
-            nonce = used.get((info.fee_payer.x, info.fee_payer.is_odd))
-            if nonce is not None and info.nonce <= nonce:
-                yield info.hash
+        announced = item.info
+        if isinstance(announced, TransactionInfo) and announced.hash not in included:
+            nonce = used.get((announced.fee_payer.x, announced.fee_payer.is_odd))
+            if nonce is not None and announced.nonce <= nonce:
+                yield announced.hash
 
 
 def _drop_candidates(state: Pools, channel: ChannelId, keys: frozenset[bytes]) -> tuple[Pools, FollowUps]:

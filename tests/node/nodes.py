@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -40,6 +40,24 @@ def make(hub: MemoryHub, number: int, **settings: Any) -> Node:
     key = SecretKey.deterministic(number)
     config = {"chain_id": MAINNET_CHAIN_ID, "seed": number, **settings}
     return Node(NodeConfig(secret_key=key, transport=MemoryTransport(hub, key.peer_id), **config))
+
+
+MakeNode = Callable[..., Node]
+"""Makes the node of a number, with settings."""
+
+
+def make_any(transport: str) -> MakeNode:
+    """Nodes over one transport: ``memory`` or ``quic``."""
+    if transport == "quic":
+        return make_quic
+    hub = MemoryHub()
+    return lambda number, **settings: make(hub, number, **settings)
+
+
+def make_quic(number: int, **settings: Any) -> Node:
+    """A node over QUIC on this machine."""
+    config = {"chain_id": MAINNET_CHAIN_ID, "seed": number, "host": "127.0.0.1", "port": 0, **settings}
+    return Node(NodeConfig(secret_key=SecretKey.deterministic(number), **config))
 
 
 @asynccontextmanager

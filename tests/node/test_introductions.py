@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 from mina_p2p.channels.rpc.messages import InitialPeersRequest
 from mina_p2p.channels.signaling_discovery.state import RemoteAnswered
 from mina_p2p.config import Limits, Timeouts
-from mina_p2p.identity import MAINNET_CHAIN_ID
 from mina_p2p.ids import SECOND
 from mina_p2p.signaling.effects import (
     SignalingAnswerReceived,
@@ -22,12 +21,9 @@ from mina_p2p.signaling.effects import (
     SignalingOfferWanted,
 )
 from mina_p2p.signaling.objects import Accepted, InternalError
-from mina_p2p_effects.keys import SecretKey
-from mina_p2p_effects.node import Node, NodeConfig
+from mina_p2p_effects.node import Node
 from mina_p2p_effects.transports.memory import MemoryHub
-from node.nodes import first, make, run
-
-MakeNode = Callable[..., Node]
+from node.nodes import MakeNode, first, make, make_any, run
 
 DIALER: dict[str, Any] = {"are_introductions_taken": True, "timeouts": Timeouts(granularity=60 * SECOND)}
 """Looks at what it could dial once a minute only, so that it does not find by address whom it is to be introduced to."""
@@ -37,17 +33,9 @@ RELAY: dict[str, Any] = {"limits": Limits(peers_min=0)}
 """As nodes are by default, but that it looks for nobody."""
 
 
-def _over_quic(number: int, **settings: Any) -> Node:
-    config = {"chain_id": MAINNET_CHAIN_ID, "seed": number, "host": "127.0.0.1", "port": 0, **settings}
-    return Node(NodeConfig(secret_key=SecretKey.deterministic(number), **config))
-
-
 @pytest.fixture(params=["memory", "quic"])
 def make_node(request: pytest.FixtureRequest) -> MakeNode:
-    if request.param == "quic":
-        return _over_quic
-    hub = MemoryHub()
-    return lambda number, **settings: make(hub, number, **settings)
+    return make_any(request.param)
 
 
 @asynccontextmanager

@@ -59,6 +59,12 @@ def block(height: int) -> RawBlock:
 
 
 @cache
+def chain(length: int) -> tuple[RawBlock, ...]:
+    """Blocks that follow one another."""
+    return tuple(RawBlock.of(one) for one in MinaGenerator(5).chain(length))
+
+
+@cache
 def state_hash(height: int) -> bytes:
     """The state hash of that block."""
     return state_hash_of_block(block(height))

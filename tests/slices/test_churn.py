@@ -197,6 +197,14 @@ def test_a_newcomer_goes_where_it_is_sent() -> None:
     assert all(lab.state.connection_of(peer.peer_id) is not None for peer in found)
 
 
+def test_neighbours_are_believed_of_neighbours() -> None:
+    """A private address that a peer of the same private network names."""
+    lab = Lab(limits=Limits(peers_min=4))
+    here = [address(n).replace(host=Ipv4.of(10, 0, 0, n)) for n in (1, 2)]
+    lab.feed(ConnectionClosed(lab.dial(1, to=here[0]), refusal(here[1:]), by_peer=True))
+    assert lab.peer(2).address == here[1]
+
+
 @pytest.mark.parametrize(
     ("reason", "by_peer"),
     [
@@ -229,14 +237,15 @@ def test_refusals_are_bounded() -> None:
 # --- whole networks -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_everybody_gets_in(seed: int) -> None:
-    """Twelve nodes with five places each that all know the same four: nobody is left outside (finding L11)."""
+@pytest.mark.parametrize("without", [{}, {"referrals_max": 0}, {"peers_stable_percent": 100}], ids=["both", "churn", "referrals"])
+@pytest.mark.parametrize("seed", [2, 3])
+def test_everybody_gets_in(seed: int, without: dict[str, int]) -> None:
+    """Twelve nodes with five places each that all know the same four: nobody is left outside; either means is enough (finding L11)."""
     simulation = Simulation(seed)
     nodes: list[SimNode] = []
     for _ in range(12):
         known = tuple(node.port.dial_address for node in nodes[:4])
-        nodes.append(simulation.add(initial_peers=known, limits=Limits(peers_max=5, peers_min=3)))
+        nodes.append(simulation.add(initial_peers=known, limits=Limits(peers_max=5, peers_min=3, **without)))
     assert simulation.run(600 * SECOND, until=lambda: all(node.ready_peers() for node in nodes))
 
 

@@ -1,13 +1,14 @@
 """What the reference gets wrong, by its number in spec: pull-protocol 10.3, and that it does not happen here.
 
-Only what the pure side has is here. What concerns WebRTC, HTTP or relays (S1, S2, S4, S10, R1 to R8, N4,
-N5, N11), the channels that are tested elsewhere (C2, C6), and batches of proofs, which nobody here makes
-(P3, P4, P6), is not.
+Relays and conversations are in ``tests/channels``, what takes a whole node in ``tests/node``. ``docs/reference/defects.md``
+lists all of them; see the last test here.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -59,7 +60,7 @@ from mina_p2p.transport import (
     TransportKind,
 )
 from mina_p2p.wire import encode_frame
-from slices.items import block, insert_payment, insert_snark, payment, payment_info, state_hash
+from slices.items import block, commitment, insert_payment, insert_snark, payment, payment_info, state_hash
 from slices.lab import Lab, address, hello, peer_id
 
 TX, TIP, RPC = ChannelId.TRANSACTION, ChannelId.BEST_TIP, ChannelId.RPC
@@ -204,7 +205,7 @@ def test_c7_no_half_waits_for_ever() -> None:
 
 
 def test_c8_a_best_tip_is_taken_when_it_is_permitted_and_is_one() -> None:
-    """One per permission, decoded before anybody hears of it. How often a peer may have a new one is not limited yet."""
+    """One per permission, decoded before anybody hears of it; how often is configured."""
     lab = Lab()
     connection_id = lab.accept(1)
     lab.item(connection_id, TIP, block(1))
@@ -376,6 +377,31 @@ def test_p2_as_many_fetches_as_peers_can_take() -> None:
     assert [len(rpc.requests) for rpc in found if rpc is not None] == [5, 5]
 
 
+def test_p3_every_item_has_a_question_of_its_own() -> None:
+    """There are no batches: what was judged already, or let go, is in nobody's question."""
+    lab = Lab()
+    connection_id = lab.accept(1)
+    for n in (1, 2, 3):
+        lab.announce(connection_id, ChannelId.SNARK_JOB_COMMITMENT, commitment(n))
+    asked = [told for told in lab.all if isinstance(told, ItemReceived)]
+    assert len({told.verdict_id for told in asked}) == len({told.key for told in asked}) == 3
+    lab.feed(PoolVerdict(asked[1].verdict_id, is_valid=True))
+    assert lab.state.pools.verdicts.keys() == [asked[0].verdict_id, asked[2].verdict_id]
+
+
+def test_p4_one_bad_item_takes_no_other_with_it() -> None:
+    """Its sender goes, and what else it had sent is judged all the same."""
+    lab = Lab()
+    connection_id = lab.accept(1)
+    for n in (1, 2):
+        lab.announce(connection_id, ChannelId.SNARK_JOB_COMMITMENT, commitment(n))
+    bad, good = (told for told in lab.all if isinstance(told, ItemReceived))
+    lab.feed(PoolVerdict(bad.verdict_id, is_valid=False))
+    assert connection_id not in lab.state.connections.table
+    lab.feed(PoolVerdict(good.verdict_id, is_valid=True))
+    assert [item.key for item in lab.state.pools.snark_job_commitment.items.items.values()] == [good.key]
+
+
 def test_p5_a_failed_verdict_is_an_event_like_others() -> None:
     """The candidate is dropped and the sender disconnected; nothing is unreachable."""
     lab = Lab()
@@ -412,3 +438,22 @@ def test_two_nodes_show_none_of_it() -> None:
         simulation.run(180 * SECOND)
     assert [len(node.ready_peers()) for node in (one, two)] == [1, 1]
     assert one.connection_to(two.config.peer_id) == ConnectionId(1)
+
+
+# --- all of them ------------------------------------------------------------------------------
+
+IDS = [f"{letter}{n}" for letter, last in (("S", 11), ("R", 8), ("C", 10), ("N", 12), ("P", 7)) for n in range(1, last + 1)]
+TESTS = Path(__file__).resolve().parents[1]
+PAGE = TESTS.parent / "docs" / "reference" / "defects.md"
+ID_ROW = re.compile(r"\| [SRCNP][0-9]+ \|")
+
+
+def test_every_defect_of_the_list_has_a_test_or_is_named_as_open() -> None:
+    """The page's table has every number once, with files that hold a test named after it, or with what is open and no such test."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.read_text().splitlines() if ID_ROW.match(line)]
+    assert [row[0] for row in rows] == IDS
+    for number, _, here, shown_by in rows:
+        named = [file for file in TESTS.rglob("test_*.py") if f"def test_{number.lower()}_" in file.read_text()]
+        listed = [TESTS.parent / name for name in re.findall(r"`(tests/[^`]+)`", shown_by)]
+        assert bool(named) != here.startswith("**open**"), number
+        assert sorted(listed) == sorted(named), number

@@ -61,7 +61,7 @@ PAIRS: dict[RpcRequest, RpcResponse] = {
 }
 
 
-def _asking(request: RpcRequest = ASK, **settings: Any) -> tuple[Lab, ConnectionId]:
+def asking(request: RpcRequest = ASK, **settings: Any) -> tuple[Lab, ConnectionId]:
     lab = Lab(**settings)
     connection_id = lab.accept(1)
     lab.feed(RpcRequestSend(connection_id, RequestId(77), request))
@@ -74,7 +74,7 @@ def _asking(request: RpcRequest = ASK, **settings: Any) -> tuple[Lab, Connection
 @pytest.mark.parametrize("request_", PAIRS, ids=lambda request: type(request).__name__)
 def test_a_question_and_its_answer(request_: RpcRequest) -> None:
     """On a stream of its own, with credit for its kind; the node software gets the answer under its own id."""
-    lab, connection_id = _asking(request_)
+    lab, connection_id = asking(request_)
     (asked,) = [e for e in lab.of(ChannelsEffectfulRequestSend) if e.channel == RPC]
     assert RPC_MESSAGE.decode(asked.frame) == RpcRequestMessage(0, request_)
     assert asked.frame_bytes_max == KINDS[type(request_)].answer_bytes_max == asked.answer_bytes_max - 4
@@ -93,14 +93,14 @@ def test_every_kind_has_an_answer_here() -> None:
 
 def test_an_answer_may_be_that_there_is_none() -> None:
     """``None`` reaches the node software as such."""
-    lab, connection_id = _asking()
+    lab, connection_id = asking()
     lab.answer(connection_id, 0, None)
     assert lab.of(RpcResponded) == [RpcResponded(RequestId(77), connection_id, None)]
 
 
 def test_ids_and_streams_are_not_used_again() -> None:
     """Each question has the next id, on the next stream."""
-    lab, connection_id = _asking()
+    lab, connection_id = asking()
     first = lab.stream(connection_id, RPC)
     lab.answer(connection_id, 0, TIP).end(connection_id, RPC)
     lab.feed(RpcRequestSend(connection_id, RequestId(78), ASK))
@@ -122,7 +122,7 @@ def test_too_many_questions_are_answered_at_once() -> None:
 
 def test_a_question_counts_until_its_stream_has_ended() -> None:
     """An answer whose stream stays open leaves no room for more."""
-    lab, connection_id = _asking(limits=Limits(rpc_requests_max=1))
+    lab, connection_id = asking(limits=Limits(rpc_requests_max=1))
     lab.answer(connection_id, 0, TIP)
     lab.feed(RpcRequestSend(connection_id, RequestId(78), ASK))
     assert lab.of(RpcFailed)
@@ -162,7 +162,7 @@ def test_a_question_that_can_not_be_written_is_the_callers_mistake() -> None:
 
 def test_the_peer_declines() -> None:
     """A reset is an answer, of a kind; the connection stays."""
-    lab, connection_id = _asking()
+    lab, connection_id = asking()
     lab.reset(connection_id, RPC, code=StreamResetCode.REFUSED)
     (failed,) = lab.of(RpcFailed)
     assert (failed.request_id, failed.reason.code) == (RequestId(77), ReasonCode.UNSUPPORTED)
@@ -171,7 +171,7 @@ def test_the_peer_declines() -> None:
 
 def test_a_connection_that_ends_answers_its_questions() -> None:
     """Each with the reason of the end, once."""
-    lab, connection_id = _asking()
+    lab, connection_id = asking()
     lab.close(connection_id, ReasonCode.TRANSPORT_ERROR)
     assert lab.of(RpcFailed) == [RpcFailed(RequestId(77), Reason(ReasonCode.TRANSPORT_ERROR))]
 
@@ -179,7 +179,7 @@ def test_a_connection_that_ends_answers_its_questions() -> None:
 @pytest.mark.parametrize("request_", PAIRS, ids=lambda request: type(request).__name__)
 def test_each_kind_has_its_deadline(request_: RpcRequest) -> None:
     """No answer in time ends the connection and answers the node software; the peer is not banned for being slow."""
-    lab, connection_id = _asking(request_)
+    lab, connection_id = asking(request_)
     time_limit = KINDS[type(request_)].timeout(Timeouts())
     lab.wait(time_limit - SECOND)
     assert connection_id in lab.state.connections.table
@@ -265,7 +265,7 @@ VIOLATIONS: dict[Callable[[Lab, ConnectionId], None], ReasonCode] = {
 @pytest.mark.parametrize("violate", VIOLATIONS, ids=lambda violate: violate.__name__.strip("_"))
 def test_a_violation_ends_that_connection_and_no_other(violate: Callable[[Lab, ConnectionId], None]) -> None:
     """With its reason; others do not notice."""
-    lab, cid = _asking()
+    lab, cid = asking()
     other = lab.accept(2)
     bystander = lab.state.channels.table[other]
     violate(lab, cid)

@@ -24,8 +24,8 @@ from mina_p2p.pool.announce import transaction_info
 from mina_p2p.pool.kinds import KINDS
 from mina_p2p.pool.settling import settled_by
 from mina_p2p.testing.mina import MinaGenerator
-from mina_p2p.transport import ChannelsEffectfulRequestSend
-from slices.items import commitment, insert_commitment, insert_payment, insert_snark, job_info, payment, payment_info, snark
+from mina_p2p.transport import ChannelsEffectfulAnswerSend, ChannelsEffectfulRequestSend
+from slices.items import chain, commitment, insert_commitment, insert_payment, insert_snark, job_info, payment, payment_info, snark
 from slices.lab import Lab
 
 TX, SNARK, COMMITMENT = ChannelId.TRANSACTION, ChannelId.SNARK, ChannelId.SNARK_JOB_COMMITMENT
@@ -291,7 +291,7 @@ def test_an_answer_wakes_who_was_held_back_by_it() -> None:
     assert lab.state.pools.held_back == (cids[2],)
     lab.answer(cids[1], 0, None)
     assert _asked(lab) == [cids[2]]
-    assert lab.state.pools.held_back == ()
+    assert not lab.state.pools.held_back
 
 
 @pytest.mark.parametrize("ending", ["reset", "close"])
@@ -326,5 +326,64 @@ def test_a_commitment_is_never_held_back() -> None:
     first, second = lab.accept(1), lab.accept(2)
     lab.announce(first, TX, payment_info(1))
     lab.announce(second, COMMITMENT, commitment(1))
-    assert lab.state.pools.held_back == ()
+    assert not lab.state.pools.held_back
     assert [e.connection_id for e in lab.all if isinstance(e, ItemReceived)] == [second]
+
+
+# --- peers that are behind (spec: pull-protocol 8.2) ------------------------------------------------
+
+
+def _announced(lab: Lab, connection_id: ConnectionId) -> int:
+    sent = [e for e in lab.effects if isinstance(e, ChannelsEffectfulAnswerSend) and e.connection_id == connection_id]
+    return len(sent)
+
+
+def _peer_at(lab: Lab, height: int) -> ConnectionId:
+    """A peer that has told us its best tip and permits transactions."""
+    cid = lab.accept(1)
+    lab.announce(cid, ChannelId.BEST_TIP, chain(5)[height])
+    lab.get_next(cid, TX)
+    return cid
+
+
+def test_who_is_far_behind_is_told_nothing_until_it_has_caught_up() -> None:
+    """Its permission stays, and is used when its next tip is near enough."""
+    lab = Lab(limits=Limits(tip_lag_max=2))
+    cid = _peer_at(lab, 1)
+    _set_tip(lab, chain(5)[4])
+    lab.feed(insert_payment(1))
+    assert _announced(lab, cid) == 0
+    lab.wait(TIMES.best_tip_interval)
+    lab.announce(cid, ChannelId.BEST_TIP, chain(5)[2])
+    assert [e for e in lab.all if isinstance(e, ChannelsEffectfulAnswerSend)]
+
+
+@pytest.mark.parametrize(("theirs", "ours", "is_told"), [(2, 4, True), (1, 4, False), (4, 0, True), (3, None, True)])
+def test_near_enough_is_near_enough(theirs: int, ours: int | None, is_told: bool) -> None:
+    """A few blocks behind, ahead, or of unknown distance."""
+    lab = Lab(limits=Limits(tip_lag_max=2))
+    cid = _peer_at(lab, theirs)
+    if ours is not None:
+        _set_tip(lab, chain(5)[ours])
+    lab.feed(insert_payment(1))
+    assert _announced(lab, cid) == is_told
+
+
+def test_a_step_back_of_ours_lets_them_catch_up() -> None:
+    """A tip of ours that is lower than the last, after which the peer is near again."""
+    lab = Lab(limits=Limits(tip_lag_max=2))
+    cid = _peer_at(lab, 1)
+    _set_tip(lab, chain(5)[4])
+    lab.feed(insert_payment(1))
+    _set_tip(lab, chain(5)[3])
+    assert _announced(lab, cid) == 1
+
+
+def test_who_says_nothing_of_its_tip_is_told_everything() -> None:
+    """It may have none yet, or not want to say."""
+    lab = Lab(limits=Limits(tip_lag_max=0))
+    _set_tip(lab, chain(5)[4])
+    cid = lab.accept(1)
+    lab.get_next(cid, TX)
+    lab.feed(insert_payment(1))
+    assert _announced(lab, cid) == 1

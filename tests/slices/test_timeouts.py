@@ -10,6 +10,7 @@ from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, RequestId, Timestamp
 from mina_p2p.notifications import ConnectionFailed
 from mina_p2p.peer.actions import PeerBan, PeerDiscovered
 from mina_p2p.peer.state import PeerSource
+from mina_p2p.serving import serve_within
 from mina_p2p.testing.sim import Simulation
 from mina_p2p.timeouts import is_due, next_deadline, next_wake
 from mina_p2p.transport import ChannelsEffectfulRequestSend, ConnectionEffectfulDial
@@ -58,7 +59,7 @@ def test_the_wake_up_is_the_earliest_deadline() -> None:
     lab.announce(connection_id, ChannelId.SNARK_JOB_COMMITMENT, commitment(1))
     soonest(Timeouts().verdict)
     lab.ask(connection_id, 1, BestTipWithProofRequest())
-    soonest(Timeouts().serve)
+    soonest(serve_within(Timeouts(), BestTipWithProofRequest()))
     lab.feed(RpcRequestSend(connection_id, RequestId(1), BestTipWithProofRequest()))
     soonest(Timeouts().rpc_best_tip_with_proof)
     lab.arrive(2)

@@ -23,6 +23,8 @@ REDUNDANT = {
     "PeersDiscoverRandom: without `state.config.is_discovery_enabled`": "asked again by the guard of PeersDiscover",
     "PeersDiscoverRandom: without `len(state.connections) < state.config.limits.peers_min`": "asked again by the guard of PeersDiscover",
     "PeersDiscoverRandom: Lt 0 of `len(state.connections) < state.config.limits.peers_min`": "asked again by the guard of PeersDiscover",
+    "PoolFetchHeldBack: always yes": "where nobody waits, nothing follows",
+    "PoolFetchHeldBack: Gt 0 of `len(state.pools.held_back) > 0`": "the same",
     "PoolFetchNext: always yes": "the reducer fetches nothing without a free question",
     "PoolFetchNext: without `len(rpc.requests) < state.config.limits.rpc_requests_max`": "the same",
     "PoolFetchNext: Lt 0 of `len(rpc.requests) < state.config.limits.rpc_requests_max`": "the same",

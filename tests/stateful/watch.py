@@ -161,6 +161,8 @@ class Watch:
             if isinstance(step, prop.ChannelsPropagationResponseSend) and not isinstance(action, prop.ChannelsPropagationResponseSend):
                 is_blocked = before.channels.is_send_blocked(step.connection_id) and after.channels.is_send_blocked(step.connection_id)
                 assert not is_blocked, "items for a peer that does not read"
+                is_behind = not before.is_in_step(step.connection_id) and not after.is_in_step(step.connection_id)
+                assert step.channel == ChannelId.BEST_TIP or not is_behind, "items for a peer that can not judge them"
         self._node_asked(action, steps)
         for effect in effects:
             self._told(effect)

@@ -31,11 +31,11 @@ from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
-from mina_p2p.notifications import RpcFailed, RpcResponded
+from mina_p2p.notifications import AnswerNotSent, RpcFailed, RpcResponded
 from mina_p2p.peer.actions import PeerDiscovered
 from mina_p2p.peer.state import PeerSource
 from mina_p2p.pool.actions import PoolFetched, PoolFetchNext, wake_held_back
-from mina_p2p.serving import answer_or_ask
+from mina_p2p.serving import answer_or_ask, serve_within
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt, FollowUps, expect
 from mina_p2p.transport import ChannelsEffectfulAnswerSend, ChannelsEffectfulRequestSend
@@ -102,9 +102,10 @@ def reduce(state: Channels, action: RpcAction, now: Timestamp, root: P2pState) -
 
         case ChannelsRpcRequestReceived(stream=stream, id=number, request=question):
             serial = rpc.next_serial
-            serving = Serving(serial, number, question, stream, Timestamp(now + root.config.timeouts.serve))
+            deadline = Timestamp(now + serve_within(root.config.timeouts, question))
+            serving = Serving(serial, number, question, stream, deadline)
             rpc = rpc.replace(serving=(*rpc.serving, serving), next_serial=serial + 1)
-            return state.with_rpc(connection_id, rpc), (answer_or_ask(root, connection_id, serial, question),)
+            return state.with_rpc(connection_id, rpc), (answer_or_ask(root, connection_id, serving),)
 
         case ChannelsRpcRequestCancelled(stream=stream):
             gone = next(serving for serving in rpc.serving if serving.stream == stream)
@@ -112,9 +113,11 @@ def reduce(state: Channels, action: RpcAction, now: Timestamp, root: P2pState) -
 
         case ChannelsRpcResponseSend(serial=serial, response=response):
             served = expect(rpc.serving_by(serial), Serving, action)
-            frame = _encode_answer(served, response)
+            frame, too_large = _encode_answer(served, response)
             send = ChannelsEffectfulAnswerSend(connection_id, served.stream, (frame,), True)
-            return state.with_rpc(connection_id, rpc.without_serving(serial)), (send,)
+            peer_id = root.connections.table[connection_id].peer_id
+            told = () if too_large is None else (AnswerNotSent(connection_id, peer_id, serial, too_large),)
+            return state.with_rpc(connection_id, rpc.without_serving(serial)), (send, *told)
 
         case ChannelsRpcServeTimeout(serial=serial):
             return state, (ChannelsRpcResponseSend(connection_id, serial, None),)
@@ -123,12 +126,20 @@ def reduce(state: Channels, action: RpcAction, now: Timestamp, root: P2pState) -
             assert_never(action)
 
 
-def _encode_answer(serving: Serving, response: RpcResponse | None) -> bytes:
-    """The answer's payload; "do not have it" where the real one would be over the kind's limit."""
-    frame = RPC_MESSAGE.encode(RpcResponseMessage(serving.id, response))
-    if len(frame) <= kind_of(serving.request).answer_bytes_max:
-        return frame
-    return RPC_MESSAGE.encode(RpcResponseMessage(serving.id, None))
+def _encode_answer(serving: Serving, response: RpcResponse | None) -> tuple[bytes, Reason | None]:
+    """The answer's payload; "do not have it" where the real one would be over the kind's limit, with that as the reason.
+
+    :raises CallerError: for an answer that can not be written.
+    """
+    kind = kind_of(serving.request)
+    try:
+        frame = RPC_MESSAGE.encode(RpcResponseMessage(serving.id, response))
+    except EncodeError as error:
+        raise CallerError(f"this {kind.name} answer can not be sent: {error}") from error
+    if len(frame) <= kind.answer_bytes_max:
+        return frame, None
+    detail = f"{kind.name}: {len(frame)} bytes, at most {kind.answer_bytes_max}"
+    return RPC_MESSAGE.encode(RpcResponseMessage(serving.id, None)), Reason(ReasonCode.CHANNEL_MSG_TOO_LARGE, ChannelId.RPC, detail)
 
 
 def _deliver(connection_id: ConnectionId, purpose: Purpose, response: RpcResponse | None, root: P2pState) -> FollowUps:

@@ -62,7 +62,7 @@ from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode, StreamResetCode
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
-from mina_p2p.notifications import RpcFailed, StreamingRpcPartReceived, StreamingRpcRequested, StreamingRpcResponded
+from mina_p2p.notifications import AnswerNotSent, RpcFailed, StreamingRpcPartReceived, StreamingRpcRequested, StreamingRpcResponded
 from mina_p2p.pool.actions import wake_held_back
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt, FollowUps, expect
@@ -154,8 +154,13 @@ def reduce(state: Channels, action: StreamingRpcAction, now: Timestamp, root: P2
 
         case ChannelsStreamingRpcResponseSendInit(parts=parts):
             serving = expect(rpc.remote, RemoteRequested, action)
-            if parts is None or not _is_sendable(parts, root.config.limits):
-                return _answer_none(state, rpc, connection_id, serving, now)
+            too_large = None if parts is None else _too_large(parts, root.config.limits)
+            if parts is None or too_large is not None:
+                state, follow_ups = _answer_none(state, rpc, connection_id, serving, now)
+                if too_large is None:
+                    return state, follow_ups
+                peer_id = root.connections.table[connection_id].peer_id
+                return state, (*follow_ups, AnswerNotSent(connection_id, peer_id, serving.serial, too_large))
             ready = serving.replace(progress=PartReady(parts, 0), deadline=Timestamp(now + timeouts.streaming_rpc))
             return state.with_streaming_rpc(connection_id, rpc.replace(remote=ready)), (
                 ChannelsStreamingRpcResponsePartSend(connection_id),
@@ -271,18 +276,24 @@ def _serve_next(state: Channels, now: Timestamp, root: P2pState) -> tuple[Channe
     # The deadline stays: the peer's patience began with its question.
     pending = rpc.replace(remote=rpc.remote.replace(progress=LedgerGetPending()))
     peer_id = root.connections.table[connection_id].peer_id
-    asked = StreamingRpcRequested(connection_id, peer_id, rpc.remote.serial, rpc.remote.request)
+    asked = StreamingRpcRequested(connection_id, peer_id, rpc.remote.serial, rpc.remote.request, rpc.remote.deadline)
     return state.with_streaming_rpc(connection_id, pending), (asked, ChannelsStreamingRpcServeNext())
 
 
-def _is_sendable(parts: tuple[StagedLedgerPart, ...], limits: Limits) -> bool:
-    """Whether the peer may get all of these parts.
+def _too_large(parts: tuple[StagedLedgerPart, ...], limits: Limits) -> Reason | None:
+    """Why the peer can not get all of these parts; ``None`` if it can.
 
     :raises CallerError: where they are no answer.
     """
     check_parts(parts)
     sizes = [MESSAGE_BYTES_MAX + len(part.body) for part in parts]
-    return max(sizes) <= limits.streaming_part_bytes_max and sum(sizes) <= limits.streaming_answer_bytes_max
+    if max(sizes) <= limits.streaming_part_bytes_max and sum(sizes) <= limits.streaming_answer_bytes_max:
+        return None
+    detail = (
+        f"{sum(sizes)} bytes, the longest part {max(sizes)}; "
+        f"at most {limits.streaming_answer_bytes_max}, of a part {limits.streaming_part_bytes_max}"
+    )
+    return Reason(ReasonCode.CHANNEL_MSG_TOO_LARGE, CHANNEL, detail)
 
 
 def _answer(

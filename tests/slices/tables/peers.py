@@ -5,6 +5,7 @@ from __future__ import annotations
 from mina_p2p import transport
 from mina_p2p.address import Ipv4
 from mina_p2p.config import Limits, Timeouts
+from mina_p2p.disconnection.actions import Shutdown
 from mina_p2p.ids import PeerNumber, Timestamp
 from mina_p2p.peer import actions as peer
 from mina_p2p.peer.state import PeerSource
@@ -22,6 +23,7 @@ def _peer_states() -> dict[str, P2pState]:
     states["none"] = lab.state
     lab.feed(peer.PeerDiscovered(address(1), PeerSource.USER, None))
     states["Disconnected"] = lab.state
+    states["Disconnected, we are stopping"] = Lab.of_state(lab).feed(Shutdown()).state
     lab.dial(1)
     states["Attached, connecting"] = lab.state
     lab.close(CID)
@@ -120,6 +122,7 @@ PEERS = Table(
         },
         "PeerUndialable": {
             "Disconnected": "BackingOff",
+            "Disconnected, we are stopping": "BackingOff",
         },
         "PeerWoken, late": {
             "BackingOff": "Disconnected",
@@ -129,6 +132,7 @@ PEERS = Table(
         "PeerBan": {
             "none": "Banned",
             "Disconnected": "Banned",
+            "Disconnected, we are stopping": "Banned",
             "Attached, connecting": "Banned: DisconnectionInit",
             "BackingOff": "Banned",
             "Attached, ready": "Banned: DisconnectionInit",
@@ -149,6 +153,7 @@ PEERS = Table(
         "PeerGroupBan": {
             "none": "nothing",
             "Disconnected": "Disconnected",
+            "Disconnected, we are stopping": "Disconnected",
             "Attached, connecting": "Attached: DisconnectionInit",
             "BackingOff": "BackingOff",
             "Attached, ready": "Attached: DisconnectionInit",
@@ -167,6 +172,7 @@ PEERS = Table(
         "BansReset": {
             "none": "nothing",
             "Disconnected": "Disconnected",
+            "Disconnected, we are stopping": "Disconnected",
             "Attached, connecting": "Attached",
             "BackingOff": "BackingOff",
             "Attached, ready": "Attached",
@@ -181,6 +187,7 @@ PEERS = Table(
         },
         "PeerUseful": {
             "Disconnected": "Disconnected",
+            "Disconnected, we are stopping": "Disconnected",
             "Attached, connecting": "Attached",
             "BackingOff": "BackingOff",
             "Attached, ready": "Attached",

@@ -11,11 +11,12 @@ from mina_p2p.channels.rpc.messages import (
 )
 from mina_p2p.config import Limits
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId
+from mina_p2p.mina.hashes import state_hash_of_block
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.pool import actions as pool
 from mina_p2p.pool.kinds import identity
 from mina_p2p.state import P2pState
-from slices.items import block, commitment, insert_payment, payment, payment_info, state_hash
+from slices.items import block, chain, commitment, insert_payment, payment, payment_info, state_hash
 from slices.lab import Lab
 from slices.transitions import CID, LATE, Case, Table
 
@@ -124,6 +125,13 @@ def _pool_states() -> dict[str, P2pState]:
     lab.answer(CID, 1, TransactionResponse(payment(1)))
     states["VerifyPending"] = lab.state
     states["VerifyPending, a tip"] = Lab.of_state(lab).feed(BestTipSet(block(1), state_hash(1))).state
+    behind = Lab(limits=Limits(tip_lag_max=1))
+    behind.accept(1)
+    behind.announce(CID, TIP, chain(4)[0])
+    behind.get_next(CID, TX)
+    behind.feed(BestTipSet(chain(4)[3], state_hash_of_block(chain(4)[3]))).feed(insert_payment(1))
+    states["in the pool, permitted, the peer is behind"] = behind.state
+    states["a tip, and settling is not ours"] = Lab(are_settled_items_dropped=False).feed(BestTipSet(block(1), state_hash(1))).state
     lab = Lab(limits=Limits(answer_bytes_granted_max=3 << 20))
     lab.accept(1)
     lab.accept(2)
@@ -177,6 +185,7 @@ POOLS = Table(
             "Fetching, two sources": "Fetching",
             "VerifyPending": "VerifyPending",
             "VerifyPending, a tip": "VerifyPending",
+            "in the pool, permitted, the peer is behind": "nothing",
             "Announced, held back": "Announced",
         },
         "CandidateReceived, of another peer": {
@@ -203,6 +212,7 @@ POOLS = Table(
             "Fetching, two sources": "Fetching: ItemReceived",
             "VerifyPending": "VerifyPending: ItemReceived",
             "VerifyPending, a tip": "VerifyPending: ItemReceived",
+            "in the pool, permitted, the peer is behind": "nothing: ItemReceived",
             "Announced, held back": "Announced: ItemReceived",
         },
         "FetchNext": {
@@ -211,6 +221,7 @@ POOLS = Table(
             "in the pool, offered": "nothing",
             "in the pool, permitted, blocked": "nothing",
             "Announced, a question free": "Fetching: ChannelsRpcRequestSend, PoolFetchNext",
+            "in the pool, permitted, the peer is behind": "nothing",
             "Announced, held back": "Announced",
         },
         "Fetched": {
@@ -247,11 +258,13 @@ POOLS = Table(
         },
         "Settle": {
             "VerifyPending, a tip": "VerifyPending",
+            "in the pool, permitted, the peer is behind": "nothing",
         },
         "Expire, late": {
             "none, pool full": "nothing: PoolItemsDropped",
             "in the pool, offered": "nothing: PoolItemsDropped",
             "in the pool, permitted, blocked": "nothing: PoolItemsDropped",
+            "in the pool, permitted, the peer is behind": "nothing: PoolItemsDropped",
         },
         "Insert": {
             "no channel": "nothing",
@@ -262,10 +275,12 @@ POOLS = Table(
             "Fetching, two sources": "Fetching",
             "VerifyPending": "VerifyPending",
             "VerifyPending, a tip": "VerifyPending",
+            "a tip, and settling is not ours": "nothing",
             "Announced, held back": "Announced",
         },
         "Remove": {
             "in the pool, permitted, blocked": "nothing",
+            "in the pool, permitted, the peer is behind": "nothing",
         },
         "Forget": {
             "no channel": "nothing",
@@ -279,6 +294,8 @@ POOLS = Table(
             "Fetching, two sources": "Announced: PoolFetchNext",
             "VerifyPending": "VerifyPending",
             "VerifyPending, a tip": "VerifyPending",
+            "in the pool, permitted, the peer is behind": "nothing",
+            "a tip, and settling is not ours": "nothing",
             "Announced, held back": "nothing",
         },
     },

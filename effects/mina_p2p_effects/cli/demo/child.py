@@ -49,6 +49,8 @@ class DemoNode:
                 seed=assignment.seed,
                 agent=f"demo-{assignment.number}",
                 are_private_addresses_allowed=True,
+                # With real data, what is spread is in the very blocks that are spread too.
+                are_settled_items_dropped=False,
                 record_to=Path(assignment.log_path),
             )
         )
