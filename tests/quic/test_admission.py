@@ -160,17 +160,61 @@ def test_the_rate_of_a_network_refills():
 
 
 def test_where_all_places_are_taken_the_network_with_most_gives_one_up():
-    """Three networks hold all places with proved addresses: a fourth gets in, at the cost of the oldest of the largest."""
-    admission = Admission(QuicConfig(retry_above=0, handshakes_pending_max=6, handshakes_pending_per_group_max=3))
-    taken = [proved(admission, host) for host in ("192.0.1.1", "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.3.1", "192.0.3.2")]
+    """Three networks hold all places with proved addresses: a fourth gets in, at the cost of the oldest of the largest, once that is a crowd."""
+    admission = Admission(QuicConfig(retry_above=0, handshakes_pending_max=8, handshakes_pending_per_group_max=5))
+    taken = [proved(admission, host) for host in ("192.0.1.1", *(f"192.0.2.{number}" for number in range(5)), "192.0.3.1", "192.0.3.2")]
     newcomer = proved(admission, "192.0.4.1")
     assert isinstance(newcomer, Admitted)
     assert isinstance(taken[1], Admitted)
     assert newcomer.gives_way == taken[1].number
-    assert admission.pending == 6
+    assert admission.pending == 8
     assert proved(admission, "192.0.3.3") == b"PEER_CAPACITY_FULL"
     admission.release(taken[1].number)
-    assert admission.pending == 6
+    assert admission.pending == 8
+
+
+def test_where_no_network_has_more_the_slowest_handshake_gives_way():
+    """All places are held by different networks: nobody gives way within a second, then the oldest does."""
+    admission = Admission(QuicConfig(retry_above=0, handshakes_pending_max=3, handshakes_pending_per_group_max=3))
+    first, *_ = [proved(admission, f"192.0.{number}.1", now=0.1 * number) for number in range(3)]
+    assert proved(admission, "192.0.9.1", now=0.9) == b"PEER_CAPACITY_FULL"
+    newcomer = proved(admission, "192.0.9.1", now=1.0)
+    assert isinstance(first, Admitted)
+    assert isinstance(newcomer, Admitted)
+    assert newcomer.gives_way == first.number
+
+
+def test_honest_handshakes_are_over_before_a_crowd_of_a_thousand_networks_displaces_them():
+    """Stalling handshakes from a thousand networks, 200 a second for ten seconds, and an honest one each 20 ms that takes 300 ms: all of those finish."""
+    config = QuicConfig()
+    gate = Gate(Limits(config.handshakes_pending_max, 32, 20.0, 64, config.handshake_patience_s))
+    rate = 250
+    honest: dict[int, float] = {}
+    refused = displaced = finished = 0
+    deadlines: list[tuple[float, int]] = []
+    for number in range(10 * rate):
+        now = number / rate
+        for until, old in [entry for entry in deadlines if entry[0] <= now]:
+            gate.leave(old)
+            deadlines.remove((until, old))
+        for old in [old for old, since in honest.items() if now - since >= 0.3]:
+            gate.leave(old)
+            del honest[old]
+            finished += 1
+        is_honest = number % (rate // 50) == 0
+        entered = gate.enter(number, f"honest {number // (rate // 50) % 10}" if is_honest else f"crowd {number % 1000}", now, is_rated=True)
+        if entered is None:
+            refused += is_honest
+            continue
+        if entered.gives_way is not None:
+            displaced += honest.pop(entered.gives_way, None) is not None
+        if is_honest:
+            honest[number] = now
+        else:
+            deadlines.append((now + config.handshake_timeout_s, number))
+    assert displaced == 0
+    assert refused == 0
+    assert finished > 450
 
 
 def test_a_limit_of_one_group_leaves_others_free():
@@ -191,7 +235,7 @@ def test_a_limit_of_one_group_leaves_others_free():
 )
 def test_no_gate_lets_more_through_than_its_limits(steps):
     """Whatever comes: pending by group and in all, beginnings within any second, and what is remembered, stay bounded."""
-    gate = Gate(Limits(5, 3, rate=4.0, burst=3))
+    gate = Gate(Limits(5, 3, rate=4.0, burst=3, patience_s=1.0))
     now = 0.0
     begun: dict[str, list[float]] = {}
     pending: dict[int, str] = {}
@@ -216,7 +260,7 @@ def test_no_gate_lets_more_through_than_its_limits(steps):
 
 def test_groups_are_forgotten():
     """A flood from a million networks is remembered only in part, and not at all when its rate is unused again."""
-    gate = Gate(Limits(1, 1, rate=1.0, burst=1))
+    gate = Gate(Limits(1, 1, rate=1.0, burst=1, patience_s=1.0))
     for number in range(10_000):
         if gate.enter(number, f"net {number}", number / 1e6, is_rated=True):
             gate.leave(number)
@@ -287,13 +331,13 @@ def test_a_crowd_of_proved_addresses_does_not_stop_an_honest_peer():
 
     async def main():
         loop = asyncio.get_running_loop()
-        config = QuicConfig(retry_above=0, handshakes_pending_max=4, handshakes_pending_per_group_max=4)
+        config = QuicConfig(retry_above=0, handshakes_pending_max=5, handshakes_pending_per_group_max=5)
         async with Node(1) as alice, Node(2, config) as bob:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as crowd:
                 crowd.setblocking(False)
                 crowd.bind(("127.7.7.7", 0))
                 to_bob = (bob.address.host, bob.address.port)
-                for _ in range(4):
+                for _ in range(5):
                     dialing = dialer(profile(ALICE))
                     await loop.sock_sendto(crowd, dialing.transmit(0.0)[0][0], to_bob)
                     while not is_retry(retry := await asyncio.wait_for(loop.sock_recv(crowd, 2048), DEADLINE_S)):
@@ -301,11 +345,11 @@ def test_a_crowd_of_proved_addresses_does_not_stop_an_honest_peer():
                     dialing.receive(retry, LISTENER_ADDRESS, 0.1)
                     await loop.sock_sendto(crowd, dialing.transmit(0.1)[0][0], to_bob)
                     await asyncio.wait_for(loop.sock_recv(crowd, 2048), DEADLINE_S)
-                assert bob.transport._admission.pending == 4
+                assert bob.transport._admission.pending == 5
                 await alice.dial(bob)
-                assert bob.transport._admission.pending == 3
+                assert bob.transport._admission.pending == 4
                 assert bob.transport.refused == {ReasonCode.PEER_CAPACITY_FULL: 1}
-                assert len(bob.transport._pending) == 3
+                assert len(bob.transport._pending) == 4
 
     asyncio.run(main())
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.identity import DEVNET_CHAIN_ID
+from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId
+from mina_p2p.notifications import PeerDisconnected
 from mina_p2p.transport import (
     ChannelsMessageReceived,
     ConnectionEffectfulReject,
@@ -22,6 +23,8 @@ from mina_p2p.transport import (
     TransportKind,
 )
 from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.node import Node as WholeNode
+from mina_p2p_effects.node import NodeConfig
 from mina_p2p_effects.transports.quic import QuicConfig
 from mina_p2p_effects.transports.quic.aioquic_hooks import QuicProfile
 from mina_p2p_effects.transports.quic.connection import Connection
@@ -361,5 +364,41 @@ def test_a_resumed_handshake_passes_a_retry():
                 (connection,) = alice.transport._connections
                 assert connection.quic.is_resumed() == (number > 0)
                 alice.leave(connection_id)
+
+    asyncio.run(main())
+
+
+def test_whole_nodes_resume():
+    """State machines included: each meeting after the first is resumed, whichever node dials, and reaches both hellos."""
+
+    def config(number: int) -> NodeConfig:
+        return NodeConfig(
+            secret_key=SecretKey.deterministic(number), chain_id=MAINNET_CHAIN_ID, host="127.0.0.1", port=0, seed=number,
+            is_discovery_enabled=False, are_private_addresses_allowed=True, quic=ON,
+        )  # fmt: skip
+
+    async def main() -> None:
+        async with WholeNode(config(1)) as alice, WholeNode(config(2)) as bob:
+            resumed = []
+            for number in range(6):
+                dialing, listening = (alice, bob) if number % 2 else (bob, alice)
+                left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                kept = asyncio.Event()
+                tickets = dialing._runtime.transports[0]._profile.tickets
+                keep = type(tickets).keep
+                tickets.keep = lambda *ticket, tickets=tickets, kept=kept, keep=keep: (keep(tickets, *ticket), kept.set())
+                end = listening._runtime.listen(
+                    lambda event, left=left: left.set_result(None) if isinstance(event, PeerDisconnected) and not left.done() else None
+                )
+                made = await dialing.connect(listening.addresses[0])
+                (connection,) = dialing._runtime.transports[0]._connections
+                resumed.append(connection.quic.is_resumed())
+                async with asyncio.timeout(20):
+                    await kept.wait()
+                assert dialing.disconnect(made.peer_id)
+                async with asyncio.timeout(20):
+                    await left
+                end()
+            assert resumed == [False, False, True, True, True, True]
 
     asyncio.run(main())

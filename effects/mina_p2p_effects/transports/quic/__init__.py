@@ -21,6 +21,7 @@
 `qlog`           a qlog file for each connection
 `deadlines`      the earliest of many deadlines
 `race`           one dial to several addresses
+`dialling`       names, addresses, one outcome
 `resets`         telling peers of a restart
 `endpoint`       the UDP socket
 `offload`        many datagrams in one system call

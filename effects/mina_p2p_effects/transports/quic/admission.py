@@ -9,6 +9,7 @@ Each gate limits a network group and all together, pending handshakes and their 
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import Any
 
@@ -45,8 +46,10 @@ class Admission:
     def __init__(self, config: QuicConfig) -> None:
         self._config = config
         rate, burst = float(config.handshakes_per_second_max), config.handshakes_burst_max
-        self._unproved = Gate(Limits(config.retry_above, config.retry_per_group_above, rate, burst))
-        self._proved = Gate(Limits(config.handshakes_pending_max, config.handshakes_pending_per_group_max, rate, burst))
+        self._unproved = Gate(Limits(config.retry_above, config.retry_per_group_above, rate, burst, math.inf))
+        self._proved = Gate(
+            Limits(config.handshakes_pending_max, config.handshakes_pending_per_group_max, rate, burst, config.handshake_patience_s)
+        )
         self._number = 0
         self._tokens = QuicRetryTokenHandler()
 

@@ -5,8 +5,9 @@ machine has memory for. So what is really held is counted over all of them, and 
 that exceeds the cap, the connection that holds most gives way: a slow or hostile peer
 pays with its own connection, never with another's.
 
-Counting exactly with every datagram would cost more than the datagram. A holding is
-counted upwards as bytes come, and exactly when it matters: its size is never too small.
+Counting exactly with every datagram would cost more than the datagram. Whoever owns a
+holding adds to it as bytes come, or counts it anew each few kilobytes; where the cap is
+reached all are counted anew, before anybody gives way.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Budget:
         self._bytes_max = bytes_max
         self._holdings: dict[Holding, None] = {}
         self.total = 0
-        """Bytes held by all, or somewhat more."""
+        """Bytes held by all, as far as they were added and counted."""
 
     def join(self, holding: Holding) -> None:
         """Count ``holding``, which is empty, from now on."""
@@ -38,20 +39,25 @@ class Budget:
         if holding not in self._holdings:
             return
         self._set(holding, holding.size + size)
-        if self.total <= self._bytes_max:
+        if self.total > self._bytes_max:
+            self._relieve(holding, size)
+
+    def recount(self, holding: Holding) -> None:
+        """Count what ``holding`` holds exactly; afterwards the cap holds, as after `add`."""
+        if holding not in self._holdings:
             return
+        self._set(holding, holding.count())
+        if self.total > self._bytes_max:
+            self._relieve(holding, 0)
+
+    def _relieve(self, holding: Holding, coming: int) -> None:
         for each in self._holdings:
-            self._set(each, each.count() + (size if each is holding else 0))
+            self._set(each, each.count() + (coming if each is holding else 0))
         while self.total > self._bytes_max:
             largest = max(self._holdings, key=_size)
             give_way = largest.give_way
             largest.leave()
             give_way()
-
-    def recount(self, holding: Holding) -> None:
-        """Count what ``holding`` holds exactly, which is never more than it was counted with."""
-        if holding in self._holdings:
-            self._set(holding, holding.count())
 
     def _set(self, holding: Holding, size: int) -> None:
         self.total += size - holding.size
@@ -72,7 +78,7 @@ class Holding:
         self.count = count
         self.give_way = give_way
         self.size = 0
-        """Bytes, or somewhat more."""
+        """Bytes, as far as they were added and counted."""
         budget.join(self)
 
     def add(self, size: int) -> None:
@@ -80,7 +86,7 @@ class Holding:
         self._budget.add(self, size)
 
     def recount(self) -> None:
-        """Make the size exact."""
+        """Make the size exact; see `Budget.recount`."""
         self._budget.recount(self)
 
     def leave(self) -> None:

@@ -65,6 +65,8 @@ class QuicConfig(Record):
     handshakes_per_second_max: int = field(default=20, validator=gt(0))
     """Handshakes a second that one network group may begin; beyond, its addresses must be proved, and then beyond that again it is
     refused. Loopback is not counted: nobody else can send from there, and a test network lives on one machine."""
+    handshake_patience_s: float = field(default=1.0, validator=gt(0))
+    """Where all places are taken, a handshake that is pending for longer ends for a new one. An honest one needs three round trips."""
     handshakes_burst_max: int = field(default=64, validator=gt(0))
     """Handshakes that one network group may begin at once, after a pause."""
     resets_per_second_max: int = field(default=64, validator=ge(0))

@@ -49,8 +49,8 @@ Address: TypeAlias = Any
 Datagrams: TypeAlias = list[tuple[bytes, Address]]
 
 
-_COUNT_EVERY_BYTES = 64 * 1024
-"""So much may arrive before what is held of it is counted exactly."""
+_COUNT_EVERY_BYTES = 16 * 1024
+"""So much may arrive before what is held of it is counted."""
 
 
 class Connection(Exchanges):
@@ -310,10 +310,9 @@ class Connection(Exchanges):
         self._give_way(Reason(ReasonCode.CHANNEL_SEND_FAILED, detail="the node's send buffers are full, and this peer's is the fullest"))
 
     def _hold(self, size: int) -> None:
-        """Count a datagram among what is held of messages that are not whole."""
-        self._held.add(size)
+        """Count, now and then, what is held of messages that are not whole; ``size`` is what a datagram may have added."""
         self._received += size
-        if self._received < _COUNT_EVERY_BYTES or self.phase is not Phase.OPEN:
+        if self._received < _COUNT_EVERY_BYTES:
             return
         self._received = 0
         self._held.recount()

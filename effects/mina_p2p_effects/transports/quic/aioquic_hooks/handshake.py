@@ -71,6 +71,8 @@ class AuthenticatedQuic(QuicConnection):
         """Resume sessions: a listener asks ``redeem`` for what a ticket's name stands for; ``handle`` gets each new ticket, given or received."""
         if not self._is_client:
             self._session_ticket_fetcher = redeem
+            this: Any = self
+            this._payload_received = self._count_early  # noqa: SLF001 - where no ticket is taken there is no early data, and no packet pays for this
         self._session_ticket_handler = handle
 
     def resume(self, session: Any) -> None:
@@ -148,8 +150,8 @@ class AuthenticatedQuic(QuicConnection):
 
         return handle_and_skip
 
-    def _payload_received(self, context: Any, plain: bytes, crypto_frame_required: bool = False) -> tuple[bool, bool]:
-        """As the base class; early data is counted, whatever it is."""
+    def _count_early(self, context: Any, plain: bytes, crypto_frame_required: bool = False) -> tuple[bool, bool]:
+        """In place of `_payload_received`: early data is counted, whatever it is."""
         if context.epoch is tls.Epoch.ZERO_RTT:
             self._early_bytes += len(plain)
             if self._early_bytes > self._config.early_bytes_max:
