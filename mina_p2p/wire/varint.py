@@ -102,41 +102,48 @@ class DelimitedCutter:
         if self._failure is not None:
             raise self._failure
         position, size = 0, len(data)
-        while position < size or self._need == 0:
-            if self._need < 0:
-                position = self._take_length(data, position)
+        buffer, need = self._buffer, self._need
+        while position < size or need == 0:
+            if need < 0:
+                first = data[position]
+                if not buffer and first < 0x80:
+                    need, position = first, position + 1
+                elif not buffer and position + 1 < size and 0 < data[position + 1] < 0x80:
+                    need, position = first & 0x7F | data[position + 1] << 7, position + 2
+                else:
+                    need, position = self._take_length(first), position + 1
+                if need > self.limit:
+                    self._fail(FrameTooLarge(self._cut, need, self.limit))
+                self._need = need
                 continue
-            missing = self._need - len(self._buffer)
+            missing = need - len(buffer)
             if size - position < missing:
-                self._buffer += data[position:]
+                buffer += data[position:]
                 return
             piece = bytes(data[position : position + missing])
             position += missing
-            if self._buffer:
-                self._buffer += piece
-                piece = bytes(self._buffer)
-                self._buffer.clear()
+            if buffer:
+                buffer += piece
+                piece = bytes(buffer)
+                buffer.clear()
             messages.append(piece)
-            self._cut += self._need + len(write_varint(self._need))
-            self._need = -1
+            self._cut += need + max(1, (need.bit_length() + 6) // 7)
+            self._need = need = -1
 
-    def _take_length(self, data: bytes | bytearray | memoryview, position: int) -> int:
-        """Read the length as far as it has come; return the position behind."""
-        byte = data[position]
+    def _take_length(self, byte: int) -> int:
+        """Read one more byte of a length; return it when it is complete, else -1."""
+        buffer = self._buffer
         if byte & 0x80:
-            if len(self._buffer) + 1 >= LENGTH_BYTES_MAX:
+            if len(buffer) + 1 >= LENGTH_BYTES_MAX:
                 self._fail(DecodeError("length", self._cut, f"a varint of more than {LENGTH_BYTES_MAX} bytes"))
-            self._buffer.append(byte)
-            return position + 1
-        if byte == 0 and self._buffer:
+            buffer.append(byte)
+            return -1
+        if byte == 0 and buffer:
             self._fail(DecodeError("length", self._cut, "a varint that is not in its shortest form"))
-        self._buffer.append(byte)
-        need, _ = read_varint(bytes(self._buffer), 0)
-        self._buffer.clear()
-        if need > self.limit:
-            self._fail(FrameTooLarge(self._cut, need, self.limit))
-        self._need = need
-        return position + 1
+        buffer.append(byte)
+        length, _ = read_varint(bytes(buffer), 0)
+        buffer.clear()
+        return length
 
     def _fail(self, failure: DecodeError) -> None:
         self._failure = failure

@@ -43,14 +43,21 @@ def _run(command: list[str], folder: Path, what: str) -> None:
 
 @cache
 def command_of(kind: str, folder: Path) -> list[str]:
-    """How the node of that kind is started; ``folder`` takes what is built."""
+    """How a node is started; ``folder`` takes what is built.
+
+    :param kind: ``go``: today's go-libp2p; ``ocaml``: go-libp2p in the versions of OCaml nodes; ``js``: js-libp2p.
+    """
     if kind == "go":
         compiler = shutil.which("go")
         if compiler is None:
             unavailable("Go is not installed")
-        program = folder / "go-peer"
-        _run([compiler, "build", "-o", str(program), "."], HERE / "go", "building the go-libp2p node")
-        return [str(program)]
+        return _build([compiler, "build"], folder / "go-peer")
+    if kind == "ocaml":
+        # Only this version builds the QUIC library that the old go-libp2p comes with.
+        compiler = os.environ.get("MINA_P2P_GO_1_19") or shutil.which("/usr/lib/go-1.19/bin/go")
+        if compiler is None:
+            pytest.skip("Go 1.19 is not there: install Debian's golang-1.19-go, or set MINA_P2P_GO_1_19 to its `go`")
+        return _build([compiler, "build", "-modfile=ocaml.mod"], folder / "go-peer-ocaml")
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         unavailable("Node.js and npm are not installed")
@@ -59,6 +66,11 @@ def command_of(kind: str, folder: Path) -> list[str]:
             unavailable("js-libp2p is not installed")
         _run([npm, "ci", "--no-audit", "--no-fund"], HERE / "js", "installing js-libp2p")
     return [node, str(HERE / "js" / "peer.mjs")]
+
+
+def _build(command: list[str], program: Path) -> list[str]:
+    _run([*command, "-o", str(program), "."], HERE / "go", f"building {program.name}")
+    return [str(program)]
 
 
 class PeerError(Exception):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
-from inspect import signature
 from typing import Any
 
 import pytest
 from libp2p.pairs import ECHO, NETWORK_KEY
 
 from interop.ours import IDENTIFY, PING, Identify, OurNode, theirs
-from interop.peers import DEADLINE_S, Peer, PeerError, command_of, unavailable
+from interop.peers import Peer, PeerError
+from interop.running import KINDS, programs, run  # noqa: F401 - a fixture
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.wire.protobuf import protobuf
 from mina_p2p_effects.keys import SecretKey
@@ -21,37 +20,9 @@ from mina_p2p_effects.transports.libp2p.config import YAMUX
 from mina_p2p_effects.transports.libp2p.events import Closed, StreamEnded, StreamLost, StreamMessage, Upgraded
 from mina_p2p_effects.transports.libp2p.faults import Fault
 
-if find_spec("Crypto") is None:
-    unavailable("pycryptodome is not installed; it comes with the extra `libp2p`")
-
 THEM = SecretKey.deterministic(50)
-KINDS = ["go", "js"]
 NETWORKS = [pytest.param(NETWORK_KEY, id="private"), pytest.param(None, id="open")]
 MEGABYTES_10 = 10 * 1024 * 1024
-
-Test = Callable[..., Coroutine[Any, Any, None]]
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """Builds the other nodes, each once."""
-    folder = tmp_path_factory.mktemp("interop")
-    return lambda kind: command_of(kind, folder)
-
-
-def run(test: Test) -> Callable[..., None]:
-    """Run a test on a loop of its own."""
-
-    def inner(**arguments: Any) -> None:
-        async def whole() -> None:
-            async with asyncio.timeout(2 * DEADLINE_S):
-                await test(**arguments)
-
-        asyncio.run(whole())
-
-    inner.__doc__, inner.__name__ = test.__doc__, test.__name__
-    inner.__signature__ = signature(test)  # pyright: ignore[reportFunctionMemberAccess] - pytest finds fixtures by it
-    return inner
 
 
 @asynccontextmanager

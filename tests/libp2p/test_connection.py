@@ -339,7 +339,7 @@ def test_the_capture_of_js_libp2p_leads_a_listener_into_noise():
     assert not listener.events
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(st.data())
 def test_changed_bytes_end_a_connection_with_a_typed_reason(data: st.DataObject):
     """Whatever is flipped, dropped or repeated on the wire: typed ends, no exception, nothing undue is told."""
@@ -371,7 +371,7 @@ def test_changed_bytes_end_a_connection_with_a_typed_reason(data: st.DataObject)
             assert not isinstance(event, Closed) or event.reason.detail
 
 
-@settings(max_examples=60)
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=10), st.booleans(), st.booleans())
 def test_a_peer_that_sends_anything_is_no_trouble(pieces: list[bytes], dials: bool, private: bool):
     side = Connection(profile(ALICE, network_key=NETWORK_KEY if private else None), HERE, is_dialer=dials, now=0.0)
@@ -382,7 +382,7 @@ def test_a_peer_that_sends_anything_is_no_trouble(pieces: list[bytes], dials: bo
     assert fault_of(list(side.events)) in set(Fault)
 
 
-@settings(max_examples=60)
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=80), max_size=8))
 def test_a_proved_peer_that_sends_anything_is_no_trouble(plaintexts: list[bytes]):
     """What is behind the encryption is fuzzed too: Yamux and the streams' negotiation."""

@@ -1,6 +1,6 @@
 module mina-p2p-interop
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/libp2p/go-libp2p v0.51.0
@@ -12,6 +12,7 @@ require (
 require (
 	filippo.io/bigmod v0.1.1-0.20260103110540-f8a47775ebe5 // indirect
 	filippo.io/keygen v1.0.0 // indirect
+	github.com/Jorropo/jsync v1.0.1 // indirect
 	github.com/benbjohnson/clock v1.3.5 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

@@ -2,7 +2,10 @@
 // driven by lines of JSON: one command on stdin, one answer with the same id on stdout.
 // What happens by itself is a line with "event".
 //
-// Source of the configuration: spec libp2p 3 to 9 and 11.
+// It is built twice: with go.mod, today's libraries, and with ocaml.mod, those that OCaml nodes have,
+// which need Go 1.19. So it is written in the Go that both understand.
+//
+// Source of the configuration and of the old versions: spec libp2p 0, 3 to 9 and 11.
 package main
 
 import (
@@ -22,6 +25,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p-kad-dht/dual"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pubsubpb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -29,6 +33,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/discovery/routing"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
@@ -71,7 +76,7 @@ func say(line answer) {
 
 type node struct {
 	host   host.Host
-	dht    *dht.IpfsDHT
+	dht    *dual.DHT
 	pubsub *pubsub.PubSub
 	topics map[string]*pubsub.Topic
 }
@@ -93,7 +98,7 @@ func main() {
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 8<<20)
 	for lines.Scan() {
-		var order command
+		var order command // of this turn: Go before 1.22 shares a loop's own variables
 		if err := json.Unmarshal(lines.Bytes(), &order); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
@@ -154,13 +159,14 @@ func start(psk string, seed string) (*node, error) {
 	})
 	made.Network().Notify(&network.NotifyBundle{
 		ConnectedF: func(_ network.Network, conn network.Conn) {
-			say(answer{"event": "connected", "peer_id": conn.RemotePeer().String(), "muxer": string(conn.ConnState().StreamMultiplexer), "early_muxer": conn.ConnState().UsedEarlyMuxerNegotiation})
+			say(answer{"event": "connected", "peer_id": conn.RemotePeer().String(), "direction": conn.Stat().Direction.String(), "muxer": string(conn.ConnState().StreamMultiplexer), "early_muxer": conn.ConnState().UsedEarlyMuxerNegotiation})
 		},
 		DisconnectedF: func(_ network.Network, conn network.Conn) {
 			say(answer{"event": "disconnected", "peer_id": conn.RemotePeer().String()})
 		},
 	})
-	table, err := dht.New(context.Background(), made, dht.ProtocolPrefix("/coda"), dht.Mode(dht.ModeServer))
+	// Both tables answer under /coda/kad/1.0.0, because the prefix is set after the local table's own.
+	table, err := dual.New(context.Background(), made, dual.DHTOption(dht.ProtocolPrefix("/coda")))
 	if err != nil {
 		return nil, err
 	}
@@ -209,10 +215,23 @@ func (n *node) obey(ctx context.Context, order command) (answer, error) {
 		return nil, n.topics[order.Topic].Publish(ctx, data)
 	case "table":
 		ids := []string{}
-		for _, id := range n.dht.RoutingTable().ListPeers() {
+		for _, id := range n.dht.LAN.RoutingTable().ListPeers() {
 			ids = append(ids, id.String())
 		}
 		return answer{"peers": ids}, nil
+	case "peers":
+		ids := []string{}
+		for _, id := range n.host.Network().Peers() {
+			ids = append(ids, id.String())
+		}
+		return answer{"peers": ids}, nil
+	case "bootstrap":
+		return nil, n.dht.Bootstrap(ctx)
+	case "advertise":
+		_, err := routing.NewRoutingDiscovery(n.dht).Advertise(ctx, order.Topic)
+		return nil, err
+	case "discover":
+		return n.discover(ctx, order.Topic)
 	}
 	id, err := peer.Decode(order.Peer)
 	if err != nil {
@@ -246,13 +265,32 @@ func (n *node) obey(ctx context.Context, order command) (answer, error) {
 	return nil, fmt.Errorf("unknown command %q", order.Do)
 }
 
+// discover connects to everybody who advertises the rendezvous, as the helper does below its low water mark.
+func (n *node) discover(ctx context.Context, rendezvous string) (answer, error) {
+	found, err := routing.NewRoutingDiscovery(n.dht).FindPeers(ctx, rendezvous)
+	if err != nil {
+		return nil, err
+	}
+	ids := []string{}
+	for info := range found {
+		if info.ID == n.host.ID() || len(info.Addrs) == 0 {
+			continue
+		}
+		ids = append(ids, info.ID.String())
+		if err := n.host.Connect(ctx, info); err != nil {
+			say(answer{"event": "dial failed", "peer_id": info.ID.String(), "reason": err.Error()})
+		}
+	}
+	return answer{"peers": ids}, nil
+}
+
 // echo sends size bytes on each of count streams at once and expects them back.
 func (n *node) echo(ctx context.Context, id peer.ID, count int, size int) error {
 	results := make(chan error, count)
-	for i := range count {
-		go func() { results <- n.echoOne(ctx, id, byte(i), size) }()
+	for i := 0; i < count; i++ {
+		go func(start byte) { results <- n.echoOne(ctx, id, start, size) }(byte(i))
 	}
-	for range count {
+	for i := 0; i < count; i++ {
 		if err := <-results; err != nil {
 			return err
 		}

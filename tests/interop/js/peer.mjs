@@ -17,7 +17,11 @@ import { tcp } from '@libp2p/tcp'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
+import { blake2b } from '@noble/hashes/blake2.js'
 import { createLibp2p } from 'libp2p'
+import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import { sha256 } from 'multiformats/hashes/sha2'
 
 const MUXER = '/coda/yamux/1.0.0'
 const ECHO = '/test/echo/1.0.0'
@@ -33,7 +37,17 @@ const minaYamux = () => (components) => {
   return muxer
 }
 
-const swarmKey = () => new TextEncoder().encode(`/key/swarm/psk/1.0.0/\n/base16/\n${options.psk}`)
+const utf8 = (text) => new TextEncoder().encode(text)
+
+// BLAKE2b-256 of the data, keyed with the topic: the same bytes have the same id, whoever sends them.
+const messageId = ({ topic, data }) => {
+  const key = utf8(topic)
+  return blake2b(data, { dkLen: 32, key: key.length > 64 ? blake2b(key, { dkLen: 32 }) : key })
+}
+
+const rendezvousCid = async (rendezvous) => CID.createV1(raw.code, await sha256.digest(utf8(rendezvous)))
+
+const swarmKey = () => utf8(`/key/swarm/psk/1.0.0/\n/base16/\n${options.psk}`)
 
 const node = await createLibp2p({
   privateKey: await generateKeyPairFromSeed('Ed25519', Buffer.from(options.seed, 'hex')),
@@ -47,7 +61,12 @@ const node = await createLibp2p({
     identify: identify(),
     ping: ping(),
     dht: kadDHT({ protocol: '/coda/kad/1.0.0', clientMode: false, peerInfoMapper: (info) => info }),
-    pubsub: gossipsub({ allowPublishToZeroTopicPeers: true })
+    pubsub: gossipsub({
+      allowPublishToZeroTopicPeers: true,
+      globalSignaturePolicy: 'StrictSign',
+      msgIdFn: messageId,
+      protocols: ['/meshsub/1.1.0', '/meshsub/1.0.0']
+    })
   }
 })
 
@@ -63,10 +82,21 @@ await node.handle(ECHO, async (stream) => {
 }, { maxInboundStreams: 1000, maxOutboundStreams: 1000 })
 
 node.addEventListener('connection:open', ({ detail }) => {
-  say({ event: 'connected', peer_id: detail.remotePeer.toString() })
+  const direction = detail.direction === 'inbound' ? 'Inbound' : 'Outbound'
+  say({ event: 'connected', peer_id: detail.remotePeer.toString(), direction })
 })
 node.addEventListener('connection:close', ({ detail }) => {
   say({ event: 'disconnected', peer_id: detail.remotePeer.toString() })
+})
+
+node.services.pubsub.addEventListener('message', ({ detail }) => {
+  say({
+    event: 'message',
+    topic: detail.topic,
+    data: Buffer.from(detail.data).toString('hex'),
+    from: detail.from?.toString(),
+    message_id: Buffer.from(messageId(detail)).toString('hex')
+  })
 })
 
 const pattern = (start, size) => {
@@ -100,6 +130,21 @@ const commands = {
   ping: async ({ peer }) => ({ rtt_ns: Math.round(1e6 * await node.services.ping.ping(peerIdFromString(peer))) }),
   protocols: async ({ peer }) => ({ protocols: (await node.peerStore.get(peerIdFromString(peer))).protocols }),
   open: async ({ peer, protocol }) => { (await node.dialProtocol(peerIdFromString(peer), protocol)).abort(new Error('enough')) },
+  peers: async () => ({ peers: node.getPeers().map(String) }),
+  table: async () => ({ peers: [...node.services.dht.routingTable.kb.toIterable()].map(({ peerId }) => peerId.toString()) }),
+  find: async ({ peer }) => ({ addrs: (await node.peerRouting.findPeer(peerIdFromString(peer))).multiaddrs.map(String) }),
+  advertise: async ({ topic }) => { await node.contentRouting.provide(await rendezvousCid(topic)) },
+  discover: async ({ topic }) => {
+    const peers = []
+    for await (const { id } of node.contentRouting.findProviders(await rendezvousCid(topic))) {
+      if (id.equals(node.peerId)) continue
+      peers.push(id.toString())
+      await node.dial(id).catch((error) => say({ event: 'dial failed', peer_id: id.toString(), reason: String(error) }))
+    }
+    return { peers }
+  },
+  subscribe: async ({ topic }) => { node.services.pubsub.subscribe(topic) },
+  publish: async ({ topic, data }) => { await node.services.pubsub.publish(topic, Buffer.from(data, 'hex')) },
   echo: async ({ peer, count, bytes }) => {
     await Promise.all(Array.from({ length: count }, (_, i) => echoOne(peerIdFromString(peer), i & 255, bytes)))
   }

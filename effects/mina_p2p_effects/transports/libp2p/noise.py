@@ -101,28 +101,52 @@ class NoiseTransport:
 
         :raises LayerError: ``NOISE_CHUNK_TOO_SHORT`` or ``NOISE_MAC_MISMATCH``; nothing of that piece counts then.
         """
-        if self._buffer:
-            self._buffer += data
-            data = bytes(self._buffer)
-            self._buffer.clear()
         view = memoryview(data)
         position, size = 0, len(data)
         plaintexts: list[bytes] = []
+        if self._buffer:
+            position = self._complete(view)
+            if position < 0:
+                return plaintexts
+            with memoryview(self._buffer) as frame:
+                plaintexts.append(self._open(frame[HEADER_BYTES:]))
+            self._buffer.clear()
         while size - position >= HEADER_BYTES:
-            length = data[position] << 8 | data[position + 1]
-            if length < TAG_BYTES:
-                raise LayerError(Fault.NOISE_CHUNK_TOO_SHORT, f"a frame of {length} bytes")
-            end = position + HEADER_BYTES + length
+            end = position + HEADER_BYTES + _length(data[position], data[position + 1])
             if end > size:
                 break
-            try:
-                plaintexts.append(self._receive(_NONCE.pack(self._received), view[position + HEADER_BYTES : end], None))
-            except InvalidTag:
-                raise LayerError(Fault.NOISE_MAC_MISMATCH, "a transport frame") from None
-            self._received += 1
+            plaintexts.append(self._open(view[position + HEADER_BYTES : end]))
             position = end
         self._buffer += view[position:]
         return plaintexts
+
+    def _complete(self, view: memoryview) -> int:
+        """Fill the unfinished frame up; the position behind what that took, or -1 where it is still unfinished."""
+        buffer = self._buffer
+        position = 0
+        if len(buffer) < HEADER_BYTES:
+            if not view:
+                return -1
+            buffer += view[:1]
+            position = 1
+        end = position + HEADER_BYTES + _length(buffer[0], buffer[1]) - len(buffer)
+        buffer += view[position:end]
+        return end if end <= len(view) else -1
+
+    def _open(self, ciphertext: memoryview) -> bytes:
+        try:
+            plaintext = self._receive(_NONCE.pack(self._received), ciphertext, None)
+        except InvalidTag:
+            raise LayerError(Fault.NOISE_MAC_MISMATCH, "a transport frame") from None
+        self._received += 1
+        return plaintext
+
+
+def _length(high: int, low: int) -> int:
+    length = high << 8 | low
+    if length < TAG_BYTES:
+        raise LayerError(Fault.NOISE_CHUNK_TOO_SHORT, f"a frame of {length} bytes")
+    return length
 
 
 class Established:
