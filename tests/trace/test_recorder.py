@@ -29,7 +29,7 @@ from trace_machine import (
 )
 
 from mina_p2p.errors import InvariantViolationError
-from mina_p2p.ids import ConnectionId, Timestamp
+from mina_p2p.ids import MILLISECOND, ConnectionId, Timestamp
 from mina_p2p.store import Store
 from mina_p2p.trace import Gap, Reader, Tape, TornTail, Writer, machines, register_machine, replay
 from mina_p2p_effects import recorder as recorder_module
@@ -162,6 +162,18 @@ def test_a_log_rotates_by_size(tmp_path: Path) -> None:
     logs = replay_path(tmp_path)
     assert [log.is_verified for log in logs[:2]] == [True, False]
     assert "one.log ended" in logs[1].error
+
+
+def test_a_log_rotates_by_age(tmp_path: Path) -> None:
+    """By the inputs' time, whatever its size; the parts connect."""
+    run = Run(tmp_path / "one.log", rotate_after=200 * MILLISECOND)
+    run.feed(600)
+    began = run.store.state.clock.now
+    run.recorder.close()
+    logs = replay_path(tmp_path)
+    assert 3 <= len(logs) <= began // (200 * MILLISECOND) + 2
+    assert all(log.is_verified for log in logs)
+    assert sum(log.result.inputs for log in logs if log.result is not None) == 600
 
 
 class Disk:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from trace_machine import (
     INPUTS,
@@ -34,6 +35,7 @@ from mina_p2p.record import Record, record
 from mina_p2p.store import FollowUps, Machine, Store
 from mina_p2p.trace import (
     BadChunk,
+    Chunk,
     ChunkKind,
     Gap,
     LogError,
@@ -45,6 +47,7 @@ from mina_p2p.trace import (
     first_difference,
     replay,
 )
+from mina_p2p.trace.chunks import OpenChunk, seal
 
 
 def test_a_log_replays_to_the_state_that_was_reached() -> None:
@@ -300,3 +303,56 @@ def test_the_clock_is_named_only_where_nothing_else_differs() -> None:
     both = first_difference(left, right, last="clock")
     assert both is not None
     assert (both.path, both.left, both.right) == ("net.acks", 0, 2)
+
+
+def test_other_content_of_the_same_actions_is_seen_at_once_where_it_is_checked() -> None:
+    """An effect of the same kind at the same place, with other bytes: no state tells of it, its checksum does."""
+
+    def mumble(action: Any, now: Timestamp, state: Root, follow_ups: FollowUps) -> tuple[Root, FollowUps]:
+        if isinstance(action, Ack) and state.net.acks == 12:
+            return state, (EffectfulSend(action.connection_id, b"hm"),)
+        return state, follow_ups
+
+    everything = record_log(200, options=OPTIONS.replace(digest_every=1))
+    found = replay(reader(everything), faulty(mumble)).divergence
+    assert found is not None
+    assert found.is_content
+    assert found.recorded_kind == found.replayed_kind == "MessageReceived"
+    assert "holds other values" in str(found)
+    assert replay(reader(everything), MACHINE).is_verified
+    assert replay(reader(record_log(200, options=OPTIONS.replace(digest_every=0))), faulty(mumble)).is_verified
+
+
+def test_a_forged_checksum_of_a_refused_input_is_a_divergence_and_no_crash() -> None:
+    """Where nothing followed there is no kind to name."""
+    chunks = list(reader(record_log(60, options=OPTIONS.replace(digest_every=1))).chunks())
+    seen = 0
+    for chunk in chunks:
+        assert isinstance(chunk, Chunk)
+        if chunk.head.kind != ChunkKind.RECORDS:
+            continue
+        columns = msgspec.msgpack.decode(chunk.payload)
+        for place, count in enumerate(columns[2]):
+            if count:
+                continue
+            values = bytearray(columns[8][1])
+            values[4 * place] ^= 1
+            forged = [*columns[:8], [1, bytes(values)]]
+            made = OpenChunk(ChunkKind.RECORDS, chunk.head.first_id, chunk.head.first_time, (msgspec.msgpack.encode(forged),))
+            data = b"".join(
+                seal(
+                    made
+                    if other is chunk
+                    else OpenChunk(ChunkKind(other.head.kind), other.head.first_id, other.head.first_time, (other.payload,)),
+                    SCHEMA.digest,
+                    None,
+                )
+                for other in chunks
+                if isinstance(other, Chunk)
+            )
+            found = replay(reader(data), MACHINE).divergence
+            assert found is not None
+            assert found.is_content
+            assert found.recorded_kind is None
+            seen += 1
+    assert seen

@@ -35,33 +35,49 @@ _BURST: Final = 24
 """Inputs from one state before another is chosen."""
 _SETBACKS: Final = 16
 """Of so many inputs that set a run back, it goes on behind one."""
+_EFFECTS_MAX: Final = 16
 _COST: Final = 8
 """A dispatch with its checks takes as long as so many executions of a small decoder."""
+
+
+class History:
+    """How a state came about: the inputs from a start, each linked to the one before. Holds no state."""
+
+    __slots__ = ("before", "item", "length", "start")
+
+    def __init__(self, start: int, before: History | None = None, item: Input | None = None) -> None:
+        self.start = start
+        """Which of the target's first states it goes back to."""
+        self.before = before
+        self.item = item
+        self.length: int = 0 if before is None else before.length + 1
+
+    def inputs(self) -> tuple[Input, ...]:
+        """All inputs from the start."""
+        found: list[Input] = []
+        history: History | None = self
+        while history is not None and history.item is not None:
+            found.append(history.item)
+            history = history.before
+        return tuple(reversed(found))
 
 
 class Node:
     """A state, and how it came about."""
 
-    __slots__ = ("effects", "input", "length", "parent", "start", "state")
+    __slots__ = ("effects", "history", "picks", "state")
 
-    def __init__(self, start: int, parent: Node | None, item: Input | None, state: Any, effects: tuple[Any, ...]) -> None:
-        self.start = start
-        """Which of the target's first states it goes back to."""
-        self.parent = parent
-        self.input = item
+    def __init__(self, history: History, state: Any, effects: tuple[Any, ...]) -> None:
+        self.history = history
         self.state = state
         self.effects = effects
         """The latest ones, for answers to them."""
-        self.length: int = 0 if parent is None else parent.length + 1
+        self.picks = 0
+        """How often the search went on from here."""
 
-    def inputs(self) -> tuple[Input, ...]:
-        """All inputs from the start."""
-        found: list[Input] = []
-        node: Node | None = self
-        while node is not None and node.input is not None:
-            found.append(node.input)
-            node = node.parent
-        return tuple(reversed(found))
+    def after(self, item: Input, state: Any, effects: list[Any]) -> Node:
+        """The state behind an input."""
+        return Node(History(self.history.start, self.history, item), state, (*self.effects, *effects)[-_EFFECTS_MAX:])
 
 
 class Explorer:
@@ -77,7 +93,7 @@ class Explorer:
         self._lines: Coverage = line_coverage()
         self._features: set[Any] = set()
         self._found: set[str] = set()
-        self._nodes = [[Node(at, None, None, state, ())] for at, state in enumerate(target.starts())]
+        self._nodes = [[Node(History(at), state, ())] for at, state in enumerate(target.starts())]
         """By the start that they go back to, which is the first of each."""
 
     @property
@@ -99,30 +115,34 @@ class Explorer:
         return findings
 
     def _pick(self) -> Node:
-        """A state to go on from, from each start as often; of the newest, half of the times."""
+        """A state to go on from, from each start as often: one of the newest, or one that was rarely chosen."""
         nodes = self._dice.choice(self._nodes)
         size = len(nodes)
-        at = size - 1 - self._dice.below(min(size, 32)) if self._dice.below(2) else self._dice.below(size)
-        return nodes[at]
+        if self._dice.below(2):
+            node = nodes[size - 1 - self._dice.below(min(size, 32))]
+        else:
+            node = min((nodes[self._dice.below(size)] for _ in range(4)), key=lambda node: node.picks)
+        node.picks += 1
+        return node
 
     def _burst(self, node: Node) -> tuple[Node, str] | None:
         """Some inputs in a row; the last one and its fault where one shows."""
         check = self._target.new_check()
         for _ in range(_BURST):
-            if node.length >= LENGTH_MAX:
+            if node.history.length >= LENGTH_MAX:
                 break
             item = self._target.draw(self._dice, node.state, node.effects)
             lines = self._lines.count
             try:
                 found = self._step(node.state, item, check)
             except FaultError as error:
-                return self._after(node, item, node.state, []), str(error)
+                return node.after(item, node.state, []), str(error)
             if found is None:
                 continue
             is_new = self._is_new(item, found) or self._lines.count > lines
             if not found.steps:
                 continue
-            after = self._after(node, item, found.state, found.effects)
+            after = node.after(item, found.state, found.effects)
             if is_new:
                 self._keep(after)
             # Most hostile inputs end a connection. It was seen that they do; what needs one goes on from where it was.
@@ -140,9 +160,6 @@ class Explorer:
     def _execute(self, state: Any, action: Any, now: Timestamp) -> Any:
         return self._lines.call(self._registered.machine.execute, state, action, now)
 
-    def _after(self, node: Node, item: Input, state: Any, effects: list[Any]) -> Node:
-        return Node(node.start, node, item, state, (*node.effects, *effects)[-_EFFECTS_MAX:])
-
     def _is_new(self, item: Input, found: Stepped) -> bool:
         """Note what an input led to; whether any of it was not seen before."""
         before = len(self._features)
@@ -150,14 +167,14 @@ class Explorer:
         return len(self._features) > before
 
     def _keep(self, node: Node) -> None:
-        nodes = self._nodes[node.start]
+        nodes = self._nodes[node.history.start]
         if len(nodes) >= NODES_MAX:
             nodes[1 + self._dice.below(NODES_MAX - 1)] = nodes[-1]
             nodes.pop()
         nodes.append(node)
 
     def _shrunk(self, node: Node, text: str) -> Finding:
-        case = Case(self._target.machine, self._nodes[node.start][0].state, node.inputs())
+        case = Case(self._target.machine, self._nodes[node.history.start][0].state, node.history.inputs())
         found = shrink(case, self._target.new_check, tries_max=SHRINK_TRIES_MAX)
         if found is None:  # such as one that shows only now and then
             return Finding(self.name, f"{text}; run again from the start, it does not show", case)
@@ -168,17 +185,17 @@ class Explorer:
     def corpus(self) -> dict[str, bytes]:
         """The kept states as one tree of inputs: each with the place of the one before it."""
         encode = self._registered.schema.encode
-        places: dict[Node, int] = {nodes[0]: at for at, nodes in enumerate(self._nodes)}
+        places = {nodes[0].history: at for at, nodes in enumerate(self._nodes)}
         tree: list[tuple[int, int, bytes]] = []
         for node in (kept for nodes in self._nodes for kept in nodes):
-            path: list[Node] = []
-            before: Node | None = node
-            while before is not None and before not in places:
-                path.append(before)
-                before = before.parent
+            path: list[History] = []
+            history: History | None = node.history
+            while history is not None and history not in places:
+                path.append(history)
+                history = history.before
             for new in reversed(path):
-                if new.parent is not None and new.input is not None:
-                    tree.append((places[new.parent], new.input.now, encode(new.input.action)))
+                if new.before is not None and new.item is not None:
+                    tree.append((places[new.before], new.item.now, encode(new.item.action)))
                     places[new] = len(self._nodes) + len(tree) - 1
         return {f"states-{self._seed}": _PACK.encode(tree)}
 
@@ -205,13 +222,12 @@ class Explorer:
             return None  # a fault is found again by the search, which reports it
         if found is None:
             return None
-        after = self._after(node, item, found.state, found.effects)
+        after = node.after(item, found.state, found.effects)
         if self._is_new(item, found) or self._lines.count > lines:
             self._keep(after)
         return after
 
 
-_EFFECTS_MAX: Final = 16
 _PACK: Final = msgspec.msgpack.Encoder()
 _UNPACK: Final = msgspec.msgpack.Decoder(list[tuple[int, int, bytes]])
 

@@ -28,7 +28,7 @@ from mina_p2p.config import ALL_CHANNELS, PROTOCOL_VERSION
 from mina_p2p.connection.hello import HELLO, Hello
 from mina_p2p.disconnection.reasons import StreamResetCode
 from mina_p2p.identity import MAINNET_CHAIN_ID, PeerId, is_curve_point
-from mina_p2p.ids import SECOND, ChannelId, ConnectionId, StreamId, Timestamp
+from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.record import Record, field_names
 from mina_p2p.state import P2pState
 from mina_p2p.testing.dice import Dice
@@ -68,8 +68,11 @@ ANSWERS: Final[list[type[Any]]] = [
 ]
 """Inputs beside those that `Suggestions` draws: what runtime and node software answer, and what they command."""
 
-KEYS: Final = tuple(PeerId(raw) for raw in (bytes(31 * [0]) + bytes((n,)) for n in range(64)) if is_curve_point(raw))[:6]
+_POINTS: Final = tuple(PeerId(raw) for raw in (bytes(31) + bytes((number,)) for number in range(64)) if is_curve_point(raw))
+KEYS: Final = _POINTS[:6]
 """Ids of peers that can be introduced: those are keys."""
+OWN_KEY: Final = _POINTS[6]
+"""The node's own."""
 
 JUMPS: Final = (3_600, 86_400, 30 * 86_400, 10 * 365 * 86_400)
 """Seconds by which a clock may jump."""
@@ -105,7 +108,8 @@ class Inputs(Suggestions):
             action = self._answer()
         else:
             action = self._damaged(self.input())
-        now = self.later()
+        # Whoever answers within milliseconds is heard before anything times out.
+        now = self.later() if self.below(4) == 0 else Timestamp(self.state.clock.now + self.below(3) * 10 * MILLISECOND)
         if self.below(64) == 0:
             now, action = Timestamp(now + self.pick(JUMPS) * SECOND), CheckTimeouts()
         return Input(action, now)
@@ -171,7 +175,7 @@ class Inputs(Suggestions):
             message = message.replace(id=self.pick(known))
         if "target_public_key" in names and self.often():
             peers = [connection.peer_id for connection in self.state.connections.table.values()]
-            message = message.replace(target_public_key=self.pick(peers or KEYS))
+            message = message.replace(target_public_key=self.pick([*peers, *KEYS]))
         return message
 
     def _stream(self, connection_id: ConnectionId, channel: ChannelId) -> StreamId:

@@ -16,7 +16,7 @@ from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.invariants import Checker
 from mina_p2p.trace.machines import SHIPPED_MACHINE
 from mina_p2p.trace.minimise import Input
-from mina_p2p_effects.fuzzing.inputs import Inputs
+from mina_p2p_effects.fuzzing.inputs import OWN_KEY, Inputs
 from mina_p2p_effects.fuzzing.machine_checks import MachineTarget, StateCheck
 
 
@@ -28,7 +28,8 @@ def _starts() -> tuple[Any, ...]:
         small_config(is_discovery_enabled=False, channels=(ChannelId.STREAMING_RPC,)),
         small_config(channels=(ChannelId.SIGNALING_DISCOVERY, ChannelId.SIGNALING_EXCHANGE), are_introductions_taken=True),
     )
-    return tuple(initial_state(config, START) for config in configs)
+    # An id that is a key, as a node's always is: offers and answers name it as one.
+    return tuple(initial_state(config.replace(peer_id=OWN_KEY), START) for config in configs)
 
 
 def _new_check() -> StateCheck:

@@ -15,7 +15,9 @@ from mina_p2p_effects.fuzzing.examine import examine, examine_costs
 from mina_p2p_effects.fuzzing.mutations import SIZE_MAX, mutate
 
 CORPUS_MAX: Final = 512
-"""Inputs of one target that are kept."""
+"""Inputs of one target that are kept ..."""
+CORPUS_BYTES_MAX: Final = 2 << 20
+"""... and their bytes: there are many targets."""
 
 SHRINK_TRIES_MAX: Final = 2_000
 COSTS_EVERY: Final = 64
@@ -74,6 +76,7 @@ class ByteSearch:
         self._lines: Coverage = line_coverage()
         self._features: set[str] = set()
         self._corpus: list[bytes] = []
+        self._corpus_bytes = 0
         self._found: set[str] = set()
         self._waiting = [b"", *decoder.seeds(self._dice)]
         self._seeds = tuple(self._waiting)
@@ -131,9 +134,10 @@ class ByteSearch:
         return examine_costs(self._decoder, data) if self.executions % COSTS_EVERY == 0 else None
 
     def _keep(self, data: bytes) -> None:
-        if len(self._corpus) >= CORPUS_MAX:
-            del self._corpus[self._dice.below(CORPUS_MAX)]
         self._corpus.append(data)
+        self._corpus_bytes += len(data)
+        while len(self._corpus) > CORPUS_MAX or self._corpus_bytes > CORPUS_BYTES_MAX:
+            self._corpus_bytes -= len(self._corpus.pop(self._dice.below(len(self._corpus))))
 
     def _shrunk(self, data: bytes, text: str) -> Finding:
         kind = kind_of_fault(text)
