@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from textual.widgets import Input, Static
 
 from debugger.screenshots import keep, plain_svg
 from mina_p2p_effects.cli import main
-from mina_p2p_effects.debugger.app import DebuggerApp, HelpScreen
+from mina_p2p_effects.debugger.app import DebuggerApp
 from mina_p2p_effects.debugger.looking import By, look
 from mina_p2p_effects.debugger.state_rows import Mark
 from mina_p2p_effects.logs import LogAction, LogSession, open_session
@@ -217,6 +218,10 @@ def test_the_state(log: Path) -> None:
         assert all(row.mark is not Mark.SAME for row in tree.rows)
         await it.press("d", "x", "G")
         assert tree.cursor == len(tree.rows) - 1
+        tree.set_late(late=True)
+        assert all(segment.style is not None and segment.style.dim for segment in tree.render_line(0))
+        await it.press("tab", "down")
+        assert not any(segment.style is not None and segment.style.dim for segment in tree.render_line(0))
 
     walk(log, story)
 
@@ -240,10 +245,10 @@ def test_help_and_quit(log: Path) -> None:
 
     async def story(it: Walk) -> None:
         await it.press("question_mark")
-        assert isinstance(it.app.screen, HelpScreen)
+        assert it.app.screen.query("#help")
         it.picture("debug-help.svg")
         await it.press("escape")
-        assert not isinstance(it.app.screen, HelpScreen)
+        assert not it.app.screen.query("#help")
         await it.press("slash", "escape")
         assert it.app.actions.has_focus
         await it.press("q")
@@ -315,3 +320,11 @@ def test_command_line_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     file.write_bytes(b"no log")
     assert main(["debug", str(file)]) == 2
     assert "mina-p2p debug:" in capsys.readouterr().err
+
+
+def test_without_the_extra(log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without Textual the command names the extra."""
+    monkeypatch.delitem(sys.modules, "mina_p2p_effects.debugger.app")
+    monkeypatch.setitem(sys.modules, "textual", None)
+    assert main(["debug", str(log)]) == 2
+    assert "pip install 'mina-p2p[ui]'" in capsys.readouterr().err

@@ -35,7 +35,7 @@ class Root(Record):
     number: int
     status: Idle | Busy
     table: Table[int, int]
-    pair: tuple[int, ...] = ()
+    pair: tuple[Any, ...] = ()
 
 
 BEFORE = Root(1, Idle(), Table([(1, 10), (2, 20)]), (1, 2))
@@ -139,7 +139,8 @@ def test_every_step_of_a_log(log: Path) -> None:
 
 def test_index_and_deadlines_show_their_entries() -> None:
     """Salted buckets are no business of a reader."""
-    index: Index[int] = Index(b"salt").set(b"\x01", 5).set(b"\x02", 6)
+    empty: Index[int] = Index(b"salt")
+    index = empty.set(b"\x01", 5).set(b"\x02", 6)
     assert parts(index) == [("01", 5), ("02", 6)]
     assert summary(index) == "2 entries"
     waits = Deadlines(10).add(Timestamp(25), 7)
@@ -147,8 +148,17 @@ def test_index_and_deadlines_show_their_entries() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(b"\x01\x02", "0102"), (b"\0" * 40, f"{'00' * 32}… (40 bytes)"), (Mark.SAME, "SAME"), ("x", "x"), (None, "None")]
+    ("value", "text"),
+    [
+        (b"\x01\x02", "0102"),
+        (b"\0" * 40, f"{'00' * 32}… (40 bytes)"),
+        (Mark.SAME, "SAME"),
+        ("x", "x"),
+        ("\x1b[2J\nhi", "\\x1b[2J\\nhi"),
+        ("y" * 999, "y" * 200 + "…"),
+        (None, "None"),
+    ],
 )
 def test_leaf_text(value: Any, text: str) -> None:
-    """Bytes are hexadecimal and cut, enums are names."""
+    """Bytes are hexadecimal and cut, enums are names, and text of a peer does nothing to the terminal."""
     assert leaf_text(value) == text

@@ -28,6 +28,7 @@ from mina_p2p_effects.devtools.viewer import Viewer
 from mina_p2p_effects.logs import LogSession
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+expect.set_options(timeout=30_000)
 SIZE = {"width": 1280, "height": 720}
 
 

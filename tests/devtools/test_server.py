@@ -26,7 +26,7 @@ from mina_p2p_effects.cli import main
 from mina_p2p_effects.devtools.server import DevToolsServer
 from mina_p2p_effects.devtools.socketcluster import CONNECTION
 from mina_p2p_effects.devtools.viewer import Viewer
-from mina_p2p_effects.logs import LogSession
+from mina_p2p_effects.logs import LogSession, open_session
 
 
 @pytest.fixture
@@ -161,6 +161,38 @@ def test_the_command(log: Path, tmp_path: Path) -> None:
         assert process.wait(20) == 0
 
 
+def test_the_command_follows(log: Path, tmp_path: Path) -> None:
+    """With --follow a browser is told what a growing log has grown by."""
+    cache = tmp_path / "cache" / "mina-p2p" / "redux-devtools-8.0.0" / "package/build/web/js"
+    cache.mkdir(parents=True)
+    (cache / "app.js").write_text("genuine")
+    data = log.read_bytes()
+    with open_session(log) as whole:
+        cut, count = whole.files[0].directory.offsets[-1], whole.count
+    growing = tmp_path / "growing.log"
+    growing.write_bytes(data[:cut])
+
+    async def watch(url: str) -> None:
+        async with connect(url.replace("http", "ws") + "bar", origin=url.rstrip("/")) as bar:  # type: ignore[arg-type]
+            assert json.loads(await bar.recv())["count"] < count
+            await bar.send(json.dumps({"move": "last", "text": ""}))
+            await bar.recv()
+            with growing.open("ab") as file:
+                file.write(data[cut:])
+            assert json.loads(await asyncio.wait_for(bar.recv(), 20))["window"]["end"] == count
+
+    command = [sys.executable, "-m", "mina_p2p_effects.cli", "devtools", str(growing), "--json", "--follow"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={"XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": ""}
+    ) as process:
+        assert process.stdout is not None
+        try:
+            asyncio.run(watch(json.loads(process.stdout.readline())["url"]))
+        finally:
+            process.terminate()
+        assert process.wait(20) == 0
+
+
 def test_command_line_faults(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """No interface and no npm is exit code 2 with what to do; so is a window that is too large."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -170,3 +202,11 @@ def test_command_line_faults(log: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert "npm is not installed" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["devtools", str(log), "--window", "501"])
+
+
+def test_without_the_extra(log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without websockets the command names the extra, before it fetches anything."""
+    monkeypatch.delitem(sys.modules, "mina_p2p_effects.devtools.server")
+    monkeypatch.setitem(sys.modules, "websockets.asyncio.server", None)
+    assert main(["devtools", str(log)]) == 2
+    assert "pip install 'mina-p2p[ui]'" in capsys.readouterr().err

@@ -25,7 +25,6 @@ def test_a_conversation() -> None:
     assert replies[0]["data"]["id"] == "browser"
     assert replies[0]["data"]["pingTimeout"] > 0
     assert said(talk, {"event": "login", "data": {}, "cid": 2}) == ([{"rid": 2, "data": "log"}], [])
-    assert not talk.is_subscribed
     assert said(talk, {"event": "#subscribe", "data": {"channel": "log"}, "cid": 3}) == ([{"rid": 3, "data": None}], [])
     assert talk.is_subscribed
     assert said(talk, {"event": "respond", "data": {"type": "START"}}) == ([], [Started()])

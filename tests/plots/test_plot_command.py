@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -37,8 +38,8 @@ def test_the_whole_picture(network: Path, tmp_path: Path) -> None:
         assert words in found
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     if wanted("log-plot.png"):
-        words = ["--nodes", "4", "--seed", "6", "--faults", "latency", "--duration", "5"]  # as in docs/how-to/plot-a-log.md
-        assert main(["simulate", *words, "--record", str(tmp_path / "logs")]) == 0
+        small = ["--nodes", "4", "--seed", "6", "--faults", "latency", "--duration", "5"]  # as in docs/how-to/plot-a-log.md
+        assert main(["simulate", *small, "--record", str(tmp_path / "logs")]) == 0
         assert main(["log", "plot", str(tmp_path / "logs"), "-o", str(tmp_path / "a.png")]) == 0
         keep("log-plot.png", (tmp_path / "a.png").read_bytes())
 
@@ -82,7 +83,16 @@ def test_an_item_by_its_key(network: Path, tmp_path: Path, capsys: pytest.Captur
 def test_wrong_usage(network: Path, words: list[str]) -> None:
     """A wrong word, or a place that can not be written, is exit code 2."""
     try:
-        code = main(["log", "plot", str(network), *words])
-    except SystemExit as exit_:
-        code = exit_.code
+        code: object = main(["log", "plot", str(network), *words])
+    except SystemExit as refused:
+        code = refused.code
     assert code == 2
+
+
+def test_without_the_extra(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without matplotlib the command names the extra; the numbers are to be had all the same."""
+    monkeypatch.delitem(sys.modules, "mina_p2p_effects.plots.figure", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["log", "plot", str(network), "-o", str(tmp_path / "x.svg")]) == 2
+    assert "pip install 'mina-p2p[plot]'" in capsys.readouterr().err
+    assert main(["log", "plot", str(network), "--json"]) == 0

@@ -29,7 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         from mina_p2p_effects.debugger.app import DebuggerApp  # noqa: PLC0415 - needs an extra
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"mina-p2p debug needs {error.name}: pip install 'mina-p2p[ui]'\n")
+        if (error.name or "").partition(".")[0] != "textual":
+            raise
+        sys.stderr.write("mina-p2p debug needs textual: pip install 'mina-p2p[ui]'\n")
         return 2
     with open_session(arguments.log, follow=arguments.follow) as session:
         at = session.position_of(arguments.at) if arguments.at is not None else 0

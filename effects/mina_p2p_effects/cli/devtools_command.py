@@ -17,9 +17,14 @@ import signal
 import sys
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mina_p2p_effects.devtools.assets import PACKAGE_VARIABLE, web_folder
+from mina_p2p_effects.devtools.viewer import Viewer
 from mina_p2p_effects.logs import LogSession, open_session
+
+if TYPE_CHECKING:
+    from mina_p2p_effects.devtools.server import DevToolsServer
 
 WINDOW_MAX = 500
 FOLLOW_SECONDS = 0.5
@@ -40,18 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command until it is interrupted; 0 then, 2 where the log or the interface's files are not to be had."""
+    from mina_p2p_effects.devtools.server import DevToolsServer  # noqa: PLC0415 - needs an extra
+
     with open_session(arguments.log, follow=arguments.follow) as session:
-        web = web_folder()
-        asyncio.run(_serve(arguments, session, web))
+        viewer = Viewer(session, arguments.log.name, count_max=arguments.window)
+        asyncio.run(_serve(arguments, session, viewer, DevToolsServer(viewer, web_folder())))
     return 0
 
 
-async def _serve(arguments: argparse.Namespace, session: LogSession, web: Path) -> None:
-    from mina_p2p_effects.devtools.server import DevToolsServer  # noqa: PLC0415 - needs an extra
-    from mina_p2p_effects.devtools.viewer import Viewer  # noqa: PLC0415 - goes with it
-
-    viewer = Viewer(session, arguments.log.name, count_max=arguments.window)
-    server = DevToolsServer(viewer, web)
+async def _serve(arguments: argparse.Namespace, session: LogSession, viewer: Viewer, server: DevToolsServer) -> None:
     await server.start(arguments.port)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

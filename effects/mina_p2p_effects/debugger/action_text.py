@@ -10,6 +10,7 @@ from rich.text import Text
 from mina_p2p.trace.errors import LogError
 from mina_p2p_effects.debugger.parts import leaf_text, name_of, parts, summary
 from mina_p2p_effects.logs import LogSession
+from mina_p2p_effects.logs.text import printable
 
 LINES_MAX: Final = 8
 _DEPTH_MAX: Final = 3
@@ -26,12 +27,12 @@ def action_lines(session: LogSession, position: int) -> Text:
     try:
         step = session.dispatch(position)
     except LogError as error:
-        return head.append(f"\n{error}", "red")
+        return head.append(f"\n{printable(str(error))}", "red")
     lines = [head]
     here = position - row.root
     for refusal in step.refusals:
         if refusal.after == here + 1:
-            why = f": {refusal.why}" if refusal.why else ""
+            why = f": {printable(refusal.why)}" if refusal.why else ""
             lines.append(Text(f"then refused {summary(refusal.action, 90)}{why}", "orange1"))
     lines += [Text(line) for line in _fields(step.actions[here], 0)]
     if len(lines) > LINES_MAX:

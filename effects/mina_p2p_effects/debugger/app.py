@@ -23,6 +23,7 @@ from mina_p2p_effects.debugger.changes import Changes
 from mina_p2p_effects.debugger.looking import By, Found, look
 from mina_p2p_effects.debugger.state_tree import StateTree
 from mina_p2p_effects.logs import LogSession
+from mina_p2p_effects.logs.text import printable
 
 T = TypeVar("T")
 
@@ -111,7 +112,6 @@ class DebuggerApp(App[None]):
     #panes { height: 1fr; }
     #actions { width: 11fr; border-right: solid $primary-background; }
     #state { width: 9fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; }
-    #state.late { opacity: 40%; }
     #action { height: 9; border-top: solid $primary-background; padding: 0 1; }
     #ask { display: none; border: none; height: 1; padding: 0 1; background: $boost; }
     #ask.asking { display: block; }
@@ -150,7 +150,7 @@ class DebuggerApp(App[None]):
         :param follow: the log still grows.
         """
         super().__init__()
-        self._log_name = name
+        self._log_name = printable(name)
         self._at = at
         self._is_following = follow
         self._session = open_session()
@@ -207,7 +207,7 @@ class DebuggerApp(App[None]):
         """Show what belongs to the action."""
         row = self._session.action(message.position)
         counted = f"{message.position + 1:,} of {self._session.count:,}"
-        node = self._session.node
+        node = printable(self._session.node)
         title = Text.assemble(
             (self._log_name, "bold"), f"  {node[:12]}…" if len(node) > 13 else "", f"   action {row.action_id} ({counted})"
         )
@@ -226,14 +226,14 @@ class DebuggerApp(App[None]):
         def is_wanted() -> bool:
             return self.actions.cursor == position
 
-        late = self.set_timer(_LATE_SECONDS, lambda: self.state_tree.add_class("late"))
+        late = self.set_timer(_LATE_SECONDS, lambda: self.state_tree.set_late(late=True))
         try:
             found = await self._states.ask(lambda session: _seen(session, position, marked), is_wanted)
         finally:
             late.stop()
         if found is None:
             return
-        self.state_tree.remove_class("late")
+        self.state_tree.set_late(late=False)
         changes, lines, note = found
         if changes is not None:
             self.state_tree.show(changes)
@@ -255,7 +255,7 @@ class DebuggerApp(App[None]):
             self.actions.update_lines()
 
     def _say(self, text: str) -> None:
-        self.query_one("#message", Static).update(Text(text))
+        self.query_one("#message", Static).update(Text(printable(text)))
 
     # --- commands ------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from mina_p2p.identity import PeerId
 from mina_p2p.record import Record, field_names
 from mina_p2p.table import Deadlines, Index, Table
 from mina_p2p_effects.inspect.parts import is_tuple
+from mina_p2p_effects.logs.text import printable
 
 Parts: TypeAlias = list[tuple[str, Any]]
 
@@ -52,7 +53,7 @@ def name_of(value: Any) -> str:
 
 
 def leaf_text(value: Any) -> str:
-    """What has no parts, as text of bounded length."""
+    """What has no parts, as text of bounded length, without what peers could do to a terminal."""
     if isinstance(value, PeerId):
         return str(value)
     if isinstance(value, bytes):
@@ -60,8 +61,8 @@ def leaf_text(value: Any) -> str:
         return shown if len(value) <= BYTES_SHOWN_MAX else f"{shown}… ({len(value)} bytes)"
     if isinstance(value, enum.Enum):
         return value.name
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= TEXT_SHOWN_MAX else f"{text[:TEXT_SHOWN_MAX]}… ({len(text)} characters)"
+    text = printable(value[: TEXT_SHOWN_MAX + 1] if isinstance(value, str) else repr(value))
+    return text if len(text) <= TEXT_SHOWN_MAX else f"{text[:TEXT_SHOWN_MAX]}…"
 
 
 def summary(value: Any, width: int = 60) -> str:

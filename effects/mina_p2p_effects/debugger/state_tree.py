@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from mina_p2p_effects.debugger.changes import Changes, Path
 from mina_p2p_effects.debugger.state_rows import Folding, Mark, StateRow, state_rows
+from mina_p2p_effects.logs.text import printable
 
 _NAME: Final = Style(color="grey70")
 _KIND: Final = Style(color="grey58", italic=True)
@@ -23,6 +24,7 @@ _NEW: Final = Style(color="pale_green1", bold=True)
 _GONE: Final = Style(color="indian_red1", strike=True)
 _AROUND: Final = Style(color="gold1", bold=True)
 _NOTE: Final = Style(color="orange1")
+_LATE: Final = Style(dim=True)
 _CURSOR: Final = Style(bgcolor="grey23")
 _CURSOR_FOCUSED: Final = Style(bgcolor="#1f4a7a")
 
@@ -51,6 +53,13 @@ class StateTree(ScrollView, can_focus=True):
         self.cursor = 0
         """Which of the lines is looked at."""
         self._note = ""
+        self._is_late = False
+
+    def set_late(self, *, late: bool) -> None:
+        """Dim what is shown, because it is the state of an action that was left, and another is being replayed."""
+        if late != self._is_late:
+            self._is_late = late
+            self.refresh()
 
     def show(self, changes: Changes) -> None:
         """Show the state after, and how it differs from the one before."""
@@ -62,7 +71,7 @@ class StateTree(ScrollView, can_focus=True):
 
     def show_note(self, text: str) -> None:
         """Say why there is no state."""
-        self._note = text
+        self._note = printable(text)
         self.changes = None
         self.update_rows()
 
@@ -139,7 +148,7 @@ class StateTree(ScrollView, can_focus=True):
         line = Strip(_segments(self.rows[number])).adjust_cell_length(width)
         if number == self.cursor:
             line = line.apply_style(_CURSOR_FOCUSED if self.has_focus else _CURSOR)
-        return line
+        return line.apply_style(_LATE) if self._is_late else line
 
 
 def _segments(row: StateRow) -> list[Segment]:
