@@ -32,8 +32,8 @@ class Identify(Record):
 class OurNode(Node):
     """Answers what the other side opens; what we open is left to the test."""
 
-    def __init__(self, number: int, *, identifies: bool = True, **options: Any) -> None:
-        super().__init__(number, protocols=(ECHO, PING, *([IDENTIFY] if identifies else [])), **options)
+    def __init__(self, number: int, *, identifies: bool = True, more: tuple[StreamProtocol, ...] = (), **options: Any) -> None:
+        super().__init__(number, protocols=(ECHO, PING, *([IDENTIFY] if identifies else []), *more), **options)
         self.on_event = self._serve
 
     def _serve(self, number: int, event: Event) -> None:

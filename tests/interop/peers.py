@@ -57,7 +57,7 @@ def command_of(kind: str, folder: Path) -> list[str]:
         compiler = os.environ.get("MINA_P2P_GO_1_19") or shutil.which("/usr/lib/go-1.19/bin/go")
         if compiler is None:
             pytest.skip("Go 1.19 is not there: install Debian's golang-1.19-go, or set MINA_P2P_GO_1_19 to its `go`")
-        return _build([compiler, "build", "-modfile=ocaml.mod"], folder / "go-peer-ocaml")
+        return _build([compiler, "build", "-modfile=ocaml.mod", "-tags=ocaml"], folder / "go-peer-ocaml")
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         unavailable("Node.js and npm are not installed")
@@ -136,6 +136,14 @@ class Peer:
         if "error" in said:
             raise PeerError(said["error"])
         return said
+
+    async def until(self, what: str, member: str) -> None:
+        """Ask until ``member`` is in the list of peers that the order gives."""
+        async with asyncio.timeout(DEADLINE_S):
+            while member not in (await self.do(what))["peers"]:
+                # The other node has no event for this, and asking without a pause would only slow it.
+                assert self._reading is not None
+                await asyncio.wait((self._reading,), timeout=0.05)
 
     async def event(self, kind: str) -> dict[str, Any]:
         """Take the next event of that kind."""

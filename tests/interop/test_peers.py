@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from libp2p.pairs import NETWORK_KEY
 
-from interop.peers import DEADLINE_S, Peer
-from interop.running import KINDS, programs, run  # noqa: F401 - a fixture
+from interop.peers import Peer
+from interop.running import KINDS, run
 from mina_p2p.identity import DEVNET_CHAIN_ID
 from mina_p2p_effects.keys import SecretKey
 
@@ -29,17 +29,15 @@ def peer_id(number: int) -> str:
 @pytest.mark.parametrize("seed", KINDS)
 @pytest.mark.parametrize("other", KINDS)
 @run
-async def test_a_node_that_knows_only_the_seed_finds_the_others(programs: Any, seed: str, other: str):  # noqa: F811
+async def test_a_node_that_knows_only_the_seed_finds_the_others(programs: Any, seed: str, other: str):
     """By provider records of the chain's rendezvous, under Mina's DHT prefix."""
     async with AsyncExitStack() as stack:
         first = await started(stack, programs(seed), 60)
         rest = [await started(stack, programs(other), number) for number in (61, 62)]
         for peer in rest:
             await peer.do("connect", addr=first.address)
-        async with asyncio.timeout(DEADLINE_S):
-            for peer in rest:
-                while peer_id(60) not in (await peer.do("table"))["peers"]:
-                    await asyncio.sleep(0.05)
+        for peer in rest:
+            await peer.until("table", peer_id(60))
         for peer in rest:
             await peer.do("advertise", topic=DEVNET_CHAIN_ID.rendezvous)
         found = await rest[1].do("discover", topic=DEVNET_CHAIN_ID.rendezvous)
@@ -50,7 +48,7 @@ async def test_a_node_that_knows_only_the_seed_finds_the_others(programs: Any, s
 @pytest.mark.parametrize("sender", KINDS)
 @pytest.mark.parametrize("receiver", KINDS)
 @run
-async def test_gossip_has_the_id_that_every_node_computes(programs: Any, sender: str, receiver: str):  # noqa: F811
+async def test_gossip_has_the_id_that_every_node_computes(programs: Any, sender: str, receiver: str):
     async with AsyncExitStack() as stack:
         one, two = await started(stack, programs(sender), 60), await started(stack, programs(receiver), 61)
         for peer in (one, two):

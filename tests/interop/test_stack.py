@@ -12,7 +12,7 @@ from libp2p.pairs import ECHO, NETWORK_KEY
 
 from interop.ours import IDENTIFY, PING, Identify, OurNode, theirs
 from interop.peers import Peer, PeerError
-from interop.running import KINDS, programs, run  # noqa: F401 - a fixture
+from interop.running import KINDS, run
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.wire.protobuf import protobuf
 from mina_p2p_effects.keys import SecretKey
@@ -144,8 +144,7 @@ async def test_we_ping_and_identify_them(programs: Any, kind: str):
 @run
 async def test_what_they_do_not_speak_is_lost_and_the_rest_goes_on(programs: Any, kind: str):
     unknown = ECHO.replace(name="/nobody/speaks/this")
-    async with pair(programs(kind), NETWORK_KEY) as (ours, peer):
-        ours.endpoint._profile.protocols[unknown.name] = unknown  # pyright: ignore[reportIndexIssue]
+    async with pair(programs(kind), NETWORK_KEY, more=(unknown,)) as (ours, peer):
         number = await ours.dial(theirs(peer.address))
         ours.endpoint.open_stream(number, 900, (unknown.name,))
         lost = await ours.next(StreamLost)

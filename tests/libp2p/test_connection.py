@@ -275,6 +275,23 @@ def test_unfinished_messages_of_one_connection_are_bounded():
     assert pair.listener.held_bytes == 0
 
 
+def test_unfinished_messages_of_all_connections_are_bounded():
+    dialer = profile(ALICE).replace(protocols={CALLS.name: ECHO.replace(name=CALLS.name)})
+    listener = profile(BOB, held_bytes_total_max=250_000)
+    pairs = [Pair(dialer, listener).opened() for _ in range(3)]
+    for pair in pairs:
+        pair.dialer.open_stream(1, (CALLS.name,))
+        pair.dialer.send(1, (1_000_000).to_bytes(8, "little") + bytes(100_000))
+        pair.settle()
+    assert [pair.listener.held_bytes for pair in pairs] == [100_000, 100_000, 0]
+    assert pairs[2].events(pairs[2].listener)[-1] == StreamLost(THEIRS, Fault.MEMORY_EXCEEDED)
+    pairs[0].listener.end_of_input()
+    assert listener.budget.held_bytes == 100_000
+    pairs[1].dialer.reset_stream(1)
+    pairs[1].settle()
+    assert listener.budget.held_bytes == 0
+
+
 @pytest.mark.parametrize("protocols", [(NOTES.name,), (NOTES.name, CALLS.name)])
 def test_what_waits_to_be_sent_is_bounded(protocols: tuple[str, ...]):
     pair = Pair(profile(ALICE, send_bytes_max=400_000)).opened()

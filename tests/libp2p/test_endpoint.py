@@ -222,3 +222,65 @@ async def test_a_number_in_use_is_the_callers_mistake():
         for wrong in (number, -1, FIRST_INCOMING):
             with pytest.raises(CallerError):
                 one.endpoint.dial(wrong, two.dial_address)
+
+
+@run
+async def test_a_peer_that_reads_slowly_holds_back_its_own_data_only():
+    """What waits is in our queue, not in the socket's buffer, and leaves when the peer reads again."""
+    async with Node(1, socket_high_bytes=64 * 1024) as one, Node(2) as two:
+        dialled = await one.dial(two.dial_address)
+        handle = await one.open(dialled, CALLS.name)
+        await two.next(StreamOpened)
+        reading = two.endpoint._links[FIRST_INCOMING].transport
+        writing = one.endpoint._links[dialled].transport
+        assert reading is not None
+        assert writing is not None
+        reading.pause_reading()
+        for number in range(40):
+            one.endpoint.send(dialled, handle, bytes((number,)) * 900_000)
+        connection = one.endpoint.connection(dialled)
+        assert connection is not None
+        await asyncio.sleep(0)
+        assert connection.queued_bytes > 30_000_000
+        assert writing.get_write_buffer_size() < 64 * 1024 + 400_000
+        reading.resume_reading()
+        await two.until(lambda: sum(isinstance(event, StreamMessage) for _, event in two.told) == 40)
+        assert [event.data[0] for _, event in two.told if isinstance(event, StreamMessage)] == list(range(40))
+        assert connection.queued_bytes == 0
+
+
+@run
+async def test_a_bug_on_one_connection_is_reported_and_leaves_the_others():
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    async with Node(1) as one, Node(2) as two, Node(3) as three:
+        first, second = await one.dial(two.dial_address), await one.dial(three.dial_address)
+        connection = one.endpoint.connection(first)
+        assert connection is not None
+
+        def fail() -> bytes:
+            raise ZeroDivisionError
+
+        connection.transmit = fail  # type: ignore[method-assign]
+        one.endpoint.open_stream(first, 90, (NOTES.name,))
+        _, closed = await one.next(Closed, first)
+        assert closed.fault is Fault.LOST
+        assert "ZeroDivisionError" in closed.reason.detail
+        assert isinstance(reported[0], ZeroDivisionError)
+        await two.next(Closed)
+        await one.open(second, NOTES.name)
+
+
+@run
+async def test_an_owner_that_fails_on_an_event_is_reported_and_gets_the_next():
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+
+    def fail(number: int, event: object) -> None:
+        raise LookupError
+
+    async with Node(1) as one, Node(2) as two:
+        one.on_event = fail
+        dialled = await one.dial(two.dial_address)
+        await one.open(dialled, NOTES.name)
+        assert {type(error) for error in reported} == {LookupError}

@@ -24,7 +24,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
-	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p-kad-dht/dual"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pubsubpb "github.com/libp2p/go-libp2p-pubsub/pb"
@@ -166,7 +165,7 @@ func start(psk string, seed string) (*node, error) {
 		},
 	})
 	// Both tables answer under /coda/kad/1.0.0, because the prefix is set after the local table's own.
-	table, err := dual.New(context.Background(), made, dual.DHTOption(dht.ProtocolPrefix("/coda")))
+	table, err := dual.New(context.Background(), made, dual.DHTOption(dhtOptions...))
 	if err != nil {
 		return nil, err
 	}

@@ -59,6 +59,8 @@ class Libp2pConfig(Record):
     # --- memory
     held_bytes_max: int = field(default=64 * 1024 * 1024, validator=gt(0))
     """Bytes of unfinished incoming messages that one connection may hold; the stream that exceeds it is reset."""
+    held_bytes_total_max: int = field(default=512 * 1024 * 1024, validator=gt(0))
+    """The same over all connections of the node, so that many peers together can not do what one may not."""
     send_bytes_max: int = field(default=256 * 1024 * 1024, validator=gt(0))
     """Bytes waiting to be sent on one connection; the stream that exceeds it is reset. The largest known RPC answer has 59 MB."""
     control_bytes_max: int = field(default=64 * 1024, validator=ge(4096))

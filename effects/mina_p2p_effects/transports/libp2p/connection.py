@@ -9,7 +9,8 @@ takes `events` from the left and writes what `transmit` gives, as long as the so
 seconds of one clock. No call raises for a peer's fault: the connection ends with a `Closed`.
 
 Memory of one connection: at most one unfinished token, Noise frame and Yamux header, at most ``held_bytes_max`` of
-unfinished messages, ``send_bytes_max`` waiting to be sent and ``control_bytes_max`` of answers.
+unfinished messages (and of all connections together ``held_bytes_total_max``), ``send_bytes_max`` waiting to be sent
+and ``control_bytes_max`` of answers.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+
+from attrs import field
 
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.errors import CallerError, DecodeError
@@ -50,6 +53,15 @@ _BATCH_BYTES = 256 * 1024
 """Most plaintext that one `transmit` enciphers."""
 
 
+class Budget:
+    """What the connections of one node hold together."""
+
+    __slots__ = ("held_bytes",)
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+
+
 @record
 class Profile(Record):
     """What all connections of one node share."""
@@ -62,6 +74,7 @@ class Profile(Record):
     """The pre-shared key of the private network, 32 bytes; ``None`` for the open one."""
     random: Callable[[int], bytes]
     """As many random bytes as asked for; they make keys."""
+    budget: Budget = field(factory=Budget)
 
 
 class Phase(enum.Enum):
@@ -141,6 +154,7 @@ class Connection:
         self._negotiating: deque[_Channel] = deque()  # by deadline; those that are done are passed over
         self._next_handle = FIRST_PEER_HANDLE
         self._held = 0
+        self._budget = profile.budget
         self._out += self._take_output(self._negotiation)
 
     # --- bytes and time
@@ -165,8 +179,8 @@ class Connection:
         if self.phase is Phase.OPEN:
             self._close(Fault.LOST if detail else Fault.CLOSED, detail, by_peer=True)
         elif self.phase is not Phase.CLOSED:
-            told = detail or "the peer closed it before it was set up; often that means another network"
-            self._close(Fault.LOST, told, by_peer=True)
+            told = detail or "the peer closed it; often that means another network"
+            self._close(Fault.LOST, f"in the phase {self.phase.name}: {told}", by_peer=True)
 
     def deadline(self) -> float | None:
         """When `handle_timer` has something to do."""
@@ -477,9 +491,9 @@ class Connection:
             return
         held = cutter.buffered
         if held != channel.held:
-            self._held += held - channel.held
+            self._hold(held - channel.held)
             channel.held = held
-            if self._held > self._config.held_bytes_max:
+            if self._held > self._config.held_bytes_max or self._budget.held_bytes > self._config.held_bytes_total_max:
                 self._lose(channel, Fault.MEMORY_EXCEEDED)
 
     def _lose(self, channel: _Channel, fault: Fault, detail: str = "") -> None:
@@ -498,9 +512,13 @@ class Connection:
         if self._channels.get(channel.stream) is channel:
             del self._channels[channel.stream]
         self._by_handle.pop(channel.handle, None)
-        self._held -= channel.held
+        self._hold(-channel.held)
         channel.held = 0
         channel.negotiation = None  # for the queue of deadlines
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        self._budget.held_bytes += size
 
     # --- the end
 
@@ -522,5 +540,5 @@ class Connection:
         self._channels.clear()
         self._by_handle.clear()
         self._negotiating.clear()
-        self._held = 0
+        self._hold(-self._held)
         self.events.append(closed)

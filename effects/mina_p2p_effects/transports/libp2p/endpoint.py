@@ -60,6 +60,7 @@ class _Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.connection is not None:
+            # What this raises would be our own bug; asyncio reports it and closes this connection only.
             self.connection.receive(data, self._endpoint.time())
             self._endpoint.touch(self)
             self._endpoint.settle()
@@ -318,7 +319,10 @@ class Libp2pEndpoint:
                     for link in touched:
                         self._deliver(link)
                 for link in settling:
-                    self._write(link)
+                    try:
+                        self._write(link)
+                    except Exception as error:  # noqa: BLE001 - one connection's trouble stays its own
+                        self._fault(link, error)
         finally:
             self._is_settling = False
 
@@ -357,6 +361,18 @@ class Libp2pEndpoint:
             self._release(link)
         else:
             self._arm(link, connection)
+
+    def _fault(self, link: _Link, error: Exception) -> None:
+        """Our own bug: the owner of the loop learns of it, this connection ends, the others go on."""
+        message = "the libp2p transport failed on one connection, which was closed"
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+        connection, transport = link.connection, link.transport
+        if connection is not None:
+            connection.end_of_input(f"internal error: {type(error).__name__}")
+            self._deliver(link)
+        self._release(link)
+        if transport is not None:
+            transport.abort()
 
     def _release(self, link: _Link) -> None:
         self._links.pop(link.number, None)
