@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import zlib
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 from mina_p2p.transport import TransportKind
@@ -71,3 +75,48 @@ def test_the_json_form_has_the_sums_of_each_transport() -> None:
     assert value["traffic"]["quic"]["connections_total"] == 6
     assert value["peers"][0]["rtt_ms"] == 10.0
     assert value["totals"]["permissions_granted"] == 11
+
+
+def test_a_collector_gets_the_same_figures() -> None:
+    """OTLP over HTTP: what was given last is sent at the end at the latest, with labels, and under the same names in lower case, as names are there."""
+    pytest.importorskip("opentelemetry.sdk", reason="needs the extra: metrics")
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+    from mina_p2p_effects.metrics.opentelemetry import OtlpExport
+
+    bodies: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            bodies.append(zlib.decompress(body, 31) if self.headers.get("Content-Encoding") == "gzip" else body)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    serving = HTTPServer(("127.0.0.1", 0), Collector)
+    thread = threading.Thread(target=serving.serve_forever)
+    thread.start()
+    try:
+        with OtlpExport(f"http://127.0.0.1:{serving.server_address[1]}/v1/metrics", every_s=3600, peer_id="2a") as export:
+            export.update(status(500))
+            export.update(status(700, rtts=(10.0,)))
+    finally:
+        serving.shutdown()
+        serving.server_close()
+        thread.join()
+    found: dict[tuple[str, str], float] = {}
+    request = ExportMetricsServiceRequest.FromString(bodies[-1])
+    (resource,) = request.resource_metrics
+    assert "2a" in {each.value.string_value for each in resource.resource.attributes if each.key == "service.instance.id"}
+    for metric in resource.scope_metrics[0].metrics:
+        points = metric.sum.data_points if metric.HasField("sum") else metric.gauge.data_points
+        for point in points:
+            label = point.attributes[0].value.string_value if point.attributes else ""
+            found[metric.name, label] = point.as_int if point.HasField("as_int") else point.as_double
+    assert found["mina_libp2p_total_bandwidth_in", ""] == 700
+    assert found["mina_libp2p_latency_avg", ""] == 0.01
+    assert found["mina_p2p_pool_items", "transaction"] == 9
+    assert found["mina_p2p_transport_packets_lost", "quic"] == 3

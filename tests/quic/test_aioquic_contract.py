@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from mina_p2p.identity import MAINNET_CHAIN_ID
 from mina_p2p.ids import ChannelId, StreamId
 from mina_p2p.transport import ChannelsMessageReceived, ConnectionHelloReceived, ConnectionIncomingReceived
 from mina_p2p_effects.transports.quic import QuicTransport, aioquic_hooks
-from mina_p2p_effects.transports.quic.aioquic_hooks import EndingKind, missing_hooks
+from mina_p2p_effects.transports.quic.aioquic_hooks import EndingKind, PullQuicConnection, QuicProfile, contract, missing_hooks
 from mina_p2p_effects.transports.quic.config import QuicConfig
 from quic.pairs import ALICE, BOB, CAROL, Listener, StockServer, World, attacked, connected, dialer, profile, stock_client
 from quic.test_certificate import build
@@ -56,6 +59,19 @@ def test_a_missing_name_of_the_tls_engine_is_named(monkeypatch, name):
     """The same for the handshake's own parts."""
     monkeypatch.delattr(tls.Context, name)
     assert missing_hooks() == [f"tls.Context.{name}"]
+
+
+def test_every_private_name_that_is_used_is_listed():
+    """Names with an underscore in the package that are neither ours nor in the contract would break without being named."""
+    package = Path(aioquic_hooks.__file__).parent
+    trees = [ast.parse(path.read_text()) for path in package.glob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    ours = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)} - set(contract._OVERRIDDEN)
+    for cls in (PullQuicConnection, QuicProfile, aioquic_hooks.GaplessReceiver):
+        source = "".join(inspect.getsource(each) for each in cls.__mro__ if each.__module__.startswith("mina_p2p_effects"))
+        ours |= set(re.findall(r"self\.(_\w+)(?:: [^=\n]+)? = ", source)) - {name for names in contract.NEEDED.values() for name in names}
+    used = {node.attr for node in nodes if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")}
+    assert used - ours - set(contract._OVERRIDDEN) - {name for names in contract.NEEDED.values() for name in names} == set()
 
 
 def test_a_transport_says_what_is_missing_before_it_begins(monkeypatch):

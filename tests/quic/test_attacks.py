@@ -17,14 +17,16 @@ import pytest
 from aioquic import tls
 from aioquic.buffer import encode_uint_var
 from aioquic.quic.configuration import QuicConfiguration
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mina_p2p.disconnection.reasons import ReasonCode
 from mina_p2p.ids import ChannelId, StreamId
-from mina_p2p.transport import ChannelsStreamEnded, ConnectionHelloReceived
+from mina_p2p.transport import ChannelsStreamEnded, ConnectionHelloReceived, ConnectionIncomingReceived
 from mina_p2p_effects.transports.quic.aioquic_hooks import QuicProfile
 from mina_p2p_effects.transports.quic.config import QuicConfig
 from mina_p2p_effects.transports.quic.exchanges import Phase
-from quic.pairs import ALICE, BOB, DIALER_ADDRESS, Listener, Ours, World, attacked, connected, dialer, profile
+from quic.pairs import ALICE, BOB, CAROL, DIALER_ADDRESS, Listener, Ours, World, attacked, connected, dialer, profile, stock_client
 
 REQUEST = b"\x04\x00\x00\x00\x04next"
 SHARED = (type, ModuleType, FunctionType, FrameType, QuicProfile, QuicConfig, QuicConfiguration)
@@ -326,3 +328,58 @@ def test_the_slowest_gives_way_where_the_nodes_buffers_are_full():
     gone = [listening.connection.reason.code for listening in slow if listening.connection.phase is Phase.CLOSED]
     assert gone == [ReasonCode.CHANNEL_SEND_FAILED] * 4
     assert shared.sending.total <= 4 << 20
+
+
+# --- anything at all
+
+FRAMES = st.tuples(
+    st.integers(0, 0x40),
+    st.lists(st.one_of(st.integers(0, 40), st.integers(0, 1 << 20), st.integers(0, (1 << 62) - 1)), max_size=6).map(
+        lambda numbers: b"".join(map(encode_uint_var, numbers))
+    ),
+    st.binary(max_size=40),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(FRAMES, max_size=12))
+def test_no_frame_harms_us(frames):
+    """Whatever an authenticated peer sends in its packets: the connection goes on, or ends with a reason of ours; nothing fails inside, and little is held."""
+    siege = Siege()
+    listening = siege.listening
+    siege.connection.request(ChannelId.RPC, StreamId(1), b"?", 10_000, 1000)
+    for frame_type, numbers, rest in frames:
+        siege.repeat(lambda each, frame_type=frame_type, body=numbers + rest: each.send(frame_type, body), 1)
+    ended = listening.closed_by
+    if ended is not None:
+        assert "library failed" not in ended[0].detail
+        assert ended[0].code is not ReasonCode.UNKNOWN or ended[1]
+    assert weight(siege.connection) < 512 * 1024
+    assert siege.bytes_out <= 3 * siege.bytes_in + 3600
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
+def test_no_client_hello_harms_us(changes, is_cut):
+    """A ClientHello with any bytes changed, or cut: its sender is let in by its proof alone, else the attempt ends or waits for its time-out."""
+    attacker = stock_client(CAROL)
+    sender = attacker.quic._crypto_streams[tls.Epoch.INITIAL].sender
+    for where, value in changes:
+        sender._buffer[int(where * len(sender._buffer))] = value
+    if is_cut:
+        end = int(changes[0][0] * len(sender._buffer))
+        del sender._buffer[end:]
+        sender._buffer_stop = end
+        sender._pending.subtract(end, 1 << 20)
+    listening = Listener(profile(BOB))
+    world = World(attacker, listening)
+    for _ in range(8):
+        world.exchange()
+    assert all(event.peer_id == CAROL.peer_id for event in listening.heard(ConnectionIncomingReceived))
+    if listening.ours is not None and listening.connection.reason is not None:
+        assert "library failed" not in listening.connection.reason.detail
+        assert listening.connection.reason.code in {
+            ReasonCode.TRANSPORT_ERROR,
+            ReasonCode.AUTHENTICATION_FAILED,
+            ReasonCode.NO_COMMON_PROTOCOL,
+        }

@@ -182,6 +182,15 @@ def test_a_stock_peer_delivers_not_one_byte_before_both_hellos():
     assert attacker.ended.error_code == QuicErrorCode.STREAM_LIMIT_ERROR
 
 
+def test_a_frame_whose_type_can_not_be_read():
+    """Its error is QUIC's, whatever its number means among the application's codes."""
+    world, attacker, listening = attacked()
+    attacker.send_frame(0x00, b"\x40", world.now)
+    ended(world, listening, ReasonCode.TRANSPORT_ERROR)
+    assert attacker.ended.error_code == QuicErrorCode.FRAME_ENCODING_ERROR
+    assert attacker.ended.frame_type is not None
+
+
 def test_the_listeners_side_of_a_stock_server_can_not_begin_streams():
     """A dialer lets nobody open a stream before the hellos."""
     server = StockServer(build(BOB))

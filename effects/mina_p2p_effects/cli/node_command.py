@@ -26,7 +26,7 @@ from mina_p2p_effects.cli.node.service import Display, Service
 from mina_p2p_effects.cli.node.settings import PORT_DEFAULT, read_settings
 from mina_p2p_effects.cli.node.transports import CARRIERS
 from mina_p2p_effects.loop import run_on_best_loop
-from mina_p2p_effects.metrics.prometheus import require_extra
+from mina_p2p_effects.metrics import opentelemetry, prometheus
 
 LIVE_EVERY_S = 1.0
 JSON_EVERY_S = 10.0
@@ -104,13 +104,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     see.add_argument(
         "--random-seed", type=_at_least(0), metavar="N", help="decides the dice of the reducers; no secret (default: a new one)"
     )
+    see.add_argument(
+        "--otlp-endpoint", metavar="URL", help="send the same figures to an OpenTelemetry collector, at every look (extra: metrics)"
+    )
     see.add_argument("--duration", type=_seconds, metavar="SECONDS", help="stop after so long (default: run until a signal)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     if arguments.metrics_port is not None:
-        require_extra()
+        prometheus.require_extra()
+    if arguments.otlp_endpoint is not None:
+        opentelemetry.require_extra()
     if arguments.status and not sys.stdout.isatty():
         raise CallerError("--status draws on a terminal, and standard output is none; use --json")
     display = Display(
@@ -119,6 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
         every_s=arguments.every or (LIVE_EVERY_S if arguments.status else JSON_EVERY_S),
         metrics_host=arguments.metrics_ip,
         metrics_port=arguments.metrics_port,
+        otlp_endpoint=arguments.otlp_endpoint,
         stop_after_s=arguments.duration,
     )
     settings = read_settings(arguments)

@@ -27,6 +27,7 @@ from mina_p2p_effects.cli.node.software import Software
 from mina_p2p_effects.cli.node.transports import CARRIERS
 from mina_p2p_effects.metrics.endpoint import MetricsEndpoint
 from mina_p2p_effects.metrics.meter import Meter
+from mina_p2p_effects.metrics.opentelemetry import OtlpExport
 from mina_p2p_effects.metrics.prometheus import Exposition
 from mina_p2p_effects.metrics.status import Status, status_json, take_status
 from mina_p2p_effects.node import Node, NodeConfig
@@ -44,6 +45,7 @@ class Display:
     """Between two looks at the status."""
     metrics_host: str
     metrics_port: int | None
+    otlp_endpoint: str | None
     stop_after_s: float | None
 
 
@@ -58,6 +60,7 @@ class Service:
         self._began = time.monotonic()
         self._told = asyncio.Event()
         self._live: Live | None = None
+        self._otlp: OtlpExport | None = None
 
     async def run(self) -> int:
         """Until a signal, or for as long as was asked for.
@@ -84,6 +87,9 @@ class Service:
                 endpoint = MetricsEndpoint(lambda: exposition.render(self.status()), self._display.metrics_host, self._display.metrics_port)
                 address = await stack.enter_async_context(endpoint)
                 self._tell("metrics", {"url": f"http://{address.host}:{address.port}/metrics"})
+            if self._display.otlp_endpoint is not None:
+                export = OtlpExport(self._display.otlp_endpoint, every_s=self._display.every_s, peer_id=str(node.peer_id))
+                self._otlp = stack.enter_context(export)
             if self._display.is_live:
                 self._live = stack.enter_context(Live(console=self._console, refresh_per_second=2, transient=False))
             code = await self._until_stopped()
@@ -169,10 +175,13 @@ class Service:
             await asyncio.sleep(self._display.every_s)
 
     def _show(self) -> None:
+        status = self.status()
+        if self._otlp is not None:
+            self._otlp.update(status)
         if self._display.is_json:
-            self._tell("status", status_json(self.status()))
+            self._tell("status", status_json(status))
         elif self._live is not None:
-            self._live.update(screen(self.status()))
+            self._live.update(screen(status))
 
     async def _ask_for_lists(self, url: str) -> None:
         """Peers that a list names later are known later."""

@@ -243,7 +243,7 @@ class Connection(Exchanges):
         """
         if self.phase is Phase.CLOSED:
             return
-        self.quic.close(error_code=int(reason.code), reason_phrase=goodbye_text(reason))
+        self.quic.say_goodbye(int(reason.code), goodbye_text(reason))
         self._closed(reason, by_peer=False, tell=tell)
 
     # --- the handshake

@@ -95,8 +95,8 @@ class Gate:
         oldest = next(iter(self._groups), None)
         if oldest is not None and now - self._since[oldest] >= self._limits.patience_s:
             return oldest
-        largest: dict[int, None] = max(self._pending.values(), key=len, default={})
-        return next(iter(largest)) if len(largest) > own + self.MARGIN else None
+        largest = max(self._pending.values(), key=len, default=None)
+        return next(iter(largest)) if largest is not None and len(largest) > own + self.MARGIN else None
 
     def _use_rate(self, group: str, now: float) -> bool:
         """Count one beginning, unless that exceeds the rate (the generic cell rate algorithm: one time stands for a whole bucket)."""

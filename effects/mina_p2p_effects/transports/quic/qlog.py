@@ -5,7 +5,7 @@ that a file is readable while it grows and after a crash. Events are those that 
 named by its header, as the schema wants it, and what is not a number is left out. A file that has reached its size ends with
 ``mina:log_ended``; with too many files the oldest finished one goes; where all are still being written, a new connection gets none.
 
-A debugging aid: it costs about as much time again as the connection itself, and shows peers' addresses to whoever reads it.
+A debugging aid: it takes about four tenths as much time again as the connection itself, and shows peers' addresses to whoever reads it.
 
 Source: draft-ietf-quic-qlog-main-schema-07 and draft-ietf-quic-qlog-quic-events-06; spec operator-conventions B5.
 """

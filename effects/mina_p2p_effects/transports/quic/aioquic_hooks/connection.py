@@ -13,6 +13,7 @@ from typing import Any, Final
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnectionState
 from aioquic.quic.packet import (
+    QuicErrorCode,
     QuicFrameType,
 )
 from aioquic.quic.packet_builder import QuicPacketBuilder
@@ -232,6 +233,14 @@ class PullQuicConnection(RecoveringQuic):
         self._set_state(QuicConnectionState.DRAINING)
 
     # --- the end
+
+    def say_goodbye(self, code: int, text: str) -> None:
+        """Close with a code of the application."""
+        super().close(error_code=code, reason_phrase=text)
+
+    def close(self, error_code: int = QuicErrorCode.NO_ERROR, frame_type: int | None = None, reason_phrase: str = "") -> None:
+        """Close with a code of QUIC, as aioquic itself does. Where it could not read a frame's type it would call its code the application's."""
+        super().close(error_code, QuicFrameType.PADDING if frame_type is None else frame_type, reason_phrase)
 
     def ending(self) -> Ending | None:
         """How the connection ended; at once, where aioquic's own event waits for the draining period."""
