@@ -369,7 +369,7 @@ class Node:
 
         To be used as ``async with node.request_parts(...) as parts:`` with an ``async for part in parts:`` in it. The
         question leaves when the block is entered, and is cancelled when the block is left before the answer's end. A
-        connection carries one such question at a time: a further one fails until the stream of the former has ended.
+        connection carries one such question at a time; one that is cancelled counts for ``timeouts.stream_settle`` more.
         """
         return PartsAnswer(self._runtime, connection_id, self._next_request_id(), request)
 

@@ -9,7 +9,8 @@ from mina_p2p.channels.signaling_discovery.actions import ChannelsSignalingDisco
 from mina_p2p.channels.signaling_exchange import listener
 from mina_p2p.channels.signaling_exchange.actions import ChannelsSignalingExchangeRequesterLost
 from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcServeNext
-from mina_p2p.channels.streaming_rpc.state import Requested
+from mina_p2p.channels.streaming_rpc.reducer import responded
+from mina_p2p.channels.streaming_rpc.state import Requested, Responded
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.ids import ConnectionId
 from mina_p2p.notifications import RpcFailed
@@ -28,6 +29,8 @@ def parted(state: P2pState, connection_id: ConnectionId, reason: Reason) -> Iter
     if (streaming := channels.streaming_rpc) is not None:
         if isinstance(streaming.local, Requested):
             yield RpcFailed(streaming.local.request_id, reason)
+        if isinstance(streaming.local, Responded):
+            yield responded(connection_id, streaming.local)
         if streaming.is_served and state.channels.servings.idle:
             yield ChannelsStreamingRpcServeNext()
     if (discovery := channels.discovery) is not None:

@@ -123,10 +123,13 @@ ASKING = Table(
             "UpdatesReceived": "TreesPending: ChannelsEffectfulRequestContinue",
             "TreesReceived 0": "TreesPending: ChannelsEffectfulRequestContinue",
         },
-        "ResponseReceived, None": dict.fromkeys(_PENDING, "Responded: StreamingRpcResponded"),
-        "ResponseReceived, all": {"TreesReceived 1": "Responded: StreamingRpcResponded"},
-        "AnswerEnded": {"Responded": "WaitingForRequest"},
-        "AnswerReset": {**dict.fromkeys(_PENDING + _RECEIVED, "WaitingForRequest: RpcFailed"), "Responded": "WaitingForRequest"},
+        "ResponseReceived, None": dict.fromkeys(_PENDING, "Responded"),
+        "ResponseReceived, all": {"TreesReceived 1": "Responded"},
+        "AnswerEnded": {"Responded": "WaitingForRequest: StreamingRpcResponded"},
+        "AnswerReset": {
+            **dict.fromkeys(_PENDING + _RECEIVED, "WaitingForRequest: RpcFailed"),
+            "Responded": "WaitingForRequest: StreamingRpcResponded",
+        },
         "Timeout, of a part": {
             **{state: f"{_name(state)}: DisconnectionInit" for state in [*_PENDING, *_RECEIVED, "Responded"]},
             "GivenUp": "WaitingForRequest",

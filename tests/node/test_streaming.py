@@ -64,8 +64,6 @@ def test_parts_arrive_in_order_and_once_more() -> None:
                 asked = await serving
                 assert asked.request == QUESTION
                 assert asked.peer_id == one.peer_id
-                # What is asked after it is answered after its stream has ended.
-                await one.request(connected.connection_id, InitialPeersRequest())
 
     run(main())
 
@@ -161,7 +159,6 @@ def test_an_answer_that_is_too_large_is_none_and_a_refused_one_a_failure() -> No
             serving = asyncio.ensure_future(serve_once(other, ledger(1, bytes(1_001))))
             assert await taken(one, connected.connection_id) == ([], False)
             await serving
-            await one.request(connected.connection_id, InitialPeersRequest())
             asking = asyncio.ensure_future(taken(one, connected.connection_id))
             asked: Any = await first(other, StreamingRpcRequested)
             with pytest.raises(CallerError, match="are no staged ledger"):

@@ -19,8 +19,8 @@ Our question (*pending* are BasePending, ScanStateBasePending, UpdatesPending, T
 | WaitingForRequest | `StreamingRpcRequestSend` | Requested, BasePending | a stream with the question, credit for one part |
 | Requested, pending | the part that is due | Requested, received | the node software gets it |
 | Requested, received | `…ResponseNextPartGet` | Requested, next pending | ``Next``, credit for one part, a new deadline |
-| Requested, TreesReceived, all | `…ResponseReceived` | Responded | the node software is told that it has all |
-| Requested, pending | response ``None`` | Responded | the node software is told that there is none |
+| Requested, TreesReceived, all | `…ResponseReceived` | Responded | |
+| Requested, pending | response ``None`` | Responded | |
 | Requested | reset by the peer | WaitingForRequest | the node software is told |
 | Requested | `StreamingRpcCancel` | GivenUp | reset |
 | Requested | deadline of the whole answer | GivenUp | reset, the node software is told |
@@ -28,8 +28,8 @@ Our question (*pending* are BasePending, ScanStateBasePending, UpdatesPending, T
 | Requested | a part of another kind, trees 0 or too many (C6) | (disconnected) | `RESPONSE_KIND_MISMATCH` |
 | Requested | a part over the bytes of an answer | (disconnected) | `CHANNEL_MSG_OVER_PERMISSION` |
 | Requested | end of stream | (disconnected) | `ANSWER_TRUNCATED` |
-| Responded | end of stream, or reset by the peer | WaitingForRequest | |
-| Responded | deadline | (disconnected) | `STREAMING_RPC_TIMEOUT` |
+| Responded | end of stream, or reset by the peer | WaitingForRequest | the node software is told that it has all, or that there is none |
+| Responded | deadline | (disconnected) | the same, and `STREAMING_RPC_TIMEOUT` |
 | GivenUp | deadline | WaitingForRequest | |
 | any other | response, end of stream | (disconnected) | `CHANNEL_MSG_UNEXPECTED` |
 
@@ -40,7 +40,7 @@ The peer's question (*sent* are BaseSent, ScanStateBaseSent, UpdatesSent, TreesS
 | WaitingForRequest, RemoteResponded | question, on a later stream | LedgerGetIdle | |
 | LedgerGetIdle | `…ServeNext`, when it is its turn | LedgerGetPending | the node software is asked |
 | LedgerGetPending | `…ResponseSendInit` with parts | PartReady | |
-| LedgerGetPending | `…ResponseSendInit` without, or with too many bytes (C9) | RemoteResponded | ``None``, end of stream |
+| LedgerGetPending | `…ResponseSendInit` without, or with too many bytes (C9) | RemoteResponded | ``None``, end of stream; of the latter the node software is told |
 | LedgerGetIdle, LedgerGetPending | deadline (C5) | RemoteResponded | ``None``, end of stream |
 | PartReady | `…ResponsePartSend`, unless the transport has a backlog | sent, or RemoteResponded after the last | the part; end of stream after the last |
 | sent | ``Next`` | PartReady | |

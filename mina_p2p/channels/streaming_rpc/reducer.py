@@ -125,17 +125,17 @@ def reduce(state: Channels, action: StreamingRpcAction, now: Timestamp, root: P2
         case ChannelsStreamingRpcResponseReceived(has_answer=has_answer):
             asked = expect(rpc.local, Requested, action)
             count = parts_received(asked.progress) if has_answer else None
-            over = Responded(asked.stream, Timestamp(now + timeouts.answer))
-            state = state.with_streaming_rpc(connection_id, rpc.replace(local=over))
-            return state, (StreamingRpcResponded(asked.request_id, connection_id, count), *wake_held_back(root))
+            over = Responded(asked.stream, Timestamp(now + timeouts.answer), asked.request_id, count)
+            return state.with_streaming_rpc(connection_id, rpc.replace(local=over)), wake_held_back(root)
 
         case ChannelsStreamingRpcAnswerEnded():
-            return state.with_streaming_rpc(connection_id, rpc.replace(local=WaitingForRequest())), ()
+            ended = responded(connection_id, expect(rpc.local, Responded, action))
+            return state.with_streaming_rpc(connection_id, rpc.replace(local=WaitingForRequest())), (ended,)
 
         case ChannelsStreamingRpcAnswerReset(code=code):
             gone = state.with_streaming_rpc(connection_id, rpc.replace(local=WaitingForRequest()))
             if isinstance(rpc.local, Responded):
-                return gone, ()
+                return gone, (responded(connection_id, rpc.local),)
             asked = expect(rpc.local, Requested, action)
             why = Reason(ReasonCode.UNSUPPORTED, CHANNEL, f"the peer reset the stream: {code.name}")
             return gone, (RpcFailed(asked.request_id, why), *wake_held_back(root))
@@ -204,6 +204,11 @@ def reduce(state: Channels, action: StreamingRpcAction, now: Timestamp, root: P2
 
         case _:
             assert_never(action)
+
+
+def responded(connection_id: ConnectionId, over: Responded) -> StreamingRpcResponded:
+    """What the node software hears of an answer whose stream is over."""
+    return StreamingRpcResponded(over.request_id, connection_id, over.parts_count)
 
 
 def _sooner(one: int, other: int) -> Timestamp:

@@ -176,10 +176,16 @@ class Requested(Record):
 
 @record
 class Responded(Record):
-    """A question that is answered, on a stream that has not ended yet."""
+    """A question that is answered, on a stream that has not ended yet.
+
+    The node software hears of the answer's end with the stream's, so that the next question it asks is not refused.
+    """
 
     stream: StreamId
     deadline: Timestamp
+    request_id: RequestId
+    parts_count: int | None
+    """``None``: the peer does not have what was asked for."""
 
 
 @record
