@@ -198,6 +198,7 @@ class Recorder:
         level: int | None = 1,
         sync: Sync = "close",
         rotate_bytes: int | None = None,
+        rotate_after: int | None = None,
         is_threaded: bool = True,
         on_warning: Callable[[str], None] | None = None,
     ) -> None:
@@ -209,6 +210,7 @@ class Recorder:
         :param level: of zstd; ``None`` stores without compression.
         :param rotate_bytes: begin another file once one has so many bytes: ``node.log`` is
             followed by ``node.000001.log``. Each can be replayed by itself.
+        :param rotate_after: the same once one covers so many nanoseconds, by the inputs' time.
         :param is_threaded: write on a thread of its own; without, a slow disk holds up the store.
         :param on_warning: called on the caller's thread with a sentence for the operator.
         :raises OSError: where the file can not be made, such as ``FileExistsError``.
@@ -220,6 +222,9 @@ class Recorder:
         self._metadata = {"log": os.urandom(8).hex(), **(metadata or {})}
         self._first_path = Path(path)
         self._rotate_bytes = rotate_bytes
+        self._rotate_after = rotate_after
+        self._part_began: int | None = None
+        """Time of the first chunk that was handed over for the open part."""
         self._on_warning = on_warning
         self._parts = 0
         self._missed = 0
@@ -379,9 +384,15 @@ class Recorder:
             self._suspend(warning, _inputs(chunks) + self._writer.abandon(), now, state)
         elif chunks:
             self._put(_Append(chunks))
-            if self._rotate_bytes is not None and self._disk.length + self._queued_bytes >= self._rotate_bytes:
+            if self._is_part_full(now):
                 self._rotate(now)
         self._warn()
+
+    def _is_part_full(self, now: Timestamp) -> bool:
+        if self._part_began is None:
+            self._part_began = now
+        is_old = self._rotate_after is not None and now >= self._part_began + self._rotate_after
+        return is_old or (self._rotate_bytes is not None and self._disk.length + self._queued_bytes >= self._rotate_bytes)
 
     def _rotate(self, now: Timestamp) -> None:
         try:
@@ -392,6 +403,7 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - the node goes on, whatever it is
             self._suspend(f"recording is interrupted: {error}", self._writer.abandon(), now, self._writer.state)
             return
+        self._part_began = None
         if last:
             self._put(_Append(last))
         self._put(_Part(part_path(self._first_path, 0, self._parts), tuple(self._writer.take())))

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import gc
 import json
+import multiprocessing
 import os
+import pickle
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Self
 
 from mina_p2p.record import Record, record
 from mina_p2p.store import Machine
-from mina_p2p.trace.chunks import MAGIC
+from mina_p2p.trace.chunks import MAGIC, ChunkKind
 from mina_p2p.trace.errors import LogError
-from mina_p2p.trace.machines import RegisteredMachine, machine_named
+from mina_p2p.trace.machines import RegisteredMachine, machine_named, register_machine
 from mina_p2p.trace.reader import Reader
-from mina_p2p.trace.replay import ReplayResult, replay
+from mina_p2p.trace.replay import ReplayResult, joined, replay
 
 VERIFIED: Final = 0
 DIVERGED: Final = 1
@@ -30,6 +34,9 @@ _TEXT_MAX: Final = 400
 """Characters of a value in a report."""
 
 _PART_DIGITS_MAX: Final = 9
+
+_SEGMENTS_PER_JOB: Final = 3
+"""So that a process which is done early finds more to do."""
 
 
 class FileSource:
@@ -104,18 +111,20 @@ class LogReplay(Record):
         return VERIFIED if self.is_verified else UNREADABLE
 
 
-def replay_path(path: str | Path, machine: Machine[Any] | None = None) -> list[LogReplay]:
+def replay_path(path: str | Path, machine: Machine[Any] | None = None, *, jobs: int = 1) -> list[LogReplay]:
     """Replay a log, or all logs of a directory: by node, and the parts of a rotated log in their order.
 
     :param machine: what to run instead of the machine that a log names.
+    :param jobs: processes that share a log between them, from checkpoint to checkpoint. Each has to import all
+        anew, which takes about a second, and finds the machine only if it was registered by a function of a module.
     :raises OSError: where ``path`` is not there or can not be listed.
     """
     root = Path(path)
     registered = RegisteredMachine("", machine, 0, {}) if machine is not None else None
     if not root.is_dir():
         root.stat()
-        return [_replay_file(root, registered)]
-    found = [_replay_file(file, registered) for file in log_files(root)]
+        return [_replay_file(root, registered, jobs)]
+    found = [_replay_file(file, registered, jobs) for file in log_files(root)]
     found.sort(key=lambda log: (log.node, log.metadata.get("log", ""), log.part, log.path.name))
     return [_connected(before, log) for before, log in zip([None, *found], found, strict=False)]
 
@@ -141,22 +150,72 @@ def _is_log(path: Path) -> bool:
         return file.read(len(MAGIC)) == MAGIC
 
 
-def _replay_file(path: Path, given: RegisteredMachine | None) -> LogReplay:
-    was_collecting = gc.isenabled()
-    gc.disable()  # nothing a replay makes is a cycle; looking for some only costs
+def _replay_file(path: Path, given: RegisteredMachine | None, jobs: int) -> LogReplay:
     try:
-        with FileSource(path) as source:
+        with _no_garbage_collection(), FileSource(path) as source:
             reader = Reader(source)
             if given is not None:
                 return LogReplay(path, replay(reader, given.machine, given.schema))
             header = reader.header()
             registered = machine_named(header.machine)
-            return LogReplay(path, replay(reader, registered.machine, registered.schema, registered.upgrade(header)))
+            upgrade = registered.upgrade(header)
+            segments = _segments(reader, jobs) if upgrade is None and _is_found_by_others(registered) else []
+            if len(segments) > 1:
+                return LogReplay(path, _replay_segments(path, registered, segments, jobs))
+            return LogReplay(path, replay(reader, registered.machine, registered.schema, upgrade))
     except (LogError, OSError) as error:
         return LogReplay(path, None, str(error))
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Nothing a replay makes is a cycle; looking for some only costs."""
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if was_collecting:
             gc.enable()
+
+
+def _is_found_by_others(registered: RegisteredMachine) -> bool:
+    """Whether another process can be told where the machine is."""
+    try:
+        pickle.dumps(registered.source)
+    except (pickle.PicklingError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def _segments(reader: Reader, jobs: int) -> list[tuple[int, int | None]]:
+    """Where in the log each of some replays begins and ends: at checkpoints, and some more than there are processes."""
+    if jobs < 2:
+        return []
+    index = reader.index()
+    offsets = [offset for kind, offset in zip(index.kinds, index.offsets, strict=True) if kind == ChunkKind.STATE][1:-1]
+    step = -(-len(offsets) // (_SEGMENTS_PER_JOB * jobs)) or 1
+    cuts = offsets[step - 1 :: step]
+    # The chunk that begins before an end is read whole, so a segment ends with the next one's checkpoint.
+    return list(zip([0, *cuts], [*(cut + 1 for cut in cuts), None], strict=True))
+
+
+def _replay_segments(path: Path, registered: RegisteredMachine, segments: list[tuple[int, int | None]], jobs: int) -> ReplayResult:
+    with ProcessPoolExecutor(min(jobs, len(segments)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        tasks = [
+            pool.submit(_replay_segment, path, registered.name, registered.source, registered.version, start, end)
+            for start, end in segments
+        ]
+        return joined([task.result() for task in tasks])
+
+
+def _replay_segment(path: Path, name: str, source: Any, version: int, start: int, end: int | None) -> ReplayResult:
+    """Replay a part of a log, in a process of its own."""
+    registered = register_machine(name, source, version=version)
+    with _no_garbage_collection(), FileSource(path) as file:
+        reader = Reader(file)
+        reader.position = start
+        return replay(reader, registered.machine, registered.schema, end=end)
 
 
 def _connected(before: LogReplay | None, log: LogReplay) -> LogReplay:
@@ -258,17 +317,20 @@ def _line(log: LogReplay) -> str:
     return f"{log.path}: verified: {counts}, state {digest}{ended}{failed}"
 
 
-def replay_command(paths: Sequence[str | Path], json_output: bool = False, *, write: Callable[[str], object] | None = None) -> int:
+def replay_command(
+    paths: Sequence[str | Path], json_output: bool = False, *, write: Callable[[str], object] | None = None, jobs: int = 1
+) -> int:
     """``mina-p2p replay [--json] LOG...``: replay logs and directories of logs, and report.
 
     :param write: where the report goes; the standard output by default.
+    :param jobs: as for `replay_path`.
     :returns: the exit code: 0 where all was verified, 1 where one diverged, 2 where one could not be read whole.
     """
     out = write or sys.stdout.write
     logs: list[LogReplay] = []
     for path in paths:
         try:
-            found = replay_path(path)
+            found = replay_path(path, jobs=jobs)
         except OSError as error:
             found = [LogReplay(Path(path), None, error.strerror or str(error))]
         logs += found or [LogReplay(Path(path), None, "there is no log in this directory")]

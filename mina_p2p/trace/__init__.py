@@ -22,7 +22,7 @@ from mina_p2p.trace.machines import RegisteredMachine, machine_named, register_m
 from mina_p2p.trace.migrate import Migration, Upgrade
 from mina_p2p.trace.reader import BytesSource, Chunk, Item, Reader, Source, State
 from mina_p2p.trace.records import Footer, Header, Index, Records
-from mina_p2p.trace.replay import Divergence, ReplayResult, replay
+from mina_p2p.trace.replay import Divergence, ReplayResult, joined, replay
 from mina_p2p.trace.schema import Schema
 from mina_p2p.trace.shapes import SECRET
 from mina_p2p.trace.writer import Tape, Writer, WriterOptions
@@ -61,6 +61,7 @@ __all__ = [
     "WriterOptions",
     "differences",
     "first_difference",
+    "joined",
     "machine_named",
     "register_machine",
     "replay",

@@ -94,6 +94,8 @@ class Reader:
         self.position = 0
         """Where the next chunk begins, in bytes from the start of the log."""
         self._searched = 0
+        self._last_kind = 0
+        """Of the chunk that was read last."""
 
     def header(self) -> Header:
         """The first chunk, wherever the reader stands.
@@ -221,7 +223,7 @@ class Reader:
         except LogError as error:
             return self._resume(start, str(error), follow=follow)
         if heads_only and head.end <= self._source.size():
-            self.position = head.end
+            self.position, self._last_kind = head.end, head.kind
             return Chunk(head, b"")
         if head.raw_length > self._payload_max and head.end <= self._source.size():
             self.position = head.end
@@ -230,7 +232,7 @@ class Reader:
         if len(data) < head.end - start:
             # What an intact head announces is missing: cut here, or a forged length that would hide what follows.
             return None if follow else self._resume(start, "it ends inside the payload of a chunk", follow=False)
-        self.position = head.end
+        self.position, self._last_kind = head.end, head.kind
         try:
             return Chunk(head, open_payload(head, data))
         except LogError as error:
@@ -268,9 +270,13 @@ class Reader:
             return False
         return True
 
-    def _torn(self, start: int, detail: str) -> TornTail:
+    def _torn(self, start: int, detail: str) -> TornTail | BadChunk:
+        """The log ends in what is no chunk; a footer in its full length was not cut but damaged."""
         self.position = self._source.size()
-        return TornTail(start, self.position - start, detail)
+        size = self.position - start
+        if size == FOOTER_CHUNK_LENGTH and self._last_kind == ChunkKind.INDEX:
+            return BadChunk(start, size, detail)
+        return TornTail(start, size, detail)
 
 
 def _read(schema: Schema, upgrade: Upgrade | None, head: Head, payload: bytes) -> Item | None:

@@ -12,10 +12,10 @@ since comparing the states there names what differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import Timestamp
@@ -122,7 +122,9 @@ class ReplayResult(Record):
         return self.divergence is None and not self.is_damaged
 
 
-def replay(reader: Reader, machine: Machine[Any], schema: Schema | None = None, upgrade: Upgrade | None = None) -> ReplayResult:
+def replay(
+    reader: Reader, machine: Machine[Any], schema: Schema | None = None, upgrade: Upgrade | None = None, *, end: int | None = None
+) -> ReplayResult:
     """Replay a log from where ``reader`` stands.
 
     A caller that wants it fast turns the garbage collector off meanwhile.
@@ -130,6 +132,7 @@ def replay(reader: Reader, machine: Machine[Any], schema: Schema | None = None, 
     :param machine: what to run; see `mina_p2p.trace.machines` for the one that a log names.
     :param schema: of the machine, where it is at hand already.
     :param upgrade: for a log that was recorded with other classes, see `RegisteredMachine.upgrade`.
+    :param end: go no further once so many bytes of the log are read; see `joined`.
     :raises LogError: ``NOT_A_LOG`` and ``VERSION``; ``SCHEMA`` where the log was recorded with other classes; for damage
         inside the log nothing is raised.
     """
@@ -142,9 +145,33 @@ def replay(reader: Reader, machine: Machine[Any], schema: Schema | None = None, 
     if upgrade is None and run.header is not None and run.header.schema_digest != run.schema.digest:
         raise LogError(LogFault.SCHEMA, _what_changed(run.header, run.schema))
     for item in reader.items(run.schema, upgrade=upgrade):
-        if not run.take(item):
+        if not run.take(item) or (end is not None and reader.position >= end):
             break
     return run.result()
+
+
+def joined(results: Sequence[ReplayResult]) -> ReplayResult:
+    """What the replay of a whole log would have said, from those of its segments, in order.
+
+    A log can be cut at its checkpoints: each segment begins with one, and ends with the next, which
+    both its own replay and the one before compare.
+    """
+    notes: list[Note] = []
+    made = results[0]
+    for number, result in enumerate(results):
+        # A checkpoint that is damaged is seen from both sides.
+        notes += [note for note in result.notes if note not in notes]
+        if number:
+            made = result.replace(
+                header=made.header,
+                actions=made.actions + result.actions,
+                inputs=made.inputs + result.inputs,
+                hashes=made.hashes + result.hashes,
+                start_hash=made.start_hash or result.start_hash,
+            )
+        if result.divergence is not None:
+            break
+    return made.replace(notes=tuple(notes))
 
 
 def _what_changed(header: Header, schema: Schema) -> str:
@@ -232,8 +259,8 @@ class _Run:
         if self._divergence is not None:
             return outcome.error is None
         self._failure = chunk.failure
-        self._actions += len(outcome.kinds)
-        self._inputs += len(outcome.counts)
+        self._actions += len(chunk.kinds)
+        self._inputs += len(chunk.inputs)
         if chunk.state_hash is not None:
             self._compare_hash(chunk.state_hash)
         return chunk.failure is None
@@ -318,9 +345,10 @@ def _dispatch_all(machine: Machine[Any], schema: Schema, state: Any, chunk: Reco
     count, kind, depth = outcome.counts.append, outcome.kinds.append, outcome.depths.append
     digests = chunk.digests
     digest_at = 0 if digests is not None else -1
-    for place, (action, now) in enumerate(zip(chunk.inputs, chunk.times, strict=True)):
+    times = cast("tuple[Timestamp, ...]", chunk.times)  # to call it for each would cost as much as to compare one
+    for place, (action, now) in enumerate(zip(chunk.inputs, times, strict=True)):
         try:
-            state, _, _, steps, refused = execute(state, action, Timestamp(now))
+            state, _, _, steps, refused = execute(state, action, now)
         except (CallerError, InvariantViolationError) as error:
             outcome.error = error
             count(0)

@@ -52,11 +52,12 @@ class WriterOptions(Record):
     """The first chunk that ends so many inputs after the last hash of the state has the next ..."""
     hash_duration: int = 10 * SECOND
     """... or so many nanoseconds after."""
-    checkpoint_inputs: int = 100_000
-    """The whole state follows after so many inputs."""
+    checkpoint_inputs: int = 10_000
+    """The whole state follows after so many inputs: what going back in time costs at most, where the state is small."""
     bytes_per_input: int = 8
-    """Bounds what hashes and checkpoints cost: between two hashes lie at least as many inputs as the
-    encoded state has bytes divided by this, between two checkpoints ten times as many."""
+    """Bounds what hashes cost: between two of them lie at least as many inputs as the encoded state has bytes divided by this."""
+    checkpoint_bytes_per_input: int = 16
+    """The same for checkpoints, whose bytes are written too."""
     digest_every: int = 32
     """The content of all that followed is kept as a checksum for every so-manieth input of a chunk; 1 for each, 0 for none.
     What followed from the others is compared by kind and cause, and by the hashes of the state."""
@@ -126,6 +127,9 @@ class Writer:
 
     def _inputs_min(self) -> int:
         return self._state_bytes // self._options.bytes_per_input
+
+    def _checkpoint_inputs(self) -> int:
+        return max(self._options.checkpoint_inputs, self._state_bytes // self._options.checkpoint_bytes_per_input)
 
     def _recording(self) -> Observer:
         """What `add` is: a closure, since looking up what it needs in ``self`` would cost a quarter of it."""
@@ -199,7 +203,7 @@ class Writer:
         columns = (self._times, self._inputs, self._counts, self._kinds, self._depths, self._refusals)
         digests = (self._options.digest_every, bytes(self._digests)) if self._options.digest_every else None
         self._emit(records_chunk(first_id, *columns, digest, failure, digests))
-        if encoded is not None and self._inputs_since_checkpoint >= max(options.checkpoint_inputs, 10 * self._inputs_min()):
+        if encoded is not None and self._inputs_since_checkpoint >= self._checkpoint_inputs():
             self._checkpoint(encoded)
         self._begin()
 

@@ -8,6 +8,7 @@ import pytest
 
 from mina_p2p.testing.dice import Dice
 from mina_p2p_effects.fuzzing.cases import Case
+from mina_p2p_effects.fuzzing.decoders import decoders
 from mina_p2p_effects.fuzzing.explorer import Explorer
 from mina_p2p_effects.fuzzing.machine_checks import fault_of
 from mina_p2p_effects.fuzzing.machines import NODE
@@ -45,9 +46,9 @@ def test_a_search_of_bytes_follows_from_its_seed() -> None:
     """The same inputs are kept from the same seed, others from another."""
     kept = []
     for seed in (1, 1, 2):
-        search = ByteSearch(decoder("good", DECODERS["raises"][0].decode), seed)
-        findings = search.turn(2_000)
-        kept.append((search.corpus(), search.executions, search.coverage, [finding.evidence for finding in findings]))
+        search = ByteSearch(decoders()["text.address"], seed)
+        assert search.turn(1_000) == []
+        kept.append((search.corpus(), search.executions, search.coverage))
     assert kept[0] == kept[1]
     assert kept[0] != kept[2]
 

@@ -138,9 +138,10 @@ def test_parquet_has_the_rows_of_json_lines(network: Path, tmp_path: Path) -> No
     assert export_parquet(sessions, path) == len(expected)
     table = parquet.read_table(path)
     assert table.num_rows == len(expected)
-    rows = table.drop_columns(["time", "action"]).to_pylist()
+    rows = table.drop_columns(["time", "ns", "action"]).to_pylist()
     assert rows == [{name: value for name, value in row.items() if name not in {"time", "action"}} for row in expected]
-    assert table.column("time").cast("int64").to_pylist() == [row["time"] for row in expected]
+    assert table.column("ns").to_pylist() == [row["time"] for row in expected]
+    assert table.column("time").cast("int64").to_pylist() == [row["time"] // 1_000 for row in expected]
     assert [None if text is None else json.loads(text) for text in table.column("action").to_pylist()] == [
         row["action"] for row in expected
     ]

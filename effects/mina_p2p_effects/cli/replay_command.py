@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("log", type=Path, nargs="+", metavar="LOG", help="a log, or a directory of logs")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="replay from checkpoint to checkpoint in N processes (default: 1)")
     parser.add_argument("--from", dest="start", default=None, metavar="ID|TIME", help="begin with this action (one log)")
     parser.add_argument("--until", default=None, metavar="ID|TIME", help="end behind this action (one log)")
     parser.add_argument("--hook", default=None, metavar="MODULE:FUNCTION", help="call this for every action")
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; 0 verified, 1 a difference, 2 unreadable."""
     is_plain = arguments.start is None and arguments.until is None and arguments.hook is None and arguments.with_reducer is None
     if is_plain:
-        return replay_command(arguments.log, json_output=arguments.json)
+        return replay_command(arguments.log, json_output=arguments.json, jobs=max(1, arguments.jobs))
     if arguments.hook is not None and arguments.with_reducer is not None:
         raise CallerError("--hook and --with-reducer are two ways of replaying; choose one")
     with ExitStack() as stack:

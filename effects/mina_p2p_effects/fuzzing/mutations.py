@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -29,6 +30,25 @@ _LIES: Final = (
     b"\x7f\xff\xff\xff",
 )
 """Lengths and numbers that nothing justifies, and small ones in a long form."""
+
+_WORD: Final = re.compile(rb'-?[0-9]+|"[^"]{0,200}"|null|true|false')
+_WORDS: Final = (
+    b"9" * 5_000,
+    b"-1",
+    b"0",
+    b"1e999",
+    b"NaN",
+    b"1.5",
+    b"null",
+    b'""',
+    b'"\\ud800"',
+    b"[" * 3_000,
+    b'{"a":' * 3_000,
+    b"\xd9\xa3",
+    b"18446744073709551616",
+    b"[[]]",
+)
+"""What parsers of texts stumble over: numbers without end, nesting without end, half of a character."""
 
 Mutation = Callable[[bytes, Dice, bytes], bytes]
 """``(data, dice, another input) -> mutated``; ``data`` is not empty."""
@@ -94,6 +114,15 @@ def _graft(data: bytes, dice: Dice, other: bytes) -> bytes:
     return data[:start] + other[from_other:to_other] + data[end:]
 
 
+def _word(data: bytes, dice: Dice, _other: bytes) -> bytes:
+    """A number or a quoted text of a text is something else."""
+    start = dice.below(len(data))
+    found = _WORD.search(data, start) or _WORD.search(data)
+    if found is None:
+        return _set_byte(data, dice, b"")
+    return data[: found.start()] + dice.choice(_WORDS) + data[found.end() :]
+
+
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     _flip_bit,
     _set_byte,
@@ -107,6 +136,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     _swap,
     _splice,
     _graft,
+    _word,
 )
 
 

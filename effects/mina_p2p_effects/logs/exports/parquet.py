@@ -19,7 +19,7 @@ ROWS_PER_GROUP: Final = 50_000
 def export_parquet(sessions: Sequence[LogSession], path: Path) -> int:
     """Write the actions of all logs into one table.
 
-    Columns: node, id, cause, root, depth, time (UTC, nanoseconds), kind, peer, connection, channel, bytes,
+    Columns: node, id, cause, root, depth, time (UTC), ns (the same in nanoseconds), kind, peer, connection, channel, bytes,
     refused (list of kinds), action (JSON text).
 
     :returns: how many rows.
@@ -36,13 +36,18 @@ def export_parquet(sessions: Sequence[LogSession], path: Path) -> int:
         batch: list[dict[str, Any]] = []
         for session in sessions:
             for row in rows(session):
-                batch.append({**row, "action": None if row["action"] is None else json.dumps(row["action"], ensure_ascii=False)})
+                batch.append(_columns(row))
                 if len(batch) == ROWS_PER_GROUP:
                     writer.write_table(pa.Table.from_pylist(batch, schema=schema))
                     count += len(batch)
                     batch.clear()
         writer.write_table(pa.Table.from_pylist(batch, schema=schema))
     return count + len(batch)
+
+
+def _columns(row: dict[str, Any]) -> dict[str, Any]:
+    action = None if row["action"] is None else json.dumps(row["action"], ensure_ascii=False)
+    return {**row, "time": row["time"] // 1_000, "ns": row["time"], "action": action}
 
 
 def _schema(pa: Any) -> Any:
@@ -53,7 +58,8 @@ def _schema(pa: Any) -> Any:
             ("cause", pa.int64()),
             ("root", pa.int64()),
             ("depth", pa.int32()),
-            ("time", pa.timestamp("ns", tz="UTC")),
+            ("time", pa.timestamp("us")),
+            ("ns", pa.int64()),
             ("kind", pa.string()),
             ("peer", pa.string()),
             ("connection", pa.int64()),

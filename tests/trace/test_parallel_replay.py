@@ -1,0 +1,90 @@
+"""A log that is replayed in segments gives what one replay of the whole gives."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import trace_machine
+from trace_machine import MACHINE, OPTIONS, SCHEMA, make_machine, reader, record_log, reduce
+
+from mina_p2p.trace import BytesSource, ChunkKind, Reader, ReplayResult, joined, register_machine, replay
+from mina_p2p.trace import machines as machines_module
+from mina_p2p_effects.replay import replay_path
+
+
+def in_segments(data: bytes, cuts: list[int], machine: object = MACHINE) -> ReplayResult:
+    results: list[ReplayResult] = []
+    for start, end in zip([0, *cuts], [*(cut + 1 for cut in cuts), None], strict=True):
+        part = Reader(BytesSource(data))
+        part.position = start
+        results.append(replay(part, machine, SCHEMA, end=end))  # type: ignore[arg-type]
+    return joined(results)
+
+
+def checkpoints(data: bytes) -> list[int]:
+    index = reader(data).index()
+    return [offset for kind, offset in zip(index.kinds, index.offsets, strict=True) if kind == ChunkKind.STATE][1:-1]
+
+
+def test_segments_give_what_the_whole_gives() -> None:
+    """Counts, last state, notes and closing; only the comparisons at the cuts are as they were too."""
+    data = record_log(600)
+    whole = replay(reader(data), MACHINE, SCHEMA)
+    cuts = checkpoints(data)
+    assert len(cuts) >= 5
+    for chosen in (cuts, cuts[::2], cuts[:1], []):
+        assert in_segments(data, chosen) == whole
+
+
+def test_the_first_divergence_is_the_one_that_is_named() -> None:
+    """Whichever segment it is in, and though later ones, which begin with a recorded state, are found equal."""
+    data = record_log(600)
+
+    def wrong(state: trace_machine.Root, action: object, now: trace_machine.Timestamp) -> object:
+        if isinstance(action, trace_machine.Ack) and state.net.acks == 20:
+            return state, ()
+        return reduce(state, action, now)
+
+    machine = make_machine(wrong)  # type: ignore[arg-type]
+    whole = replay(reader(data), machine, SCHEMA).divergence
+    found = in_segments(data, checkpoints(data), machine).divergence
+    assert whole is not None
+    assert found is not None
+    assert (found.action_id, found.recorded_kind, found.path) == (whole.action_id, whole.recorded_kind, whole.path)
+
+
+def test_damage_is_told_once() -> None:
+    """Wherever it is, a checkpoint at a cut included."""
+    data = record_log(600)
+    cuts = checkpoints(data)
+    dice = random.Random(1)
+    for place in [cuts[1] + 90, cuts[2] + 10, *(dice.randrange(9_000, len(data)) for _ in range(60))]:
+        damaged = bytearray(data)
+        damaged[place] ^= 1
+        whole = replay(reader(bytes(damaged)), MACHINE, SCHEMA)
+        parts = in_segments(bytes(damaged), cuts)
+        assert parts.is_verified == whole.is_verified
+        assert {type(note) for note in parts.notes} == {type(note) for note in whole.notes}
+        assert parts.state_hash == whole.state_hash
+        assert parts.inputs <= whole.inputs
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines_module, "_machines", dict(machines_module._machines))
+
+
+@pytest.mark.usefixtures("registry")
+def test_processes_share_a_log(tmp_path: Path) -> None:
+    """The same result from several processes; a machine that they could not find is replayed in this one."""
+    path = tmp_path / "node.log"
+    path.write_bytes(record_log(600, options=OPTIONS))
+    register_machine("test", MACHINE)
+    (alone,) = replay_path(path, jobs=2)
+    assert alone.is_verified
+    machines_module._machines.pop("test")
+    register_machine("test", trace_machine.make_machine)
+    (shared,) = replay_path(path, jobs=2)
+    assert shared.result == alone.result
