@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -168,7 +168,7 @@ def _replay_file(path: Path, given: RegisteredMachine | None, jobs: int) -> LogR
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def _no_garbage_collection() -> Generator[None]:
     """Nothing a replay makes is a cycle; looking for some only costs."""
     was_collecting = gc.isenabled()
     gc.disable()

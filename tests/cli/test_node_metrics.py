@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
+from mina_p2p.errors import CallerError
 from mina_p2p.transport import TransportKind
+from mina_p2p_effects.metrics import opentelemetry, prometheus
 from mina_p2p_effects.metrics.meter import Totals
 from mina_p2p_effects.metrics.prometheus import Exposition
 from mina_p2p_effects.metrics.status import PeerRow, Status, status_json
@@ -75,6 +78,14 @@ def test_the_json_form_has_the_sums_of_each_transport() -> None:
     assert value["traffic"]["quic"]["connections_total"] == 6
     assert value["peers"][0]["rtt_ms"] == 10.0
     assert value["totals"]["permissions_granted"] == 11
+
+
+@pytest.mark.parametrize("module", [opentelemetry, prometheus])
+def test_a_missing_extra_is_named(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it."""
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    with pytest.raises(CallerError, match=r"pip install 'mina-p2p\[metrics\]'"):
+        module.require_extra()
 
 
 def test_a_collector_gets_the_same_figures() -> None:

@@ -65,7 +65,7 @@ async def test_they_dial(programs: Any, kind: str, network_key: bytes | None, ea
         assert (upgraded.peer_id, upgraded.is_dialer) == (THEM.peer_id, False)
         us = ours.secret_key.peer_id.libp2p
         await peer.do("echo", peer=us, count=1, bytes=1000)
-        assert (await peer.do("ping", peer=us))["rtt_ns"] > 0
+        await peer.do("ping", peer=us)
         with pytest.raises(PeerError):
             await peer.do("open", peer=us, protocol="/nobody/speaks/this")
 

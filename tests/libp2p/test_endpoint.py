@@ -284,3 +284,20 @@ async def test_an_owner_that_fails_on_an_event_is_reported_and_gets_the_next():
         dialled = await one.dial(two.dial_address)
         await one.open(dialled, NOTES.name)
         assert {type(error) for error in reported} == {LookupError}
+
+
+def test_uvloop_is_served_as_well():
+    """Its transports, timers and resolver differ in kind from asyncio's."""
+    uvloop = pytest.importorskip("uvloop", reason="uvloop comes with the extra `speed`")
+
+    async def whole() -> None:
+        async with asyncio.timeout(DEADLINE_S), Node(1, are_private_addresses_dialled=True) as one, Node(2) as two:
+            dialled = await one.dial(Libp2pAddress(two.secret_key.peer_id, Domain("localhost"), two.address.port))
+            handle = await one.open(dialled, CALLS.name)
+            for _ in range(10):
+                one.endpoint.send(dialled, handle, bytes(900_000))
+            await two.until(lambda: sum(isinstance(event, StreamMessage) for _, event in two.told) == 10)
+            one.endpoint.close(dialled, Reason(ReasonCode.USER_REQUEST))
+            await two.next(Closed)
+
+    uvloop.run(whole())

@@ -120,6 +120,18 @@ def test_thirty_nodes_recover() -> None:
     require_good(simulate(Options(2, 30, tuple(FaultKind), True, peers=6, transactions=4, fault_duration=6 * SECOND)))
 
 
+@pytest.mark.parametrize(
+    ("seed", "nodes", "transactions", "duration"),
+    [
+        (4, 4, 4, 20),  # an announcer too many was forgotten, and with it the item
+        (65, 10, 20, 120),  # a request overtook the withdrawal of the one before, over a slow link
+    ],
+)
+def test_seeds_that_once_failed(seed: int, nodes: int, transactions: int, duration: int) -> None:
+    """What a campaign found stays found."""
+    require_good(simulate(Options(seed, nodes, tuple(FaultKind), True, transactions=transactions, fault_duration=duration * SECOND)))
+
+
 def test_a_clean_network_tells_of_no_refusals_of_honest_peers() -> None:
     """The excuse for accusations among honest nodes is for bad weather only."""
     assert Run(options(1)).world.excused == frozenset()

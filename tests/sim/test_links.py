@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mina_p2p.address import Domain, QuicAddress
 from mina_p2p.best_tip.actions import BestTipSet
@@ -14,13 +17,14 @@ from mina_p2p.channels.rpc.messages import BlockRequest
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingRequest
 from mina_p2p.disconnection.reasons import ReasonCode
 from mina_p2p.errors import InvariantViolationError
-from mina_p2p.ids import MILLISECOND, SECOND, RequestId
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import MILLISECOND, SECOND, RequestId, StreamId, Timestamp
 from mina_p2p.notifications import BestTipReceived, ConnectionFailed, PeerConnected, PeerDisconnected
-from mina_p2p.testing.links import IDLE_TIMEOUT, LOST
+from mina_p2p.testing.links import IDLE_TIMEOUT, LOST, End, Links, MemoryPort
 from mina_p2p.testing.sim import SimNode, Simulation
 from mina_p2p.testing.stock import stock
 from mina_p2p.timeouts import CheckTimeouts
-from mina_p2p.transport import ChannelsSendBlocked, ChannelsSendUnblocked, ConnectionClosed
+from mina_p2p.transport import ChannelsSendBlocked, ChannelsSendUnblocked, ConnectionClosed, SocketAddress
 
 
 def pair(**settings: Any) -> tuple[Simulation, SimNode, SimNode]:
@@ -202,3 +206,59 @@ def test_a_clock_that_stands_still_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     again()
     with pytest.raises(InvariantViolationError, match="clock stands still"):
         simulation.run(SECOND)
+
+
+def _noting(arrived: list[int], number: int) -> Callable[[Timestamp], None]:
+    return lambda _at: arrived.append(number)
+
+
+SENDINGS = st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from([0, 4, 8]), st.integers(0, 2_000)), min_size=2, max_size=30)
+
+
+@given(SENDINGS, st.integers(0, 1_000), st.booleans(), st.sampled_from([0, 40_000]))
+def test_streams_overtake_each_other_within_bounds(script: list[tuple[int, int, int]], seed: int, is_cut: bool, rate: int) -> None:
+    """What travels on one stream keeps its order; nothing overtakes what was sent longer ago than the lag, through cuts and slow links too."""
+    links = Links(seed, 20 * MILLISECOND, 25)
+    ends = []
+    for number in (1, 2):
+        port = MemoryPort(links, PeerId(bytes([number]) * 32), SocketAddress(f"1.1.1.{number}", 1), lambda _event: None)
+        port.stream_lag, port.write_rate = 500 * MILLISECOND, rate
+        ends.append(End(port, None))
+    ends[0].other, ends[1].other = ends[1], ends[0]
+    sent: list[tuple[int, int]] = []
+    arrived: list[int] = []
+    if is_cut:
+        links.block(ends[0].port.peer_id, ends[1].port.peer_id, Timestamp(0))
+    now = 0
+    for pause, stream, size in script:
+        now += pause * MILLISECOND
+        number = len(sent)
+        sent.append((now, stream))
+        links.carry(ends[0], Timestamp(now), size, _noting(arrived, number), StreamId(stream))
+    if is_cut:
+        links.unblock(ends[0].port.peer_id, ends[1].port.peer_id, Timestamp(now))
+    while links.next_at() is not None:
+        links.deliver_next()
+    assert sorted(arrived) == list(range(len(sent)))
+    place = {number: index for index, number in enumerate(arrived)}
+    for later, (at, stream) in enumerate(sent):
+        for earlier in range(later):
+            is_same = sent[earlier][1] == stream
+            if is_same or at - sent[earlier][0] >= SECOND:
+                assert place[earlier] < place[later]
+
+
+def test_streams_do_overtake_each_other() -> None:
+    """The weather is what it says: of things sent at once on many streams, some come in another order."""
+    simulation, listener, dialer = pair()
+    end, other = next(iter(dialer.port.ends.values())), next(iter(listener.port.ends.values()))
+    assert end.other is other
+    arrived: list[int] = []
+    for lag, is_reordered in ((0, False), (SECOND, True)):
+        dialer.port.stream_lag = lag
+        arrived.clear()
+        for number in range(20):
+            simulation.network.carry(end, simulation.now, 0, _noting(arrived, number), StreamId(4_000 + 4 * number))
+        simulation.run(5 * SECOND)
+        assert sorted(arrived) == list(range(20))
+        assert (arrived != sorted(arrived)) == is_reordered

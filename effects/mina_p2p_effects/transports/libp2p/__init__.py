@@ -9,6 +9,8 @@
 `yamux`         many streams over one connection
 `protocols`     what streams carry, cut into messages
 `events`        what a connection tells
+`profile`       what all connections of a node share
+`upgrade`       from a fresh connection to an authenticated one with a muxer
 `connection`    the layers joined: one connection, without I/O
 `endpoint`      `Libp2pEndpoint`: sockets, dials and timers on the event loop
 ==============  ==============================================================

@@ -1,8 +1,7 @@
 """One connection, without I/O: TCP's bytes and time in; bytes, an authenticated peer and its streams out.
 
-The layers are joined here: pnet, the choice of security, Noise, the choice of a muxer (often made inside Noise
-already), Yamux, and on each stream the choice of a protocol and its messages. Nothing the peer sends is an event
-before it has proved who it is.
+The layers are joined here: pnet, the upgrade, Noise, Yamux, and on each stream the choice of a protocol and its
+messages. Nothing the peer sends is an event before it has proved who it is.
 
 Whoever drives it calls `receive`, `end_of_input`, `handle_timer` or one of the orders, any number of times, then
 takes `events` from the left and writes what `transmit` gives, as long as the socket takes it. All times are
@@ -15,20 +14,14 @@ and ``control_bytes_max`` of answers.
 
 from __future__ import annotations
 
-import enum
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-
-from attrs import field
+from collections.abc import Sequence
 
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.errors import CallerError, DecodeError
 from mina_p2p.identity import PeerId
-from mina_p2p.record import Record, record
 from mina_p2p.transport import SocketAddress
 from mina_p2p.wire.framing import FrameTooLarge
-from mina_p2p_effects.keys import SecretKey
-from mina_p2p_effects.transports.libp2p.config import Libp2pConfig
 from mina_p2p_effects.transports.libp2p.events import (
     FIRST_PEER_HANDLE,
     Closed,
@@ -41,50 +34,18 @@ from mina_p2p_effects.transports.libp2p.events import (
     WentAway,
 )
 from mina_p2p_effects.transports.libp2p.faults import Fault, LayerError
-from mina_p2p_effects.transports.libp2p.multistream import NONCE_BITS, Agreed, Chooser, Proposer
-from mina_p2p_effects.transports.libp2p.noise import KEY_BYTES, Handshake, NoiseTransport
+from mina_p2p_effects.transports.libp2p.multistream import Agreed, Chooser, Proposer
+from mina_p2p_effects.transports.libp2p.noise import NoiseTransport
 from mina_p2p_effects.transports.libp2p.pnet import NONCE_BYTES, Pnet
+from mina_p2p_effects.transports.libp2p.profile import Profile
 from mina_p2p_effects.transports.libp2p.protocols import Cutter, StreamProtocol
+from mina_p2p_effects.transports.libp2p.upgrade import NOISE, Phase, Upgrade, taken
 from mina_p2p_effects.transports.libp2p.yamux import GO_AWAY_NORMAL, GO_AWAY_PROTOCOL, Yamux
 
-NOISE = "/noise"
+__all__ = ["NOISE", "Connection", "Phase", "Profile"]
 
 _BATCH_BYTES = 256 * 1024
 """Most plaintext that one `transmit` enciphers."""
-
-
-class Budget:
-    """What the connections of one node hold together."""
-
-    __slots__ = ("held_bytes",)
-
-    def __init__(self) -> None:
-        self.held_bytes = 0
-
-
-@record
-class Profile(Record):
-    """What all connections of one node share."""
-
-    secret_key: SecretKey
-    config: Libp2pConfig
-    protocols: Mapping[str, StreamProtocol]
-    """Protocols of streams, by id: those that are accepted, and those that may be proposed."""
-    network_key: bytes | None
-    """The pre-shared key of the private network, 32 bytes; ``None`` for the open one."""
-    random: Callable[[int], bytes]
-    """As many random bytes as asked for; they make keys."""
-    budget: Budget = field(factory=Budget)
-
-
-class Phase(enum.Enum):
-    """How far the upgrade has come."""
-
-    SECURITY = enum.auto()
-    NOISE = enum.auto()
-    MUXER = enum.auto()
-    OPEN = enum.auto()
-    CLOSED = enum.auto()
 
 
 class _Channel:
@@ -138,14 +99,10 @@ class Connection:
         self.peer_id: PeerId | None = None
         """Who it is, once proved."""
         self.events: deque[Event] = deque()
-        self._expected = expected
         self._deadline = now + (config.dial_timeout_s if is_dialer else config.upgrade_timeout_s)
         self._now = now
         self._pnet = Pnet(profile.network_key, profile.random(NONCE_BYTES)) if profile.network_key is not None else None
-        nonce = int.from_bytes(profile.random(NONCE_BITS // 8), "big") if is_dialer and config.is_simultaneous_connect_announced else None
-        self._negotiation: Chooser | Proposer = Proposer((NOISE,), nonce) if is_dialer else Chooser((NOISE,))
-        self._handshake: Handshake | None = None
-        self._is_initiator = is_dialer
+        self._upgrade: Upgrade | None = Upgrade(profile, is_dialer=is_dialer, expected=expected)
         self._noise: NoiseTransport | None = None
         self._yamux: Yamux | None = None
         self._out = bytearray()  # of the layers under Yamux
@@ -155,7 +112,8 @@ class Connection:
         self._next_handle = FIRST_PEER_HANDLE
         self._held = 0
         self._budget = profile.budget
-        self._out += self._take_output(self._negotiation)
+        self._out += self._upgrade.to_send
+        self._upgrade.to_send.clear()
 
     # --- bytes and time
 
@@ -167,10 +125,10 @@ class Connection:
         try:
             if self._pnet is not None:
                 data = self._pnet.receive(data)
-            if self.phase is Phase.OPEN:
+            if self._upgrade is None:
                 self._take_ciphertext(data)
             else:
-                self._upgrade(data)
+                self._continue_upgrade(self._upgrade, data)
         except LayerError as error:
             self._fail(error)
 
@@ -307,88 +265,35 @@ class Connection:
             self._say_goodbye(GO_AWAY_NORMAL)
             self._end(Closed(Fault.LOCAL, reason, by_peer=False))
 
-    # --- the upgrade
-
-    def _upgrade(self, data: bytes) -> None:
-        """Take bytes of the phase we are in, and those behind it of the next ones."""
-        if self.phase is Phase.SECURITY:
-            agreed = self._negotiate(data)
-            if agreed is None:
-                return
-            self._is_initiator = agreed.is_initiator
-            random, config = self._profile.random, self._config
-            self._handshake = Handshake(
-                self._profile.secret_key,
-                is_initiator=agreed.is_initiator,
-                static=random(KEY_BYTES),
-                ephemeral=random(KEY_BYTES),
-                expected=self._expected,
-                muxers=config.muxers if config.has_early_muxer else (),
-            )
-            self._out += self._take_output(self._handshake)
-            self.phase = Phase.NOISE
-            data = agreed.rest
-        if self.phase is Phase.NOISE and self._handshake is not None:
-            established = self._handshake.receive(data)
-            self._out += self._take_output(self._handshake)
-            if established is None:
-                return
-            self._handshake = None
-            self._noise = established.transport
-            self.peer_id = established.peer_id
-            data = established.rest
-            if established.early_muxer is not None:
-                self._open(b"")
-            else:
-                self._negotiation = Proposer(self._config.muxers) if self._is_initiator else Chooser(self._config.muxers)
-                self.phase = Phase.MUXER
-                self._out += self._noise.encrypt([self._take_output(self._negotiation)])
-        self._take_ciphertext(data)
-
-    def _negotiate(self, data: bytes) -> Agreed | None:
-        """The outer negotiation; where not even its first token can be read, the keys differ."""
-        try:
-            agreed = self._negotiation.receive(data)
-        except LayerError as error:
-            is_noise = not self._negotiation.has_heard and error.fault in {Fault.TOKEN_MALFORMED, Fault.NEGOTIATION_MISUSE}
-            if is_noise and self._pnet is not None:
-                raise LayerError(Fault.WRONG_NETWORK) from None
-            raise
-        finally:
-            self._out += self._take_output(self._negotiation)
-        return agreed
+    # --- what has come
 
     def _take_ciphertext(self, data: bytes) -> None:
-        noise = self._noise
-        if noise is None or not data:
+        yamux, noise = self._yamux, self._noise
+        if yamux is None or noise is None:
             return
         for plaintext in noise.decrypt(data):
-            if self._yamux is not None:
-                self._yamux.receive(plaintext, self._now)
-            else:
-                agreed = self._negotiation.receive(plaintext)
-                answer = self._take_output(self._negotiation)
-                if answer:
-                    self._out += noise.encrypt([answer])
-                if agreed is not None:
-                    self._open(agreed.rest)
-        if self._yamux is not None and self._yamux.control_bytes > self._config.control_bytes_max:
+            yamux.receive(plaintext, self._now)
+        if yamux.control_bytes > self._config.control_bytes_max:
             raise LayerError(Fault.NOT_READING)
 
-    def _open(self, plaintext: bytes) -> None:
-        if self.peer_id is None:
+    def _continue_upgrade(self, upgrade: Upgrade, data: bytes) -> None:
+        try:
+            foundation = upgrade.receive(data)
+        finally:
+            self.phase = upgrade.phase
+            self._out += upgrade.to_send
+            upgrade.to_send.clear()
+        if foundation is None:
             return
+        self._upgrade = None
         self.phase = Phase.OPEN
-        self.events.append(Upgraded(self.peer_id, self.is_dialer, self.remote))
-        self._yamux = Yamux(self._config, self, is_initiator=self._is_initiator, now=self._now)
+        self.peer_id = foundation.peer_id
+        self.events.append(Upgraded(foundation.peer_id, self.is_dialer, self.remote))
+        self._noise = foundation.noise
+        self._yamux = Yamux(self._config, self, is_initiator=foundation.is_initiator, now=self._now)
         self._yamux.handle_timer(self._now)
-        self._yamux.receive(plaintext, self._now)
-
-    @staticmethod
-    def _take_output(machine: Chooser | Proposer | Handshake) -> bytes:
-        out = bytes(machine.to_send)
-        machine.to_send.clear()
-        return out
+        for plaintext in foundation.plaintexts:
+            self._yamux.receive(plaintext, self._now)
 
     # --- what Yamux tells
 
@@ -454,7 +359,7 @@ class Connection:
 
     def _write_negotiation(self, channel: _Channel) -> None:
         if self._yamux is not None and channel.negotiation is not None and channel.negotiation.to_send:
-            self._yamux.write(channel.stream, self._take_output(channel.negotiation))
+            self._yamux.write(channel.stream, taken(channel.negotiation))
 
     def _agree(self, channel: _Channel, agreed: Agreed) -> None:
         channel.negotiation = None
@@ -536,7 +441,7 @@ class Connection:
 
     def _end(self, closed: Closed) -> None:
         self.phase = Phase.CLOSED
-        self._yamux = self._handshake = None
+        self._yamux = self._upgrade = None
         self._channels.clear()
         self._by_handle.clear()
         self._negotiating.clear()

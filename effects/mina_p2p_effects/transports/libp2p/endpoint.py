@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from mina_p2p.address import Domain, HostScope, Libp2pAddress, host_scope, parse_ip
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
@@ -54,9 +54,8 @@ class _Link(asyncio.Protocol):
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self.transport = transport
-            self._endpoint.adopt(self, transport, self._expected, self._began)
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by name
+        self._endpoint.adopt(self, self.transport, self._expected, self._began)
 
     def data_received(self, data: bytes) -> None:
         if self.connection is not None:
