@@ -83,7 +83,9 @@ class QuicConfig(Record):
     """Whether a *name* may lead to addresses that are not global: private, loopback, link-local. A name that was learned from
     peers could aim dials at this node's own network. Numeric addresses are dialled as given, whoever gives them has decided."""
     group_ipv4_bits: int = field(default=24, validator=in_(range(33)))
+    """How many leading bits IPv4 addresses of one network share, for the limits above."""
     group_ipv6_bits: int = field(default=48, validator=in_(range(129)))
+    """The same for IPv6."""
 
     # --- resumption
     are_sessions_resumed: bool = False
@@ -132,7 +134,9 @@ class QuicConfig(Record):
     socket_buffer_bytes: int = field(default=2 * 1024 * 1024, validator=gt(0))
     """Requested for each direction of the socket; small default buffers lose datagrams in bursts."""
     initial_rtt_s: float = field(default=0.1, validator=gt(0))
+    """The round trip that is assumed before one was measured; it times the first retransmissions."""
     congestion_control: str = field(default="reno", validator=in_(("reno", "cubic")))
+    """How the rate follows losses: as RFC 9002 describes it (`reno`), or RFC 9438 (`cubic`)."""
     pacing_burst_s: float = field(default=0.002, validator=gt(0))
     """What the path carries in this time may leave at once. The loop's timer knows milliseconds; a finer pace would cost more than it smooths."""
     ack_delay_s: float = field(default=0.001, validator=[gt(0), le(0.02)])
@@ -142,5 +146,6 @@ class QuicConfig(Record):
     qlog_dir: Path | None = None
     """Where to write a qlog file for each connection; nothing by default. It takes about four tenths as much time again as a connection itself."""
     qlog_file_bytes_max: int = field(default=16 * 1024 * 1024, validator=ge(4096))
+    """A connection's file ends here, and says so."""
     qlog_files_max: int = field(default=64, validator=gt(0))
     """Files of one run that are kept; the oldest finished one goes first."""
