@@ -74,7 +74,7 @@ def node(*arguments: str | Path) -> Iterator[Process]:
 def test_two_nodes_meet_and_end_in_order(tmp_path: Path) -> None:
     """A seed and a node with a list file connect; either signal ends one with a goodbye, exit code 0 and a log that replays."""
     peers, logs = tmp_path / "peers.txt", tmp_path / "logs"
-    with node("--seed", "--log", logs) as seed:
+    with node("--seed", "--log", logs, "--qlog", tmp_path / "qlog") as seed:
         listening = seed.until("listening")
         foreign = "/ip4/203.0.113.7/tcp/8302/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB"
         peers.write_text(f"# a comment\n\nnonsense\n{foreign}\n{listening['addresses'][0]}\n")
@@ -98,6 +98,8 @@ def test_two_nodes_meet_and_end_in_order(tmp_path: Path) -> None:
         assert status["traffic"]["quic"]["connections_total"] == 1
         assert status["traffic"]["quic"]["bytes_in"] >= row["bytes_in"]
         assert seed.end()[0] == 0
+    (trace,) = (tmp_path / "qlog").iterdir()
+    assert trace.name.endswith("-server.sqlog")
     replayed = subprocess.run([*CLI, "replay", str(logs)], capture_output=True, text=True, timeout=LAST_RESORT_S, check=False)
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
 

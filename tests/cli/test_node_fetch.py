@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import json
+import os
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,10 +29,10 @@ BYTES_MAX = 10_000
 
 
 class Server:
-    def __init__(self, url: str, context: ssl.SSLContext, released: threading.Event) -> None:
+    def __init__(self, url: str, context: ssl.SSLContext, trusted: Path) -> None:
         self.url = url
         self.context = context
-        self.released = released
+        self.trusted = trusted
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +79,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     thread.start()
     context = ssl.create_default_context(cafile=str(folder / "certificate.pem"))
     try:
-        yield Server(f"https://127.0.0.1:{serving.server_address[1]}", context, released)
+        yield Server(f"https://127.0.0.1:{serving.server_address[1]}", context, folder / "certificate.pem")
     finally:
         released.set()
         serving.shutdown()
@@ -150,3 +154,16 @@ def test_other_urls_are_refused(url: str) -> None:
     """Only https, and never an exception of another kind."""
     with pytest.raises(FetchError):
         fetch_text(url, bytes_max=BYTES_MAX, timeout_s=5)
+
+
+def test_a_node_knows_the_peers_of_the_list_at_a_url(server: Server) -> None:
+    """``--peer-list-url``, whom to trust from the environment as every TLS program takes it: the list's one peer is known."""
+    command = [sys.executable, "-m", "mina_p2p_effects.cli", "node", "--listen", "127.0.0.1:0", "--json", "--duration", "0.5"]
+    done = subprocess.run(
+        [*command, "--peer-list-url", server.url + "/good"],
+        env={**os.environ, "SSL_CERT_FILE": str(server.trusted)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["known_peers"] for event in events if event["event"] == "status"][-1] == 1
+    assert "line 3" in done.stderr

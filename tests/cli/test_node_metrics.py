@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from mina_p2p.errors import CallerError
 from mina_p2p.transport import TransportKind
+from mina_p2p_effects.cli.node.screen import ROWS_MAX, duration, screen, size
 from mina_p2p_effects.metrics import opentelemetry, prometheus
 from mina_p2p_effects.metrics.meter import Totals
 from mina_p2p_effects.metrics.prometheus import Exposition
@@ -131,3 +134,17 @@ def test_a_collector_gets_the_same_figures() -> None:
     assert found["mina_libp2p_latency_avg", ""] == 0.01
     assert found["mina_p2p_pool_items", "transaction"] == 9
     assert found["mina_p2p_transport_packets_lost", "quic"] == 3
+
+
+def test_the_screen_shows_every_peer_or_says_how_many_more() -> None:
+    """Rows up to a screenful; figures that a transport does not count stay empty; sizes and times have units."""
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(screen(status(1_234_567, rtts=(10.0, None, *[1.0] * ROWS_MAX))))
+    text = console.export_text()
+    assert sum(line.startswith("│ peer ") for line in text.splitlines()) == ROWS_MAX
+    assert "and 2 more" in text
+    assert "received 1.2 MB" in text
+    assert "10.0" in text
+    assert "up 0:00:05" in text
+    assert [size(count) for count in (None, 0, 999, 1000, 5_400_000_000_000)] == ["", "0 B", "999 B", "1.0 kB", "5400.0 GB"]
+    assert duration(3723.9) == "1:02:03"

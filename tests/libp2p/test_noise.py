@@ -87,6 +87,36 @@ def test_the_handshakes_of_the_vectors(name: str, muxers: tuple[str, ...], piece
         assert theirs.transport.decrypt(frame) == [found["first_transport_plain_i2r"]]
 
 
+class _Bare(Handshake):
+    """Noise alone, without what libp2p puts into its payloads."""
+
+    __slots__ = ()
+
+    def _payload(self) -> bytes:
+        return b""
+
+    def _judge(self, raw: bytes, noise_key: bytes) -> tuple[PeerId, tuple[str, ...]]:
+        assert raw == b""
+        return ALICE.peer_id, ()
+
+
+def test_the_pattern_itself_is_that_of_another_implementation():
+    """flynn/noise's vector: empty payloads, no frames."""
+    found = vector("noise_xx_flynn")
+    first = _Bare(ALICE, is_initiator=True, static=found["init_static"], ephemeral=found["init_ephemeral"])
+    second = _Bare(BOB, is_initiator=False, static=found["resp_static"], ephemeral=found["resp_ephemeral"])
+    assert first.to_send[2:] == found["msg1"]
+    second.receive(sent(first))
+    assert second.to_send[2:] == found["msg2"]
+    mine = first.receive(sent(second))
+    assert first.to_send[2:] == found["msg3"]
+    theirs = second.receive(sent(first))
+    assert mine is not None
+    assert theirs is not None
+    assert mine.transport.encrypt([found["transport_i2r_plain"]])[2:] == found["transport_i2r_cipher"]
+    assert theirs.transport.encrypt([found["transport_r2i_plain"]])[2:] == found["transport_r2i_cipher"]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "agreed"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from mina_p2p.trace import (
     register_machine,
     replay,
 )
+from mina_p2p_effects.logs import Query, open_session, search
 
 
 @pytest.fixture(autouse=True)
@@ -203,3 +205,20 @@ def test_machines_are_registered_once_and_found_by_name() -> None:
     with pytest.raises(LogError, match="till") as raised:
         machine_named("shop")
     assert raised.value.fault is LogFault.MACHINE
+
+
+def test_a_session_shows_an_old_log_by_the_present_classes(tmp_path: Path) -> None:
+    """Kinds, contents, states and searches are those of the present classes, though the index counts by the old ones."""
+    data, _ = old_log()
+    path = tmp_path / "old.log"
+    path.write_bytes(data)
+    till, c = machine(2)
+    register_machine("till", till, version=2, migrations={1: TO_2})
+    with open_session(path) as session:
+        assert session.count == 80
+        assert [row.kind for row in session.actions(0, 4)] == ["Sold", "Counted", "Sold", "Counted"]
+        assert isinstance(session.content(14), c["sale"])
+        assert session.content(14).item.currency == "MINA"
+        assert session.state_at(15).items[7].price == 2**70
+        assert len(list(search(session, Query(kind="Sold")))) == 40
+        assert not list(search(session, Query(kind="Sale")))

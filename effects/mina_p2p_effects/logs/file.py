@@ -74,6 +74,9 @@ class LogFile:
         self._surveyor = Surveyor(self._reader, self._read, frozenset(digests))
         if follow or not self._surveyor.use_index():
             self._surveyor.walk(follow=follow)
+        if self._upgrade is not None:
+            # The index names kinds by the numbers of the log's own schema.
+            self.directory.tags = [b""] * len(self.directory)
 
     @property
     def directory(self) -> Directory:
