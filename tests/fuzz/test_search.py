@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from mina_p2p.ids import ConnectionId
 from mina_p2p.testing.dice import Dice
+from mina_p2p.trace.minimise import Input
 from mina_p2p_effects.fuzzing.cases import Case
 from mina_p2p_effects.fuzzing.decoders import decoders
 from mina_p2p_effects.fuzzing.explorer import Explorer
+from mina_p2p_effects.fuzzing.findings import write_finding
+from mina_p2p_effects.fuzzing.inputs import fits
 from mina_p2p_effects.fuzzing.machine_checks import fault_of
 from mina_p2p_effects.fuzzing.machines import NODE
 from mina_p2p_effects.fuzzing.mutations import MUTATIONS, SIZE_MAX, mutate
 from mina_p2p_effects.fuzzing.search import ByteSearch
 
-from .planted import COMBINATION, DECODERS, SEED, TARGET, Digit, decoder
+from .planted import COMBINATION, DECODERS, SEED, TARGET, Digit, Lock, decoder
 
 TURNS = 60
 
@@ -123,3 +128,36 @@ def test_a_short_search_reaches_into_every_slice() -> None:
     slices = ("best_tip", "channels.propagation", "channels.rpc", "channels.streaming_rpc", "channels.signaling_discovery")
     slices += ("channels.signaling_exchange", "connection.incoming", "connection.outgoing", "disconnection", "peer", "pool")
     assert [name for name in slices if f"mina_p2p.{name}.actions" not in executed] == []
+
+
+def test_inputs_that_no_log_can_hold_do_not_end_a_search(tmp_path: Path) -> None:
+    """They are a finding, as text; the rest is kept."""
+
+    def draw(dice: Dice, state: Any, effects: Any) -> Input:
+        return Input(Digit(cast("int", object())), state.clock.now) if dice.below(8) == 0 else TARGET.draw(dice, state, effects)
+
+    search = Explorer(TARGET.replace(draw=draw), 1)
+    findings = [finding for finding in search.turn(8 * 1_000) if "log" in finding.text]
+    assert len(findings) == 1
+    written = write_finding(tmp_path, findings[0], 1)
+    assert written.path.suffix == ".txt"
+    assert "object" in written.path.read_text()
+    assert search.corpus()
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "expected"),
+    [
+        (3, ConnectionId, True),
+        (True, ConnectionId, False),
+        (None, ConnectionId, False),
+        (None, bytes | None, True),
+        (b"", bytes | None, True),
+        (Digit(1), Lock, False),
+        (Digit(1), Digit, True),
+        ((1,), tuple[int, ...], False),
+    ],
+)
+def test_only_values_of_the_right_type_are_repeated(value: Any, hint: Any, expected: bool) -> None:
+    """An answer repeats what an effect named, where a field of that name has that type."""
+    assert fits(value, hint) == expected

@@ -167,6 +167,17 @@ def test_actions_of_a_damaged_chunk_keep_their_places(tmp_path: Path, log_bytes:
         assert session.action(unreadable[-1] + 1).action_id == steps[unreadable[-1] + 1].action_id
 
 
+def test_a_checkpoint_tells_the_state_though_what_follows_is_damaged(tmp_path: Path, log_bytes: bytes) -> None:
+    """The state before the first action is in the log, whatever became of the first action."""
+    data = bytearray(log_bytes)
+    data[chunks_of(log_bytes, ChunkKind.RECORDS)[0].head.end - 1] ^= 1
+    path = tmp_path / "damaged.log"
+    path.write_bytes(data)
+    with open_session(path) as session:
+        assert session.action(0).kind == UNREADABLE
+        assert session.state_at(-1) == tm.initial()
+
+
 def test_an_index_that_lies_changes_nothing_that_can_be_read(tmp_path: Path) -> None:
     """Its entries are compared with the chunks themselves; what does not fit is unreadable, and nothing raises."""
     store = Store(tm.MACHINE, tm.initial())

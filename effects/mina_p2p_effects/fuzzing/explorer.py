@@ -9,6 +9,7 @@ state around a connection that was not seen before.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from mina_p2p.errors import MinaP2pError
 from mina_p2p.ids import Timestamp
 from mina_p2p.record import Record, field_names
 from mina_p2p.testing.dice import Dice
+from mina_p2p.trace.errors import LogError
 from mina_p2p.trace.minimise import Input
 from mina_p2p_effects.fuzzing.cases import Case, kind_of_fault
 from mina_p2p_effects.fuzzing.coverage import Coverage, line_coverage
@@ -193,10 +195,11 @@ class Explorer:
             while history is not None and history not in places:
                 path.append(history)
                 history = history.before
-            for new in reversed(path):
-                if new.before is not None and new.item is not None:
-                    tree.append((places[new.before], new.item.now, encode(new.item.action)))
-                    places[new] = len(self._nodes) + len(tree) - 1
+            with suppress(LogError):  # an input that no log can hold is a finding, and nothing to keep
+                for new in reversed(path):
+                    if new.before is not None and new.item is not None:
+                        tree.append((places[new.before], new.item.now, encode(new.item.action)))
+                        places[new] = len(self._nodes) + len(tree) - 1
         return {f"states-{self._seed}": _PACK.encode(tree)}
 
     def load(self, kept: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from mina_p2p.errors import CallerError
 from mina_p2p.record import Record, record
+from mina_p2p.trace.errors import LogError
 from mina_p2p_effects.fuzzing.cases import Case, read_case, write_case
 from mina_p2p_effects.fuzzing.decoders import decoders
 from mina_p2p_effects.fuzzing.examine import examine, examine_costs
@@ -17,6 +18,8 @@ from mina_p2p_effects.fuzzing.search import Finding
 
 LOG_SUFFIX: Final = ".mplog"
 BYTES_SUFFIX: Final = ".bin"
+TEXT_SUFFIX: Final = ".txt"
+"""Of inputs that no log can hold, which is then the finding: to be read, not run."""
 _BETWEEN: Final = "--"
 """Between the target's name and a digest, in the name of a file."""
 
@@ -31,7 +34,7 @@ class Written(Record):
     @property
     def command(self) -> str:
         """What shows it again."""
-        return f"mina-p2p fuzz --replay {self.path}"
+        return f"mina-p2p fuzz --replay {self.path}" if self.path.suffix != TEXT_SUFFIX else f"less {self.path}"
 
 
 def write_finding(folder: Path, finding: Finding, seed: int) -> Written:
@@ -44,7 +47,11 @@ def write_finding(folder: Path, finding: Finding, seed: int) -> Written:
     suffix = LOG_SUFFIX if isinstance(finding.evidence, Case) else BYTES_SUFFIX
     path = folder / f"{finding.target}{_BETWEEN}{digest}{suffix}"
     if isinstance(finding.evidence, Case):
-        write_case(path, finding.evidence, {"finding": finding.text, "target": finding.target, "seed": str(seed)})
+        try:
+            write_case(path, finding.evidence, {"finding": finding.text, "target": finding.target, "seed": str(seed)})
+        except LogError:
+            path = path.with_suffix(TEXT_SUFFIX)
+            path.write_text("".join(f"{item!r}\n" for item in finding.evidence.inputs))
     else:
         path.write_bytes(finding.evidence)
     return Written(finding, path)

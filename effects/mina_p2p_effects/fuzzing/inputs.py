@@ -203,7 +203,7 @@ class Inputs(Suggestions):
 
     def _field(self, name: str, hint: Any, echo: Any) -> Any:
         echoed = getattr(echo, name, None)
-        if echoed is not None and self.below(8):
+        if fits(echoed, hint) and self.below(8):
             return echoed
         if name == "parts" and self.often():
             return self._ledger()
@@ -262,6 +262,18 @@ class Inputs(Suggestions):
             return hint(self._dice.raw(self.pick((0, 32, 32, 32, 400, 16_400))))
         except ValueError:
             return hint(bytes(32))
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a field of a type may hold a value; of tuples nothing is known."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is typing.Annotated:
+        return fits(value, arguments[0])
+    if origin in {types.UnionType, typing.Union}:
+        return any(fits(value, argument) for argument in arguments)
+    if isinstance(hint, typing.NewType) or hint is int:
+        return type(value) is int
+    return isinstance(hint, type) and isinstance(value, hint)
 
 
 _FIELDS: Final = {

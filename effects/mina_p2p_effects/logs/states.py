@@ -72,9 +72,10 @@ class States:
             self._kept.move_to_end(target)
             return self._kept[target]
         at, state = self._start(target)
+        is_recorded = at == target
         while at < target:
             at, state = self._advance(at, target, state)
-        if block < len(self._files[number].directory):
+        if not is_recorded and block < len(self._files[number].directory):
             self._require(state, self._block(number, block), place)
         self._keep(target, state)
         return state
