@@ -24,7 +24,7 @@ TEXT_LENGTH_MAX: Final = 4096
 """Characters that `decode` looks at before it refuses; no text form of Mina comes near."""
 
 DATA_LENGTH_MAX: Final = 2048
-"""Bytes that `encode` accepts; their text always fits `TEXT_LENGTH_MAX`."""
+"""Bytes that `encode` accepts and `decode` gives; their text always fits `TEXT_LENGTH_MAX`."""
 
 
 @enum.unique
@@ -88,7 +88,10 @@ def decode(text: str, *, length_max: int = TEXT_LENGTH_MAX) -> bytes:
             raise Base58Error(Base58Reason.CHARACTER, f"character {position + 1} is not in the Base58 alphabet")
         number = number * 58 + digit
     zeros = len(text) - len(text.lstrip("1"))
-    return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    length = zeros + (number.bit_length() + 7) // 8
+    if length > DATA_LENGTH_MAX:
+        raise Base58Error(Base58Reason.TOO_LONG, f"{length} bytes are more than the {DATA_LENGTH_MAX} that Base58 is used for")
+    return number.to_bytes(length, "big")
 
 
 def encode_check(version: int, payload: bytes) -> str:

@@ -92,6 +92,14 @@ def test_the_longest_data_can_be_read_back(filler):
     assert base58.decode(base58.encode(data)) == data
 
 
+@pytest.mark.parametrize("text", ["1" * (base58.DATA_LENGTH_MAX + 1), "11" + "9" * (base58.TEXT_LENGTH_MAX - 2), "z" * 2806])
+def test_what_was_read_can_be_written(text):
+    """A text within bounds that stands for more bytes than `encode` accepts is too long as well (found by fuzzing)."""
+    with pytest.raises(Base58Error) as caught:
+        base58.decode(text)
+    assert caught.value.reason is Base58Reason.TOO_LONG
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
