@@ -13,6 +13,7 @@
 `upgrade`       from a fresh connection to an authenticated one with a muxer
 `connection`    the layers joined: one connection, without I/O
 `endpoint`      `Libp2pEndpoint`: sockets, dials and timers on the event loop
+`transport`     `Libp2pTransport`: the same in the words of the slices' port
 ==============  ==============================================================
 
 What the messages mean (identify, Kademlia, GossipSub, Mina's RPC) is decided in the pure

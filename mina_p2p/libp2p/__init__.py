@@ -1,0 +1,16 @@
+"""What the libp2p slices share: the port to their transport, connections and streams, the machine that holds them.
+
+===============  ================================================================
+`transport`      events and effects: what a transport must do
+`protocols`      what is spoken on streams, and the bounds of each
+`config`         every limit, duration and choice
+`links`          connections, streams, peers: state
+`actions`        what happens to them
+`reducer`        the same reduced; the way of a stream's events to its slice
+`state`          `NetworkState`, the root
+`machine`        `network_machine`, and `NetworkCheckTimeouts`, the input that time makes
+`notifications`  what the node software is told
+===============  ================================================================
+
+The slices are `mina_p2p.identify`, `mina_p2p.kademlia` and `mina_p2p.gossipsub`.
+"""

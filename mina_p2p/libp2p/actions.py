@@ -1,0 +1,103 @@
+"""What happens to connections and streams as such."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from mina_p2p.address import Libp2pAddress
+from mina_p2p.disconnection.reasons import Reason
+from mina_p2p.ids import ConnectionId, StreamId, Timestamp
+from mina_p2p.libp2p.state import NetworkState
+from mina_p2p.record import Record, record
+
+
+@record
+class NetworkDial(Record):
+    """Connect to a peer. A command, and a follow-up of whoever needs a connection."""
+
+    address: Libp2pAddress
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        return state.may_dial(self.address)
+
+    def why_refused(self, state: NetworkState, now: Timestamp) -> str:
+        """For counters."""
+        return "connected, being dialled, full, or ourselves"
+
+
+@record
+class NetworkDiallingSet(Record):
+    """From now on this node dials by itself, or waits for others only. A command; `NetworkDial` is never refused for it."""
+
+    is_allowed: bool
+
+
+@record
+class NetworkKeep(Record):
+    """Dial where there are too few connections, end some where there are too many."""
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        return state.next_keep_at <= now
+
+
+@record
+class NetworkDisconnect(Record):
+    """End a connection."""
+
+    connection_id: ConnectionId
+    reason: Reason
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        return self.connection_id in state.links.table
+
+
+@record
+class NetworkStreamOpen(Record):
+    """Open a stream of ours and send the first messages on it."""
+
+    connection_id: ConnectionId
+    protocol: str
+    token: int
+    messages: tuple[bytes, ...]
+    ends: bool
+    """Whether our half ends behind them."""
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        link = state.links.linked(self.connection_id)
+        return link is not None and not link.is_ending
+
+
+@record
+class NetworkStreamEnd(Record):
+    """Send no more on a stream."""
+
+    connection_id: ConnectionId
+    stream: StreamId
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        stream = state.links.stream(self.connection_id, self.stream)
+        return stream is not None and not stream.is_ended_by_us
+
+
+@record
+class NetworkStreamReset(Record):
+    """Give up a stream; its slice hears no more of it."""
+
+    connection_id: ConnectionId
+    stream: StreamId
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        return state.links.stream(self.connection_id, self.stream) is not None
+
+
+@record
+class NetworkStreamTimeout(Record):
+    """A stream may have been idle for too long."""
+
+    serial: int
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        return self.serial in state.links.serials
+
+
+LinkAction: TypeAlias = NetworkDial | NetworkDisconnect | NetworkStreamOpen | NetworkStreamEnd | NetworkStreamReset | NetworkStreamTimeout

@@ -1,0 +1,98 @@
+"""What the node software is told by the libp2p slices."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from mina_p2p.address import Libp2pAddress
+from mina_p2p.disconnection.reasons import Reason
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import ConnectionId, RequestId
+from mina_p2p.record import Record, record
+from mina_p2p.transport import SocketAddress
+
+
+@record
+class NetworkPeerConnected(Record):
+    """The first connection with a peer is there."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    is_dialer: bool
+    remote: SocketAddress
+
+
+@record
+class NetworkPeerIdentified(Record):
+    """A peer has said what it speaks and where it can be dialled."""
+
+    peer_id: PeerId
+    protocols: tuple[str, ...]
+    addresses: tuple[Libp2pAddress, ...]
+    agent: str
+
+
+@record
+class NetworkPeerDisconnected(Record):
+    """The last connection with a peer is over."""
+
+    peer_id: PeerId
+    reason: Reason
+    by_peer: bool
+
+
+@record
+class NetworkDialFailed(Record):
+    """A dial did not become a connection."""
+
+    address: Libp2pAddress
+    reason: Reason
+
+
+@record
+class NetworkPeerDiscovered(Record):
+    """Somebody named a peer that was not known to the look-up."""
+
+    address: Libp2pAddress
+
+
+@record
+class NetworkKadLookupFinished(Record):
+    """A look-up is over."""
+
+    lookup_id: RequestId
+    nearest: tuple[PeerId, ...]
+    """Peers that answered, nearest first."""
+    providers: tuple[PeerId, ...]
+
+
+@record
+class NetworkPubsubMessageReceived(Record):
+    """A new message on a topic; `NetworkPubsubVerdict` with the same id says whether it is passed on."""
+
+    verdict_id: RequestId
+    topic: str
+    data: bytes
+    message_id: bytes
+    author: PeerId
+    from_peer: PeerId
+
+
+@record
+class NetworkPubsubPublished(Record):
+    """A message of ours has been signed and sent."""
+
+    message_id: bytes
+    peers_count: int
+
+
+NetworkNotification: TypeAlias = (
+    NetworkPeerConnected
+    | NetworkPeerIdentified
+    | NetworkPeerDisconnected
+    | NetworkDialFailed
+    | NetworkPeerDiscovered
+    | NetworkKadLookupFinished
+    | NetworkPubsubMessageReceived
+    | NetworkPubsubPublished
+)

@@ -1,0 +1,91 @@
+"""The root of the libp2p slices: a machine of their own, which a larger root can hold."""
+
+from __future__ import annotations
+
+from mina_p2p.address import HostScope, Libp2pAddress, host_scope
+from mina_p2p.address.errors import AddressError
+from mina_p2p.address.host import parse_ip
+from mina_p2p.gossipsub.state import Gossipsub, initial_gossipsub
+from mina_p2p.identify.state import Identify
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import ConnectionId, Timestamp
+from mina_p2p.kademlia.state import Kademlia, initial_kademlia
+from mina_p2p.libp2p.config import NetworkConfig
+from mina_p2p.libp2p.links import Links
+from mina_p2p.prng import Random
+from mina_p2p.record import Record, record
+from mina_p2p.store import Clock
+from mina_p2p.table import Deadlines, Index
+
+
+@record
+class NetworkState(Record):
+    """All that a libp2p node knows."""
+
+    clock: Clock
+    config: NetworkConfig
+    links: Links
+    identify: Identify
+    kademlia: Kademlia
+    gossipsub: Gossipsub
+    next_keep_at: Timestamp
+    """When to look after the number of connections next."""
+    is_dialling_allowed: bool = True
+    """Whether this node dials by itself."""
+
+    @property
+    def addresses(self) -> tuple[Libp2pAddress, ...]:
+        """Where others can dial us, for identify and Kademlia."""
+        return self.config.external_addresses or self.links.listening
+
+    def scope_of(self, connection_id: ConnectionId) -> HostScope | None:
+        """From where a connection's peer speaks to us."""
+        link = self.links.linked(connection_id)
+        if link is None:
+            return None
+        try:
+            return host_scope(parse_ip(link.remote.host))
+        except AddressError:
+            return None
+
+    def accepts_address(self, address: Libp2pAddress, named_by: ConnectionId) -> bool:
+        """Whether an address that a peer named is believed: those of private ranges only from peers of the same range."""
+        scope = host_scope(address.host)
+        if scope in {HostScope.GLOBAL, HostScope.NAME}:
+            return True
+        return scope is not HostScope.RESERVED and (self.config.are_private_addresses_allowed or self.scope_of(named_by) is scope)
+
+    def shows_address(self, address: Libp2pAddress, to: ConnectionId) -> bool:
+        """Whether the peer of a connection could dial that address."""
+        return self.accepts_address(address, to)
+
+    def may_dial(self, address: Libp2pAddress) -> bool:
+        """Whether that address can be dialled now."""
+        links, config = self.links, self.config
+        return (
+            address.peer_id != config.peer_id
+            and len(links.table) < config.connections_hard_max
+            and len(links.dials) < config.dials_max
+            and address.peer_id not in links.dials
+            and links.connection_to(address.peer_id) is None
+        )
+
+    def is_settled(self, peer_id: PeerId) -> bool:
+        """Whether that peer is connected and has been identified."""
+        number = self.links.numbers.get(peer_id)
+        return number is not None and number in self.identify.peers
+
+
+def initial_network(config: NetworkConfig, now: Timestamp) -> NetworkState:
+    """The state of a libp2p node that starts."""
+    salt = (config.seed & (1 << 64) - 1).to_bytes(8, "big")
+    random = Random(config.seed & (1 << 64) - 1)
+    return NetworkState(
+        Clock(0, now),
+        config,
+        Links(Deadlines(config.granularity), Index(salt), Index(salt)),
+        Identify(),
+        initial_kademlia(config, salt, random.stream(10), now),
+        initial_gossipsub(config, salt, random.stream(11), now),
+        now,
+    )

@@ -1,0 +1,262 @@
+"""Representative states of the libp2p slices, and every action on them."""
+
+from __future__ import annotations
+
+from libp2p_slices.expected import EXPECTED
+from libp2p_slices.lab import address, peer_id
+from libp2p_slices.pairs import IN, OWN_IDENTIFY, THEIRS, Alone, gossip, said
+from libp2p_slices.transitions import NOTHING, Case, Table
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.gossipsub import actions as gs
+from mina_p2p.gossipsub.messages import RPC_CODEC, ControlGraft, ControlMessage, PubsubRpc
+from mina_p2p.identify import actions as ident
+from mina_p2p.ids import SECOND, ConnectionId, PeerNumber, RequestId, StreamId
+from mina_p2p.kademlia import actions as kad
+from mina_p2p.kademlia.messages import KAD_CODEC, KadMessage, KadPeer, KadType
+from mina_p2p.kademlia.state import LookupKind
+from mina_p2p.libp2p import actions as link
+from mina_p2p.libp2p import transport as port
+from mina_p2p.libp2p.config import TOPIC_V0
+from mina_p2p.libp2p.links import Dialling, Linked
+from mina_p2p.libp2p.machine import NetworkCheckTimeouts
+from mina_p2p.libp2p.protocols import IDENTIFY, KADEMLIA, MESHSUB, PING
+from mina_p2p.libp2p.state import NetworkState
+from mina_p2p.transport import SocketAddress
+
+DIAL = ConnectionId(1)
+GONE = ConnectionId(77)
+OTHER = StreamId(99)
+LATE = 1_000 * SECOND
+WHY = Reason(ReasonCode.USER_REQUEST)
+PEER = PeerNumber(1)
+REMOTE = SocketAddress("10.0.1.1", 40_000)
+
+
+# --- links
+
+
+def _link_states() -> dict[str, NetworkState]:
+    alone = Alone()
+    states = {"nothing": alone.state}
+    alone.feed(link.NetworkDial(address(1)))
+    states["dialling"] = alone.state
+    alone = Alone()
+    alone.arrive(1)
+    states["arrived"] = alone.state
+    alone.stream(PING.name)
+    states["with their stream"] = alone.state
+    alone = Alone()
+    alone.arrive(1)
+    alone.feed(port.Libp2pWentAway(IN))
+    states["going away"] = alone.state
+    return states
+
+
+def _look_links(state: NetworkState) -> str:
+    found = next(iter(state.links.table.values()), None)
+    if isinstance(found, Dialling):
+        return "dialling"
+    if not isinstance(found, Linked):
+        return NOTHING
+    return f"{len(found.streams)} streams{', ending' if found.is_ending else ''}"
+
+
+LINKS = Table(
+    _link_states(),
+    {
+        "Dial": Case(link.NetworkDial(address(1))),
+        "Dial, ourselves": Case(link.NetworkDial(address(0))),
+        "Disconnect": Case(link.NetworkDisconnect(IN, WHY)),
+        "Disconnect, the dial": Case(link.NetworkDisconnect(DIAL, WHY)),
+        "StreamOpen": Case(link.NetworkStreamOpen(IN, KADEMLIA.name, 1, (b"x",), True)),
+        "StreamEnd": Case(link.NetworkStreamEnd(IN, THEIRS)),
+        "StreamEnd, ours": Case(link.NetworkStreamEnd(IN, OWN_IDENTIFY)),
+        "StreamReset": Case(link.NetworkStreamReset(IN, THEIRS)),
+        "StreamReset, no stream": Case(link.NetworkStreamReset(IN, OTHER)),
+        "StreamTimeout, early": Case(link.NetworkStreamTimeout(1), SECOND),
+        "StreamTimeout, late": Case(link.NetworkStreamTimeout(1), LATE),
+        "StreamTimeout, unknown": Case(link.NetworkStreamTimeout(99), LATE),
+        "DiallingSet": Case(link.NetworkDiallingSet(False)),
+        "Keep": Case(link.NetworkKeep()),
+        "CheckTimeouts": Case(NetworkCheckTimeouts(), LATE),
+        "Listening, elsewhere": Case(port.Libp2pListening((address(7),))),
+        "ConnectionOpened, another": Case(port.Libp2pConnectionOpened(GONE, peer_id(2), False, REMOTE)),
+        "ConnectionOpened, the dial": Case(port.Libp2pConnectionOpened(DIAL, peer_id(1), True, REMOTE)),
+        "ConnectionClosed": Case(port.Libp2pConnectionClosed(IN, WHY, True)),
+        "ConnectionClosed, the dial": Case(port.Libp2pConnectionClosed(DIAL, WHY, False)),
+        "WentAway": Case(port.Libp2pWentAway(IN)),
+        "StreamOpened, ping": Case(port.Libp2pStreamOpened(IN, OTHER, PING.name, False)),
+        "StreamOpened, identify": Case(port.Libp2pStreamOpened(IN, OTHER, IDENTIFY.name, False)),
+        "StreamOpened, unknown": Case(port.Libp2pStreamOpened(IN, OTHER, "/x", False)),
+        "StreamMessage, ping": Case(port.Libp2pStreamMessageReceived(IN, THEIRS, bytes(32))),
+        "StreamMessage, long ping": Case(port.Libp2pStreamMessageReceived(IN, THEIRS, bytes(33))),
+        "StreamEnded": Case(port.Libp2pStreamEnded(IN, THEIRS)),
+        "StreamLost, identify": Case(port.Libp2pStreamLost(IN, OWN_IDENTIFY, True)),
+        "StreamLost": Case(port.Libp2pStreamLost(IN, THEIRS, True)),
+    },
+    _look_links,
+    EXPECTED["links"],
+)
+
+
+# --- identify
+
+
+def _identify_states() -> dict[str, NetworkState]:
+    alone = Alone()
+    states = {"nothing": alone.state}
+    alone.arrive(1)
+    states["asked"] = alone.state
+    alone.message(said(1), OWN_IDENTIFY)
+    states["half answered"] = alone.state
+    alone = Alone()
+    alone.known(1)
+    states["known"] = alone.state
+    return states
+
+
+def _look_identify(state: NetworkState) -> str:
+    found = state.identify.peers.get(PEER)
+    if found is not None:
+        return f"{len(found.protocols)} protocols"
+    return f"{len(state.identify.parts)} parts"
+
+
+IDENTIFYING = Table(
+    _identify_states(),
+    {
+        "RequestReceived": Case(ident.NetworkIdentifyRequestReceived(IN, OWN_IDENTIFY)),
+        "PartReceived": Case(ident.NetworkIdentifyPartReceived(IN, OWN_IDENTIFY, 1, said(1))),
+        "Ended": Case(ident.NetworkIdentifyEnded(IN, 1)),
+        "Lost": Case(ident.NetworkIdentifyLost(IN, 1, True)),
+        "Lost, a push": Case(ident.NetworkIdentifyLost(IN, 1, False)),
+        "Push": Case(ident.NetworkIdentifyPush(PEER)),
+        "PeerGone": Case(ident.NetworkIdentifyPeerGone(PEER)),
+    },
+    _look_identify,
+    EXPECTED["identify"],
+)
+
+
+# --- Kademlia
+
+
+def _kad_states() -> dict[str, NetworkState]:
+    alone = Alone(1)
+    states = {"nothing": alone.state}
+    alone.feed(kad.NetworkKadLookupStart(LookupKind.NODES, peer_id(5).multihash))
+    states["dialling"] = alone.state
+    alone.feed(port.Libp2pConnectionOpened(DIAL, peer_id(1), True, REMOTE))
+    states["identifying"] = alone.state
+    alone.identify(1, DIAL)
+    states["asked"] = alone.state
+    alone = Alone()
+    alone.known(1)
+    for _, stream in alone.opened(KADEMLIA.name):
+        alone.message(KAD_CODEC.encode(KadMessage(KadType.FIND_NODE)), stream)
+    states["idle"] = alone.state
+    return states
+
+
+def _look_kad(state: NetworkState) -> str:
+    found = next(iter(state.kademlia.requests.values()), None)
+    status = NOTHING if found is None else type(found.status).__name__
+    return f"{status}, {len(state.kademlia.lookups)} look-ups, {len(state.kademlia.table)} known"
+
+
+_ANSWER = KAD_CODEC.encode(KadMessage(KadType.FIND_NODE, None, (KadPeer(b"nobody", (b"nowhere",), 1),)))
+
+KADEMLIAS = Table(
+    _kad_states(),
+    {
+        "LookupStart": Case(kad.NetworkKadLookupStart(LookupKind.NODES, b"key")),
+        "LookupStart, no key": Case(kad.NetworkKadLookupStart(LookupKind.NODES, b"")),
+        "Advertise": Case(kad.NetworkKadAdvertise(b"key")),
+        "Advertise, no key": Case(kad.NetworkKadAdvertise(b"")),
+        "LookupStep": Case(kad.NetworkKadLookupStep(RequestId(1))),
+        "RequestSend": Case(kad.NetworkKadRequestSend(2, DIAL)),
+        "ResponseReceived": Case(kad.NetworkKadResponseReceived(DIAL, StreamId(3), 2, _ANSWER)),
+        "ResponseReceived, undecodable": Case(kad.NetworkKadResponseReceived(DIAL, StreamId(3), 2, b"\xff")),
+        "ResponseReceived, from elsewhere": Case(kad.NetworkKadResponseReceived(IN, StreamId(3), 2, _ANSWER)),
+        "RequestError": Case(kad.NetworkKadRequestError(2)),
+        "RequestReceived": Case(kad.NetworkKadRequestReceived(DIAL, OWN_IDENTIFY, _ANSWER)),
+        "AddProviderReceived": Case(kad.NetworkKadAddProviderReceived(DIAL, OWN_IDENTIFY, KadMessage(KadType.ADD_PROVIDER, b"key"))),
+        "AddProviderReceived, no key": Case(kad.NetworkKadAddProviderReceived(DIAL, OWN_IDENTIFY, KadMessage(KadType.ADD_PROVIDER))),
+        "PeerIdentified": Case(kad.NetworkKadPeerIdentified(PEER, DIAL)),
+        "PeerUnreachable": Case(kad.NetworkKadPeerUnreachable(peer_id(1))),
+        "PeerGone": Case(kad.NetworkKadPeerGone(peer_id(1))),
+        "Tick, early": Case(kad.NetworkKadTick()),
+        "Tick, late": Case(kad.NetworkKadTick(), LATE),
+    },
+    _look_kad,
+    EXPECTED["kademlia"],
+)
+
+
+# --- GossipSub
+
+
+OURS = StreamId(4)
+"""On which we gossip, in the states below; identify and two look-ups took the first three."""
+
+
+def _gossip_states() -> dict[str, NetworkState]:
+    alone = Alone(topics=())
+    states = {"not subscribed": alone.state}
+    alone = Alone()
+    states["nobody"] = alone.state
+    alone.known(1)
+    states["opening"] = alone.state
+    alone = Alone()
+    alone.gossiping(1)
+    assert alone.opened(MESHSUB.name) == [(IN, OURS)]
+    states["subscriber"] = alone.state
+    alone.rpc(PubsubRpc(control=ControlMessage(graft=(ControlGraft(TOPIC_V0),))))
+    states["in the mesh"] = alone.state
+    alone.feed(gs.NetworkPubsubPublish(TOPIC_V0, b"ours"))
+    states["signing"] = alone.state
+    alone = Alone()
+    alone.gossiping(1)
+    alone.rpc(PubsubRpc((), (gossip(1, b"theirs"),)))
+    states["verifying"] = alone.state
+    alone.feed(gs.NetworkPubsubVerified(1, True))
+    states["validating"] = alone.state
+    return states
+
+
+def _look_gossip(state: NetworkState) -> str:
+    slice_ = state.gossipsub
+    topic = slice_.topic(TOPIC_V0)
+    parts = [NOTHING if topic is None else f"mesh {len(topic.mesh)}"]
+    parts += [f"{len(slice_.cache)} cached"] if len(slice_.cache) else []
+    parts += [name for name in ("signing", "verifying", "validating") if len(getattr(slice_, name))]
+    return ", ".join(parts)
+
+
+GOSSIP = Table(
+    _gossip_states(),
+    {
+        "Subscribe": Case(gs.NetworkPubsubSubscribe(TOPIC_V0)),
+        "Unsubscribe": Case(gs.NetworkPubsubUnsubscribe(TOPIC_V0)),
+        "Publish": Case(gs.NetworkPubsubPublish(TOPIC_V0, b"new")),
+        "Publish, too long": Case(gs.NetworkPubsubPublish(TOPIC_V0, bytes(32 << 20))),
+        "Signed": Case(gs.NetworkPubsubSigned(1, bytes(64))),
+        "Verified": Case(gs.NetworkPubsubVerified(1, True)),
+        "Verified, forged": Case(gs.NetworkPubsubVerified(1, False)),
+        "Verdict, accept": Case(gs.NetworkPubsubVerdict(RequestId(2), gs.Verdict.ACCEPT)),
+        "Verdict, reject": Case(gs.NetworkPubsubVerdict(RequestId(2), gs.Verdict.REJECT)),
+        "PeerIdentified": Case(gs.NetworkPubsubPeerIdentified(PEER, IN)),
+        "StreamReady": Case(gs.NetworkPubsubStreamReady(PEER, IN, OTHER)),
+        "StreamGone": Case(gs.NetworkPubsubStreamGone(PEER, IN, OURS)),
+        "StreamGone, another": Case(gs.NetworkPubsubStreamGone(PEER, IN, OTHER)),
+        "PeerGone": Case(gs.NetworkPubsubPeerGone(PEER, peer_id(1))),
+        "RpcReceived": Case(gs.NetworkPubsubRpcReceived(IN, RPC_CODEC.encode(PubsubRpc((), (gossip(1, b"x"),))))),
+        "RpcReceived, undecodable": Case(gs.NetworkPubsubRpcReceived(IN, b"\xff")),
+        "Heartbeat, early": Case(gs.NetworkPubsubHeartbeat()),
+        "Heartbeat": Case(gs.NetworkPubsubHeartbeat(), SECOND),
+    },
+    _look_gossip,
+    EXPECTED["gossipsub"],
+)
+
+TABLES = {"links": LINKS, "identify": IDENTIFYING, "kademlia": KADEMLIAS, "gossipsub": GOSSIP}
