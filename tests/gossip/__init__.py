@@ -1,0 +1,1 @@
+"""Tests of the gossiper and of the discovery by addresses."""
