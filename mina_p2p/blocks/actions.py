@@ -1,0 +1,223 @@
+"""What happens to blocks, and what the slice wants done. Guards ask the slice only, whichever root holds it."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from mina_p2p.blocks.split import RawBlockBody, RawBlockHeader
+from mina_p2p.blocks.state import HasBlocks, Permitted, Ticket
+from mina_p2p.disconnection.reasons import Reason, StreamResetCode
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import ConnectionId, RequestId, StreamId, Timestamp
+from mina_p2p.mina.raw import RawBlock
+from mina_p2p.record import Record, record
+
+# --- commands and events ----------------------------------------------------------------------
+
+
+@record
+class BlocksPeerJoined(Record):
+    """A connection is ready on which both sides speak channel 10."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        return self.connection_id not in state.blocks.peers
+
+
+@record
+class BlocksPeerLeft(Record):
+    """That connection is over."""
+
+    connection_id: ConnectionId
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        return self.connection_id in state.blocks.peers
+
+
+@record
+class BlocksItemKnown(Record):
+    """A valid transaction or snark work, in its exact bytes in a block (`mina_p2p.blocks.split.work_item`)."""
+
+    data: bytes
+
+
+@record
+class BlocksTipSet(Record):
+    """The node software's best tip: made by it, or found better than ours by its own means.
+
+    ``header`` and ``body`` are believed. What can not be read changes nothing.
+    """
+
+    header: RawBlockHeader
+    body: RawBlockBody
+
+
+@record
+class BlocksVerdict(Record):
+    """The node software's verdict on a header's proofs and versions."""
+
+    verdict_id: RequestId
+    is_valid: bool
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        candidates = state.blocks.candidates.values()
+        return any(copy.verdict_id == self.verdict_id for candidate in candidates for copy in candidate.copies)
+
+
+@record
+class BlocksAnswerReceived(Record):
+    """The peer's answer to a request of ours, not decoded yet."""
+
+    connection_id: ConnectionId
+    ticket: Ticket
+    frame: bytes
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        return self.connection_id in state.blocks.peers
+
+
+@record
+class BlocksAnswerEnded(Record):
+    """The peer ended its half of a stream of ours: in order after an answer, and only then."""
+
+    connection_id: ConnectionId
+    ticket: Ticket
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        return self.connection_id in state.blocks.peers and self.ticket in state.blocks.tickets
+
+
+@record
+class BlocksAnswerReset(Record):
+    """The peer gave up a stream of ours."""
+
+    connection_id: ConnectionId
+    ticket: Ticket
+    code: StreamResetCode
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        return self.connection_id in state.blocks.peers and self.ticket in state.blocks.tickets
+
+
+@record
+class BlocksRequestReceived(Record):
+    """A request of the peer's, not decoded yet."""
+
+    connection_id: ConnectionId
+    stream: StreamId
+    frame: bytes
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        return self.connection_id in state.blocks.peers
+
+
+@record
+class BlocksRequestCancelled(Record):
+    """The peer withdrew its permission."""
+
+    connection_id: ConnectionId
+    stream: StreamId
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        peer = state.blocks.peers.get(self.connection_id)
+        return peer is not None and isinstance(peer.remote, Permitted) and peer.remote.stream == self.stream
+
+
+@record
+class BlocksPeerDue(Record):
+    """A wait that a peer's record names is over."""
+
+    connection_id: ConnectionId
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        peer = state.blocks.peers.get(self.connection_id)
+        return peer is not None and (at := peer.wakes_at) is not None and at <= now
+
+
+@record
+class BlocksCandidateDue(Record):
+    """A wait that a candidate names is over."""
+
+    candidate: int
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        candidate = state.blocks.candidates.get(self.candidate)
+        return candidate is not None and candidate.wakes_at <= now
+
+
+BlocksAction: TypeAlias = (
+    BlocksPeerJoined
+    | BlocksPeerLeft
+    | BlocksItemKnown
+    | BlocksTipSet
+    | BlocksVerdict
+    | BlocksAnswerReceived
+    | BlocksAnswerEnded
+    | BlocksAnswerReset
+    | BlocksRequestReceived
+    | BlocksRequestCancelled
+    | BlocksPeerDue
+    | BlocksCandidateDue
+)
+
+# --- what is wanted of whoever carries the channel ------------------------------------------------
+
+
+@record
+class BlocksEffectfulRequestSend(Record):
+    """Open a stream for a request of ours; what comes of it is told by ``ticket``."""
+
+    connection_id: ConnectionId
+    ticket: Ticket
+    frame: bytes
+    answer_bytes_max: int
+    """Credit, length header included."""
+    frame_bytes_max: int
+
+
+@record
+class BlocksEffectfulRequestCancel(Record):
+    """Give up the stream of a request; nothing is told of it any more."""
+
+    connection_id: ConnectionId
+    ticket: Ticket
+
+
+BlocksEffect: TypeAlias = BlocksEffectfulRequestSend | BlocksEffectfulRequestCancel
+
+# --- what the node software is told -----------------------------------------------------------------
+
+
+@record
+class BlockHeaderReceived(Record):
+    """A header of a block that would win; `BlocksVerdict` says whether its proofs and versions are valid."""
+
+    verdict_id: RequestId
+    state_hash: bytes
+    header: RawBlockHeader
+    peer_id: PeerId
+
+
+@record
+class BlockReceived(Record):
+    """A block is complete: its header was found valid, its body is the one that the header promises.
+
+    It was offered to other peers already, if it is better than the best we had.
+    """
+
+    state_hash: bytes
+    block: RawBlock
+    is_best: bool
+
+
+@record
+class BlockDropped(Record):
+    """A block that peers announced can not be had, or has no valid header."""
+
+    state_hash: bytes
+    reason: Reason
+
+
+BlocksNotification: TypeAlias = BlockHeaderReceived | BlockReceived | BlockDropped

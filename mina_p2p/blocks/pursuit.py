@@ -1,0 +1,394 @@
+"""What a candidate needs next, whom to ask for it, and what to make of the answers.
+
+Who is to blame is decided by proof: by an answer that contradicts the same peer's own words or the
+header at once, and by the body, once it is known, for all else that was said of it. Until then
+contradictions of two peers lead to the whole body and to nobody's loss.
+"""
+
+from __future__ import annotations
+
+from mina_p2p.blocks.actions import BlockDropped, BlockReceived
+from mina_p2p.blocks.serving import announce, hold
+from mina_p2p.blocks.split import (
+    DIGEST_BYTES,
+    Outline,
+    RawBlockBody,
+    is_body_of,
+    item_digest,
+    join_block,
+    outline_salt,
+    rebuild_body,
+    short_id,
+    split_body,
+)
+from mina_p2p.blocks.state import (
+    Assembling,
+    Candidate,
+    Complete,
+    Copy,
+    Facts,
+    Held,
+    ItemClaim,
+    Kind,
+    NoOutline,
+    OutlineClaim,
+    Owing,
+    Question,
+    Unsettled,
+    WholeWanted,
+)
+from mina_p2p.blocks.turn import FULL_BYTES_MAX, Turn
+from mina_p2p.channels.block.messages import (
+    HEADER_BYTES_MAX,
+    INDEXES_MAX,
+    BlockGetBody,
+    BlockGetHeader,
+    BlockGetItems,
+    BlockGetOutline,
+    BlockRequest,
+)
+from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.errors import DecodeError, InvariantViolationError
+from mina_p2p.ids import ChannelId, ConnectionId
+from mina_p2p.mina.chain_selection import select_chain
+from mina_p2p.mina.raw import RawBlock
+from mina_p2p.wire import EncodeError
+
+MISMATCH = ReasonCode.RESPONSE_HASH_MISMATCH
+
+
+def wins(turn: Turn, facts: Facts) -> bool:
+    """Whether a block is better than the best that was verified."""
+    tip = turn.state.tip
+    return tip is None or select_chain(tip.consensus, facts.consensus, tip.state_hash, facts.state_hash).take
+
+
+def enter(turn: Turn, connection_id: ConnectionId, state_hash: bytes) -> Candidate:
+    """Note that a peer announced a block that may be wanted."""
+    candidate = turn.state.candidate_of(state_hash)
+    if candidate is None:
+        number = turn.state.last_number + 1
+        turn.state = turn.state.replace(last_number=number)
+        candidate = Candidate(number, state_hash, turn.after(turn.state.config.candidate), ())
+    if connection_id not in candidate.announcers:
+        candidate = candidate.replace(announcers=(*candidate.announcers, connection_id))
+    turn.put(candidate)
+    turn.put_peer(connection_id, turn.state.peers[connection_id].replace(local=Unsettled(candidate.number)))
+    return candidate
+
+
+def drop(turn: Turn, candidate: Candidate, reason: Reason | None) -> None:
+    """Give a candidate up; ``reason`` is for the node software, ``None`` where the block just lost."""
+    for question in candidate.questions:
+        turn.cancel(question.connection_id, question.ticket)
+    turn.state = turn.state.with_candidate(candidate.number, None)
+    if reason is not None:
+        # Others may announce the same block later, and give all of it.
+        turn.out.append(BlockDropped(candidate.state_hash, reason))
+    else:
+        losers = (*turn.state.losers, candidate.state_hash)[-turn.state.config.losers_max :]
+        turn.state = turn.state.replace(losers=losers)
+    turn.settle(candidate, useful=False)
+
+
+def lose_source(turn: Turn, number: int, connection_id: ConnectionId) -> None:
+    """Nothing more of a candidate can be had from a peer."""
+    candidate = turn.state.candidates[number]
+    for question in candidate.questions:
+        if question.connection_id == connection_id:
+            turn.close(question.ticket)
+    turn.put(
+        candidate.replace(
+            announcers=tuple(other for other in candidate.announcers if other != connection_id),
+            questions=tuple(question for question in candidate.questions if question.connection_id != connection_id),
+        )
+    )
+
+
+def expose(turn: Turn, number: int, connection_id: ConnectionId, code: ReasonCode, detail: str) -> None:
+    """Blame a peer that is there, and want nothing more of it for a candidate."""
+    turn.blame(connection_id, turn.state.peers[connection_id].peer_id, code, detail)
+    lose_source(turn, number, connection_id)
+
+
+# --- what to ask ------------------------------------------------------------------------------
+
+
+def pursue(turn: Turn, number: int) -> None:
+    """Ask for what a candidate lacks; take it in where it lacks nothing; give it up where nobody can help."""
+    candidate = turn.state.candidates[number]
+    match candidate.body:
+        case Complete() if candidate.valid is not None:
+            accept(turn, candidate)
+            return
+        case Complete() if candidate.copies:
+            return
+        case Complete():
+            _ask_one(turn, number, Kind.HEADER)
+        case _ if candidate.facts is None or not candidate.copies:
+            _ask_one(turn, number, Kind.HEADER)
+        case NoOutline() if turn.state.is_cold:
+            _ask_one(turn, number, Kind.BODY)
+        case NoOutline():
+            _ask_one(turn, number, Kind.OUTLINE)
+        case Assembling():
+            _ask_items(turn, number)
+        case WholeWanted():
+            _ask_one(turn, number, Kind.BODY)
+    candidate = turn.state.candidates[number]
+    if not candidate.questions and candidate.copies and isinstance(candidate.body, NoOutline | Assembling):
+        # Outlines came to nothing; the whole body may still be had.
+        turn.put(candidate.replace(body=WholeWanted()))
+        _ask_one(turn, number, Kind.BODY)
+        candidate = turn.state.candidates[number]
+    if not candidate.questions:
+        what = "body" if candidate.copies else "header"
+        drop(turn, candidate, Reason(ReasonCode.CHANNEL_TIMEOUT, ChannelId.BLOCK, f"nobody gave a good {what}"))
+
+
+def _free(turn: Turn, candidate: Candidate) -> list[ConnectionId]:
+    """Announcers that may be asked, the least asked first, whoever announced earlier before others."""
+    late = {question.connection_id for question in candidate.questions if question.hedge_at is None}
+    late |= {cid for cid in candidate.announcers if turn.state.peers[cid].owing}
+    load = {cid: sum(1 for q in candidate.questions if q.connection_id == cid) for cid in candidate.announcers}
+    places = {cid: place for place, cid in enumerate(candidate.announcers)}
+    return sorted((cid for cid in candidate.announcers if cid not in late), key=lambda cid: (load[cid], places[cid]))
+
+
+def _ask_one(turn: Turn, number: int, kind: Kind) -> None:
+    """Have one question of a kind under way, besides those that are overdue."""
+    candidate, config = turn.state.candidates[number], turn.state.config
+    alike = {Kind.HEADER} if kind is Kind.HEADER else {Kind.OUTLINE, Kind.BODY}
+    if any(question.kind in alike and question.hedge_at is not None for question in candidate.questions):
+        return
+    source = next((cid for cid in _free(turn, candidate) if (kind, cid) not in candidate.tried), None)
+    if source is None:
+        return
+    state_hash = candidate.state_hash
+    along = FULL_BYTES_MAX if turn.state.is_cold and isinstance(candidate.body, NoOutline) else config.body_along_max
+    request: BlockRequest
+    match kind:
+        case Kind.HEADER:
+            request = BlockGetHeader(state_hash, along)
+        case Kind.OUTLINE:
+            request = BlockGetOutline(state_hash)
+        case Kind.BODY:
+            request = BlockGetBody(state_hash)
+        case Kind.ITEMS:
+            raise InvariantViolationError("items are asked for by place")
+    bytes_max = max(HEADER_BYTES_MAX, along) if kind is Kind.HEADER else FULL_BYTES_MAX
+    _ask(turn, candidate.replace(tried=(*candidate.tried, (kind, source))), source, kind, (), request, bytes_max)
+
+
+def _ask(
+    turn: Turn, candidate: Candidate, source: ConnectionId, kind: Kind, indexes: tuple[int, ...], request: BlockRequest, bytes_max: int
+) -> None:
+    config = turn.state.config
+    ticket = turn.request(source, request, candidate.number, bytes_max)
+    question = Question(ticket, source, kind, indexes, turn.after(config.hedge), turn.after(config.answer))
+    turn.put(candidate.replace(questions=(*candidate.questions, question)))
+
+
+def _ask_items(turn: Turn, number: int) -> None:
+    """Ask several announcers for the items that nobody is just being asked for."""
+    candidate = turn.state.candidates[number]
+    if not isinstance(candidate.body, Assembling):
+        return
+    asked = {index for q in candidate.questions if q.kind is Kind.ITEMS and q.hedge_at is not None for index in q.indexes}
+    missing = [index for index, data in enumerate(candidate.body.found) if data is None and index not in asked]
+    sources = _free(turn, candidate)[: turn.state.config.parallel_max]
+    for place, source in enumerate(sources):
+        share = tuple(missing[place :: len(sources)][:INDEXES_MAX])
+        if share:
+            request = BlockGetItems(candidate.state_hash, share)
+            _ask(turn, turn.state.candidates[number], source, Kind.ITEMS, share, request, FULL_BYTES_MAX)
+
+
+# --- what to make of answers --------------------------------------------------------------------
+
+
+def take_outline(turn: Turn, number: int, connection_id: ConnectionId, outline: Outline) -> None:
+    """Look for the items of an outline, here first."""
+    candidate, peer_id = turn.state.candidates[number], turn.state.peers[connection_id].peer_id
+    try:
+        ids = outline.ids
+    except DecodeError as error:
+        expose(turn, number, connection_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, str(error))
+        return
+    salt = None if outline.id_bytes == DIGEST_BYTES else outline_salt(candidate.state_hash, turn.state.config.peer_id)
+    for claim in candidate.claims:
+        if isinstance(claim, OutlineClaim) and claim.connection_id == connection_id and not _agree(turn, candidate, claim.outline, outline):
+            expose(turn, number, connection_id, MISMATCH, "two outlines of one block by one peer")
+            return
+    spare = {item_digest(data): data for data in candidate.spare}
+    if salt is None:
+        found = tuple(turn.state.items.get(name) or spare.get(name) for name in ids)
+    else:
+        here = turn.state.items.by_short_id(salt) if ids else {}
+        found = tuple(here.get(name) for name in ids)
+    claims = (*candidate.claims, OutlineClaim(connection_id, peer_id, outline))
+    body = Assembling(connection_id, outline.frame, ids, salt, found)
+    turn.put(candidate.replace(body=body, claims=claims))
+    _rebuild(turn, number)
+
+
+def _agree(turn: Turn, candidate: Candidate, one: Outline, other: Outline) -> bool:
+    """Whether two outlines can be of one body; ids of different forms are compared by the salted one."""
+    if one.frame != other.frame:
+        return False
+    if one.id_bytes == other.id_bytes:
+        return one.id_string == other.id_string
+    short, full = (one, other) if other.id_bytes == DIGEST_BYTES else (other, one)
+    salt = outline_salt(candidate.state_hash, turn.state.config.peer_id)
+    return short.ids == tuple(short_id(salt, digest) for digest in full.ids)
+
+
+def take_items(turn: Turn, number: int, question: Question, items: tuple[bytes, ...]) -> None:
+    """Put items in their places."""
+    candidate, connection_id = turn.state.candidates[number], question.connection_id
+    peer_id = turn.state.peers[connection_id].peer_id
+    if len(items) != len(question.indexes):
+        expose(turn, number, connection_id, MISMATCH, f"{len(items)} items for {len(question.indexes)} places")
+        return
+    body = candidate.body
+    if not isinstance(body, Assembling):
+        return
+    found = list(body.found)
+    for index, data in zip(question.indexes, items, strict=True):
+        digest = item_digest(data)
+        name = digest if body.salt is None else short_id(body.salt, digest)
+        if index >= len(body.ids) or name == body.ids[index]:
+            if index < len(found):
+                found[index] = data
+            continue
+        if connection_id == body.source:
+            expose(turn, number, connection_id, MISMATCH, f"item {index} is not what the same peer's outline says")
+            return
+        # One of two lies, and only the body tells who.
+        claim = ItemClaim(connection_id, peer_id, index, digest)
+        turn.put(candidate.replace(body=WholeWanted(), claims=(*candidate.claims, claim)))
+        _stop_items(turn, number)
+        return
+    turn.put(candidate.replace(body=body.replace(found=tuple(found))))
+    _rebuild(turn, number)
+
+
+def _stop_items(turn: Turn, number: int) -> None:
+    """Questions for items that no longer serve; whoever is overdue stays so."""
+    candidate = turn.state.candidates[number]
+    for question in candidate.questions:
+        if question.kind is Kind.ITEMS and question.hedge_at is not None:
+            turn.cancel(question.connection_id, question.ticket)
+    kept = tuple(question for question in candidate.questions if question.kind is not Kind.ITEMS or question.hedge_at is None)
+    turn.put(candidate.replace(questions=kept))
+
+
+def _rebuild(turn: Turn, number: int) -> None:
+    """Put the body together if nothing is missing."""
+    candidate = turn.state.candidates[number]
+    body, facts = candidate.body, candidate.facts
+    if not isinstance(body, Assembling) or facts is None:
+        return
+    items = tuple(data for data in body.found if data is not None)
+    if len(items) != len(body.found):
+        return
+    try:
+        made = rebuild_body(body.frame, items)
+    except (DecodeError, EncodeError):
+        made = None
+    if made is not None and is_body_of(made, facts.body_reference):
+        complete(turn, number, made)
+        return
+    if body.salt is not None:
+        # An id may have met another item here: full digests tell. Nobody is to blame so far.
+        turn.put(candidate.replace(body=NoOutline(), spare=(*candidate.spare, *items)))
+        _stop_items(turn, number)
+        if body.source in candidate.announcers and (Kind.OUTLINE, body.source) not in candidate.tried:
+            again = turn.state.candidates[number]
+            again = again.replace(tried=(*again.tried, (Kind.OUTLINE, body.source)))
+            _ask(turn, again, body.source, Kind.OUTLINE, (), BlockGetOutline(candidate.state_hash), FULL_BYTES_MAX)
+        return
+    # Every item is what the outline says, and the body is not what the header says.
+    turn.put(candidate.replace(body=NoOutline()))
+    liar = next(claim for claim in reversed(candidate.claims) if isinstance(claim, OutlineClaim))
+    turn.blame(liar.connection_id, liar.peer_id, MISMATCH, "the outline misses the body reference")
+    lose_source(turn, number, liar.connection_id)
+
+
+def take_body(turn: Turn, number: int, connection_id: ConnectionId, body: RawBlockBody) -> None:
+    """Take a whole body in, or blame who sent it."""
+    candidate = turn.state.candidates[number]
+    facts = candidate.facts
+    if facts is None:
+        raise InvariantViolationError("a body was asked for before there was a header")
+    if not is_body_of(body, facts.body_reference):
+        expose(turn, number, connection_id, MISMATCH, "the body misses the body reference")
+    elif not isinstance(candidate.body, Complete):
+        complete(turn, number, body)
+
+
+def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
+    """The body is known: judge what was said of it, and keep its items for other blocks."""
+    candidate, parts = turn.state.candidates[number], split_body(body)
+    salt = outline_salt(candidate.state_hash, turn.state.config.peer_id)
+    for claim in candidate.claims:
+        if isinstance(claim, ItemClaim):
+            is_true = claim.index < len(parts.digests) and parts.digests[claim.index] == claim.digest
+        elif claim.outline.id_bytes == DIGEST_BYTES:
+            is_true = claim.outline.frame == parts.frame and claim.outline.ids == parts.digests
+        else:
+            is_true = claim.outline.frame == parts.frame and claim.outline.ids == tuple(short_id(salt, d) for d in parts.digests)
+        if not is_true:
+            what = f"item {claim.index}" if isinstance(claim, ItemClaim) else "the outline"
+            turn.blame(claim.connection_id, claim.peer_id, MISMATCH, f"{what} is not of this block")
+    items = turn.state.items
+    here = sum(len(data) for data, digest in zip(parts.items, parts.digests, strict=True) if items.get(digest) is not None)
+    total = sum(map(len, parts.items))
+    if total:
+        turn.state = turn.state.replace(is_cold=here * 100 < total * turn.state.config.cold_percent)
+    for data in parts.items:
+        items = items.add(data)
+    turn.state = turn.state.replace(items=items)
+    turn.put(candidate.replace(body=Complete(body, parts), claims=(), spare=()))
+    _release(turn, number)
+
+
+def _release(turn: Turn, number: int) -> None:
+    """Questions about the body that are under way serve nobody any more; overdue ones are owed."""
+    candidate = turn.state.candidates[number]
+    kept: list[Question] = []
+    for question in candidate.questions:
+        if question.kind is Kind.HEADER and not candidate.copies:
+            kept.append(question)
+        elif question.hedge_at is None:
+            turn.owes(question.connection_id, Owing(question.ticket, question.deadline))
+        else:
+            turn.cancel(question.connection_id, question.ticket)
+    turn.put(turn.state.candidates[number].replace(questions=tuple(kept)))
+
+
+def accept(turn: Turn, candidate: Candidate) -> None:
+    """A block is complete and verified: hold it, offer it to others if it is the best, and tell the node software."""
+    copy, body, facts = candidate.valid, candidate.body, candidate.facts
+    if copy is None or facts is None or not isinstance(body, Complete):
+        raise InvariantViolationError("a block was accepted that is not complete")
+    _release(turn, candidate.number)
+    turn.state = turn.state.with_candidate(candidate.number, None)
+    is_best = wins(turn, facts)
+    hold(turn, Held(facts, copy.header, body.body, body.parts))
+    if is_best:
+        turn.state = turn.state.replace(tip=facts)
+        announce(turn)
+    turn.out.append(BlockReceived(candidate.state_hash, RawBlock(join_block(copy.header, body.body)), is_best))
+    turn.settle(candidate, useful=True)
+
+
+def condemn(turn: Turn, candidate: Candidate, copy: Copy) -> None:
+    """The node software found a copy invalid: whoever sent it lies, whoever sent another of the same hash does not."""
+    left = tuple(other for other in candidate.copies if other is not copy)
+    turn.put(candidate.replace(copies=left, condemned=(*candidate.condemned, copy.digest)))
+    for connection_id, peer_id in copy.senders:
+        turn.blame(connection_id, peer_id, ReasonCode.INVALID_MESSAGE, "the node software found the header invalid")
+        if connection_id in turn.state.peers:
+            lose_source(turn, candidate.number, connection_id)
+    pursue(turn, candidate.number)

@@ -1,0 +1,127 @@
+"""What peers are sent: announcements of the best block, and what they ask for of blocks that are held."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from mina_p2p.blocks.split import full_outline, short_outline
+from mina_p2p.blocks.state import HAS_MAX, BlockPeer, Held, NotAsked, Permitted, Served
+from mina_p2p.blocks.turn import Turn
+from mina_p2p.channels.block.messages import (
+    BLOCK_MESSAGE,
+    HEADER_BYTES_MAX,
+    AloneRest,
+    BlockAnswer,
+    BlockBodyItem,
+    BlockGetBody,
+    BlockGetHeader,
+    BlockGetItems,
+    BlockGetNext,
+    BlockGetOutline,
+    BlockHash,
+    BlockHeaderItem,
+    BlockItems,
+    BlockNotHeld,
+    BlockOutlineItem,
+    BlockRequest,
+    BodyRest,
+    OutlineRest,
+    Wants,
+)
+from mina_p2p.disconnection.reasons import ReasonCode
+from mina_p2p.ids import ConnectionId, StreamId
+from mina_p2p.transport import ChannelsEffectfulAnswerSend
+
+
+def hold(turn: Turn, held: Held) -> None:
+    """Keep a block to serve it."""
+    others = tuple(other for other in turn.state.held if other.facts.state_hash != held.facts.state_hash)
+    turn.state = turn.state.replace(held=(*others, held)[-turn.state.config.held_max :])
+
+
+def knows(peer: BlockPeer, state_hash: bytes) -> BlockPeer:
+    """With a block as one that the peer has."""
+    return peer if state_hash in peer.has else peer.replace(has=(*peer.has, state_hash)[-HAS_MAX:])
+
+
+def announce(turn: Turn) -> None:
+    """Use every permission that waits, of peers that do not have the best block."""
+    for connection_id in turn.state.peers.keys():  # noqa: SIM118 - a table's keys are in order
+        offer(turn, connection_id)
+
+
+def offer(turn: Turn, connection_id: ConnectionId) -> None:
+    """Announce the best block to a peer that waits for one and does not have it."""
+    peer, tip = turn.state.peers[connection_id], turn.state.tip
+    held = None if tip is None else turn.state.holding(tip.state_hash)
+    permission = peer.remote
+    if held is None or not isinstance(permission, Permitted) or held.facts.state_hash in peer.has:
+        return
+    answer: BlockAnswer
+    match permission.wants:
+        case Wants.HASH:
+            answer = BlockHash(held.facts.state_hash)
+        case Wants.HEADER:
+            answer = _header(held, peer, permission.body_bytes_max)
+        case Wants.FULL:
+            answer = BlockHeaderItem(held.header, BodyRest(held.body))
+    turn.put_peer(connection_id, knows(peer, held.facts.state_hash).replace(remote=NotAsked()))
+    _send(turn, connection_id, permission.stream, answer)
+
+
+def _header(held: Held, peer: BlockPeer, body_bytes_max: int) -> BlockHeaderItem:
+    if len(held.body) <= body_bytes_max:
+        return BlockHeaderItem(held.header, BodyRest(held.body))
+    along = OutlineRest(short_outline(held.parts, held.facts.state_hash, peer.peer_id))
+    made = BlockHeaderItem(held.header, along)
+    is_small = len(held.header) + 64 + len(along.outline.id_string) + 16 * len(held.parts.items) <= HEADER_BYTES_MAX
+    return made if is_small else BlockHeaderItem(held.header, AloneRest())
+
+
+def _send(turn: Turn, connection_id: ConnectionId, stream: StreamId, answer: BlockAnswer) -> None:
+    turn.out.append(ChannelsEffectfulAnswerSend(connection_id, stream, (BLOCK_MESSAGE.encode(answer),), True))
+
+
+def serve(turn: Turn, connection_id: ConnectionId, stream: StreamId, request: BlockRequest) -> None:
+    """Answer a request, or keep a permission until there is something to announce."""
+    peer = turn.state.peers[connection_id]
+    if isinstance(request, BlockGetNext):
+        if isinstance(peer.remote, Permitted):
+            turn.end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, "a second permission beside one that is unused")
+            return
+        turn.put_peer(connection_id, peer.replace(remote=Permitted(stream, request.wants, request.body_bytes_max)))
+        offer(turn, connection_id)
+        return
+    held = turn.state.holding(request.state_hash)
+    answer: BlockAnswer = BlockNotHeld()
+    match request:
+        case _ if held is None:
+            pass
+        case BlockGetHeader(body_bytes_max=body_bytes_max):
+            answer = _header(held, peer, body_bytes_max)
+        case BlockGetOutline():
+            answer = BlockOutlineItem(full_outline(held.parts))
+        case BlockGetBody():
+            answer = BlockBodyItem(held.body)
+        case BlockGetItems(indexes=indexes):
+            items = held.parts.items
+            if not indexes or any(a >= b for a, b in pairwise(indexes)):
+                turn.end(connection_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, "places that are not ascending")
+                return
+            if indexes[-1] < len(items):
+                answer = BlockItems(tuple(items[index] for index in indexes))
+    if held is not None:
+        peer, fits = _charged(turn, peer, held, len(BLOCK_MESSAGE.encode(answer)))
+        turn.put_peer(connection_id, knows(peer, request.state_hash) if fits else peer)
+        answer = answer if fits else BlockNotHeld()
+    _send(turn, connection_id, stream, answer)
+
+
+def _charged(turn: Turn, peer: BlockPeer, held: Held, size: int) -> tuple[BlockPeer, bool]:
+    """With what a peer was sent of a block, and whether it may be sent that much more."""
+    state_hash, config = held.facts.state_hash, turn.state.config
+    sent = next((served.bytes_sent for served in peer.served if served.state_hash == state_hash), 0)
+    if sent + size > config.serve_factor * held.size:
+        return peer, False
+    others = tuple(served for served in peer.served if served.state_hash != state_hash)
+    return peer.replace(served=(*others, Served(state_hash, sent + size))[-config.held_max :]), True

@@ -1,0 +1,396 @@
+"""Blocks: state."""
+
+from __future__ import annotations
+
+import enum
+from typing import NewType, Protocol, TypeAlias
+
+import attrs
+
+from mina_p2p.blocks.items import Items
+from mina_p2p.blocks.split import Frame, Outline, Parts, RawBlockBody, RawBlockHeader
+from mina_p2p.channels.block.messages import Wants
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import MILLISECOND, SECOND, ConnectionId, RequestId, StreamId, Timestamp
+from mina_p2p.mina.protocol_state import ConsensusState
+from mina_p2p.record import Record, record
+from mina_p2p.table import Deadlines, Index, Table, empty_table
+
+Ticket = NewType("Ticket", int)
+"""A request of ours: a counter that no two of them share. Whoever carries it opens a stream for it."""
+
+_positive = attrs.validators.gt(0)
+
+
+@record
+class BlocksConfig(Record):
+    """Bounds and waits. Durations are nanoseconds, sizes bytes."""
+
+    peer_id: PeerId
+    """Who we are: the salt of short ids that we are sent follows from it."""
+    header_permissions_max: int = attrs.field(default=3, validator=_positive)
+    """Peers that may send us a header at one time; the others send hashes."""
+    body_along_max: int = attrs.field(default=512, validator=attrs.validators.ge(0))
+    """Up to this size a body comes with its header."""
+    parallel_max: int = attrs.field(default=4, validator=_positive)
+    """Peers that are asked for a block's items at one time."""
+    held_max: int = attrs.field(default=4, validator=_positive)
+    """Blocks that are kept to serve them; the oldest goes first."""
+    items_bytes_max: int = attrs.field(default=256 << 20, validator=_positive)
+    """Transactions and snark works that are kept for blocks to come."""
+    losers_max: int = attrs.field(default=64, validator=_positive)
+    """Hashes of blocks of no use that are remembered, so that they are not asked for again."""
+    serve_factor: int = attrs.field(default=4, validator=_positive)
+    """A peer is sent of one block at most so many times its size, whatever it asks."""
+    cold_percent: int = attrs.field(default=30, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
+    """Where less of the last block's items was here already, whole blocks are asked for."""
+    hedge: int = attrs.field(default=1 * SECOND, validator=_positive)
+    """After this another peer is asked too."""
+    answer: int = attrs.field(default=30 * SECOND, validator=_positive)
+    """After this whoever announced a block and does not deliver is left."""
+    verdict: int = attrs.field(default=60 * SECOND, validator=_positive)
+    """For the node software's verdict on a header."""
+    candidate: int = attrs.field(default=120 * SECOND, validator=_positive)
+    """For a block from its first announcement to its last byte and verdict."""
+    interval: int = attrs.field(default=1 * SECOND, validator=_positive)
+    """Between two announcements of one peer that were of no use: a state hash costs milliseconds."""
+    parked: int = attrs.field(default=600 * SECOND, validator=_positive)
+    """A permission that nobody used is withdrawn and given anew."""
+    granularity: int = attrs.field(default=100 * MILLISECOND, validator=_positive)
+    """Resolution of all of the above: never early, at most this late."""
+
+
+# --- what a peer may send us, and we it ---------------------------------------------------------
+
+
+@record
+class Asked(Record):
+    """We permitted one announcement."""
+
+    ticket: Ticket
+    wants: Wants
+    deadline: Timestamp
+
+
+@record
+class Unsettled(Record):
+    """The peer announced a block that we are fetching or verifying; its next permission comes after that."""
+
+    candidate: int
+
+
+@record
+class Paused(Record):
+    """The last announcement was of no use, or the permission was given up; the next one comes at ``deadline``."""
+
+    deadline: Timestamp
+
+
+LocalHalf: TypeAlias = Asked | Unsettled | Paused
+
+
+@record
+class NotAsked(Record):
+    """The peer permits nothing."""
+
+
+@record
+class Permitted(Record):
+    """The peer permits one announcement, on its stream."""
+
+    stream: StreamId
+    wants: Wants
+    body_bytes_max: int
+
+
+RemoteHalf: TypeAlias = NotAsked | Permitted
+
+
+@record
+class Owing(Record):
+    """A question that somebody else has answered: late as it is, the answer is due."""
+
+    ticket: Ticket
+    deadline: Timestamp
+
+
+@record
+class Served(Record):
+    """How much of a block a peer was sent."""
+
+    state_hash: bytes
+    bytes_sent: int
+
+
+HAS_MAX = 8
+"""Blocks that we remember a peer to have."""
+
+
+@record
+class BlockPeer(Record):
+    """A connection that speaks channel 10."""
+
+    peer_id: PeerId
+    local: LocalHalf
+    remote: RemoteHalf = NotAsked()
+    has: tuple[bytes, ...] = ()
+    """State hashes of what it announced to us or we to it, oldest first."""
+    owing: tuple[Owing, ...] = ()
+    served: tuple[Served, ...] = ()
+
+    @property
+    def wakes_at(self) -> Timestamp | None:
+        """The end of its earliest wait."""
+        times = [owing.deadline for owing in self.owing]
+        if isinstance(self.local, Asked | Paused):
+            times.append(self.local.deadline)
+        return min(times, default=None)
+
+
+# --- what is being fetched ------------------------------------------------------------------------
+
+
+class Kind(enum.IntEnum):
+    """What a question about a block is for."""
+
+    HEADER = 0
+    OUTLINE = 1
+    ITEMS = 2
+    BODY = 3
+
+
+@record
+class Question(Record):
+    """Asked of an announcer."""
+
+    ticket: Ticket
+    connection_id: ConnectionId
+    kind: Kind
+    indexes: tuple[int, ...]
+    """Of items."""
+    hedge_at: Timestamp | None
+    """When another announcer is asked too; ``None`` once that time is over."""
+    deadline: Timestamp
+
+
+@record
+class Copy(Record):
+    """A header in its exact bytes. Headers of one state hash may differ in proofs and versions."""
+
+    header: RawBlockHeader
+    digest: bytes
+    senders: tuple[tuple[ConnectionId, PeerId], ...]
+    verdict_id: RequestId | None
+    """The question to the node software; ``None`` once it has found the copy valid."""
+    deadline: Timestamp
+
+
+@record
+class Facts(Record):
+    """What every header of a state hash says."""
+
+    state_hash: bytes
+    consensus: ConsensusState
+    body_reference: bytes
+
+
+@record
+class OutlineClaim(Record):
+    """What a peer said the outline is."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    outline: Outline
+
+
+@record
+class ItemClaim(Record):
+    """What a peer said an item is, against another peer's outline."""
+
+    connection_id: ConnectionId
+    peer_id: PeerId
+    index: int
+    digest: bytes
+
+
+Claim: TypeAlias = OutlineClaim | ItemClaim
+
+
+@record
+class NoOutline(Record):
+    """Nothing is known of the body."""
+
+
+@record
+class Assembling(Record):
+    """Items are looked for."""
+
+    source: ConnectionId
+    """Whose outline it is."""
+    frame: Frame
+    ids: tuple[bytes, ...]
+    salt: bytes | None
+    """Of short ids; ``None`` where the ids are digests."""
+    found: tuple[bytes | None, ...]
+
+
+@record
+class WholeWanted(Record):
+    """Peers contradict each other, or outlines came to nothing: only the whole body decides."""
+
+
+@record
+class Complete(Record):
+    """The body is here and is what the header promises."""
+
+    body: RawBlockBody
+    parts: Parts
+
+
+Body: TypeAlias = NoOutline | Assembling | WholeWanted | Complete
+
+
+@record
+class Candidate(Record):
+    """A block that peers announced and that may win."""
+
+    number: int
+    state_hash: bytes
+    gives_up_at: Timestamp
+    announcers: tuple[ConnectionId, ...]
+    """Who is said to hold it and has not failed, in the order of their announcements."""
+    facts: Facts | None = None
+    """``None`` while there is no header."""
+    copies: tuple[Copy, ...] = ()
+    condemned: tuple[bytes, ...] = ()
+    """Digests of copies that the node software found invalid."""
+    body: Body = NoOutline()
+    questions: tuple[Question, ...] = ()
+    tried: tuple[tuple[Kind, ConnectionId], ...] = ()
+    """Who was asked for a header, an outline or a body; nobody is asked twice."""
+    claims: tuple[Claim, ...] = ()
+    """What can be judged once the body is known."""
+    spare: tuple[bytes, ...] = ()
+    """Items that came for an outline that was given up."""
+
+    @property
+    def wakes_at(self) -> Timestamp:
+        """The end of its earliest wait."""
+        times = [self.gives_up_at]
+        times += [question.deadline if question.hedge_at is None else question.hedge_at for question in self.questions]
+        times += [copy.deadline for copy in self.copies if copy.verdict_id is not None]
+        return min(times)
+
+    @property
+    def valid(self) -> Copy | None:
+        """A copy that the node software found valid."""
+        return next((copy for copy in self.copies if copy.verdict_id is None), None)
+
+
+@record
+class Held(Record):
+    """A block that we can serve."""
+
+    facts: Facts
+    header: RawBlockHeader
+    body: RawBlockBody
+    parts: Parts
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole block."""
+        return len(self.header) + len(self.body)
+
+
+@record
+class Blocks(Record):
+    """The slice's state."""
+
+    config: BlocksConfig
+    deadlines: Deadlines
+    """Keys are `peer_key` and `candidate_key`."""
+    items: Items
+    by_hash: Index[int]
+    """Candidates by state hash."""
+    peers: Table[ConnectionId, BlockPeer] = empty_table()
+    candidates: Table[int, Candidate] = empty_table()
+    tickets: Table[Ticket, int] = empty_table()
+    """Requests without an answer: the candidate they are about, 0 for permissions and for what is owed."""
+    held: tuple[Held, ...] = ()
+    """Oldest first."""
+    tip: Facts | None = None
+    """The best block of which a proof was found valid."""
+    losers: tuple[bytes, ...] = ()
+    """Hashes of blocks that lost or could not be had."""
+    is_cold: bool = True
+    """Whether too little of the last block's items was here already."""
+    last_number: int = 0
+    last_ticket: Ticket = Ticket(0)
+    last_verdict_id: RequestId = RequestId(0)
+
+    def holding(self, state_hash: bytes) -> Held | None:
+        """The block of that hash, where we hold it."""
+        return next((held for held in self.held if held.facts.state_hash == state_hash), None)
+
+    def candidate_of(self, state_hash: bytes) -> Candidate | None:
+        """The candidate of that hash."""
+        number = self.by_hash.get(state_hash)
+        return None if number is None else self.candidates[number]
+
+    def with_peer(self, connection_id: ConnectionId, new: BlockPeer | None) -> Blocks:
+        """With ``new`` in place of a peer's record, and its wait."""
+        old = self.peers.get(connection_id)
+        deadlines = moved(
+            self.deadlines, peer_key(connection_id), None if old is None else old.wakes_at, None if new is None else new.wakes_at
+        )
+        peers = self.peers.delete(connection_id) if new is None else self.peers.set(connection_id, new)
+        return self.replace(peers=peers, deadlines=deadlines)
+
+    def with_candidate(self, number: int, new: Candidate | None) -> Blocks:
+        """With ``new`` in place of a candidate, and its wait."""
+        old, by_hash = self.candidates.get(number), self.by_hash
+        deadlines = moved(
+            self.deadlines, candidate_key(number), None if old is None else old.wakes_at, None if new is None else new.wakes_at
+        )
+        if new is None:
+            gone = self.candidates[number]
+            return self.replace(candidates=self.candidates.delete(number), deadlines=deadlines, by_hash=by_hash.delete(gone.state_hash))
+        if old is None:
+            by_hash = by_hash.set(new.state_hash, number)
+        return self.replace(candidates=self.candidates.set(number, new), deadlines=deadlines, by_hash=by_hash)
+
+
+class HasBlocks(Protocol):
+    """A root state that holds this slice."""
+
+    @property
+    def blocks(self) -> Blocks:
+        """The slice."""
+        ...
+
+
+def initial_blocks(config: BlocksConfig, salt: bytes) -> Blocks:
+    """The slice of a node that starts.
+
+    :param salt: of its indexes, from the node's seed.
+    """
+    return Blocks(config, Deadlines(config.granularity), Items(Index(salt), config.items_bytes_max), Index(salt))
+
+
+def peer_key(connection_id: ConnectionId) -> int:
+    """The key of a peer's wait."""
+    return connection_id * 2
+
+
+def candidate_key(number: int) -> int:
+    """The key of a candidate's wait."""
+    return number * 2 + 1
+
+
+def moved(deadlines: Deadlines, key: int, old: Timestamp | None, new: Timestamp | None) -> Deadlines:
+    """With a wait at another time."""
+    if old == new:
+        return deadlines
+    if old is not None:
+        deadlines = deadlines.cancel(old, key)
+    return deadlines if new is None else deadlines.add(new, key)

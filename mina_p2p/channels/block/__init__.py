@@ -1,0 +1,1 @@
+"""Channel 10: blocks by header, outline and missing items (design 7; docs/explanation/block-propagation.md)."""
