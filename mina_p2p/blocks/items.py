@@ -60,6 +60,4 @@ class Items(Record):
             if name in found:
                 twice.add(name)
             found[name] = item.data
-        for name in twice:
-            del found[name]
-        return found
+        return {name: data for name, data in found.items() if name not in twice}
