@@ -12,8 +12,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-RUN_MARK = "<!-- run -->"
-"""Stands before a shell block that works anywhere."""
+RUN_MARK = re.compile(r"<!-- run(?: with (?P<package>\w+))? -->")
+"""Stands before a shell block that works anywhere, or where a package of some extra is installed."""
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>\S*).*$")
 
