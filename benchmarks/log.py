@@ -41,7 +41,7 @@ from mina_p2p_effects.replay import replay_path
 
 ENCODE_TARGET, DECODE_TARGET = 5.0, 4.0
 RECORDING_TARGET, RECORDING_AIM = 0.70, 0.75
-REPLAY_TARGET = 0.5
+REPLAY_TARGET = 1.0
 DERIVED_BYTES_TARGET = 40.0
 REPLAYED_INPUTS = 40_000
 STEP = 100_000  # nanoseconds between two inputs

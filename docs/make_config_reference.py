@@ -19,6 +19,8 @@ from typing import Any
 import attrs
 
 from mina_p2p.config import Limits, P2pConfig, Timeouts
+from mina_p2p.discovery.config import AddressGossipConfig
+from mina_p2p.gossiper import GossipParameters
 from mina_p2p.ids import MILLISECOND, SECOND
 from mina_p2p_effects.node import NodeConfig
 from mina_p2p_effects.transports.quic import QuicConfig
@@ -42,6 +44,8 @@ SECTIONS: tuple[tuple[type[Any], str], ...] = (
     (NodeConfig, "The settings of `mina_p2p_effects.node.Node`. All are given by name."),
     (Limits, "Bounds of every container and every message: `mina_p2p.config.Limits`, given as `limits`."),
     (Timeouts, "Every wait ends: `mina_p2p.config.Timeouts`, given as `timeouts`. In code these are nanoseconds."),
+    (AddressGossipConfig, "Address gossip: `mina_p2p.discovery.config.AddressGossipConfig`, given as `address_gossip`."),
+    (GossipParameters, "A gossiper: `mina_p2p.gossiper.GossipParameters`, in `AddressGossipConfig.gossip`."),
     (QuicConfig, "The QUIC transport: `mina_p2p_effects.transports.quic.QuicConfig`, given as `quic`."),
     (P2pConfig, "What the reducers know: `mina_p2p.config.P2pConfig`. Give it yourself where you run them without a `Node`."),
 )
@@ -107,11 +111,19 @@ def _value(cls: type[Any], name: str, value: Any) -> str:
             return f"`{type(value).__name__}()`"
 
 
+GOSSIP_DURATIONS = frozenset(
+    {
+        *("interval", "first_after", "ttl", "clock_skew", "issue_pause", "cooldown", "cooldown_few", "cooldown_bad", "coalescing"),
+        *("fetch_timeout", "finished_entry_duration", "answer_timeout", "remainder_timeout", "validation_timeout"),
+    }
+)
+
+
 def _unit(cls: type[Any], name: str) -> str:
     words = name.split("_")
     if "percent" in words:
         return "%"
-    if cls is Timeouts:
+    if cls is Timeouts or (cls in {AddressGossipConfig, GossipParameters} and name in GOSSIP_DURATIONS):
         return "ns"
     if "bytes" in words:
         return "bytes"

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from mina_p2p.address import DialAddress
+from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.identity import ChainId, PeerId
 from mina_p2p.ids import MILLISECOND, SECOND, ChannelId
 from mina_p2p.record import Record, field_names, record
@@ -263,6 +264,8 @@ class P2pConfig(Record):
     """Whether addresses of private ranges are taken from global peers and dialled; peers of the same range always may."""
     are_settled_items_dropped: bool = True
     """Whether what a new best tip contains or outdates leaves the pools by itself, and is not taken from peers for a while."""
+    address_gossip: AddressGossipConfig = AddressGossipConfig()
+    """How addresses are gossiped, where ``channels`` has ``ChannelId.ADDRESS_GOSSIP``."""
     limits: Limits = Limits()
     """Bounds of every container and of every message."""
     timeouts: Timeouts = Timeouts()

@@ -11,10 +11,10 @@ from mina_p2p.best_tip import reducer as best_tip
 from mina_p2p.best_tip.actions import BestTipAction
 from mina_p2p.channels import reducer as channels
 from mina_p2p.channels.actions import ChannelsReady
+from mina_p2p.channels.address_gossip import reducer as address_gossip
+from mina_p2p.channels.address_gossip.actions import AddressGossipEffect
 from mina_p2p.channels.propagation import reducer as propagation
-from mina_p2p.channels.propagation.actions import PropagationAction
 from mina_p2p.channels.rpc import reducer as rpc
-from mina_p2p.channels.rpc.actions import RpcAction
 from mina_p2p.channels.signaling_discovery import dialer as discovery_dialer
 from mina_p2p.channels.signaling_discovery import relay as discovery_relay
 from mina_p2p.channels.signaling_discovery.actions import DialerAction
@@ -32,6 +32,7 @@ from mina_p2p.connection.outgoing import reducer as outgoing
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingAction
 from mina_p2p.disconnection import reducer as disconnection
 from mina_p2p.disconnection.actions import DisconnectionFinish, DisconnectionInit, Shutdown
+from mina_p2p.discovery import reducer as discovery
 from mina_p2p.ids import Timestamp
 from mina_p2p.peer import reducer as peer
 from mina_p2p.peer.actions import PeerAction
@@ -67,7 +68,7 @@ STEPS_MAX_PER_CONNECTION = 500
 def steps_max(state: P2pState, action: Action) -> int:
     """Bound of the steps of one dispatch."""
     frame: bytes = getattr(action, "frame", b"")
-    return STEPS_MAX_BASE + STEPS_MAX_PER_BYTE * len(frame) + STEPS_MAX_PER_CONNECTION * len(state.connections)
+    return STEPS_MAX_BASE + STEPS_MAX_PER_BYTE * len(frame) + STEPS_MAX_PER_CONNECTION * len(state.connections.table)
 
 
 def reduce_listening(state: P2pState, action: TransportListening, now: Timestamp) -> tuple[P2pState, FollowUps]:
@@ -90,8 +91,8 @@ def p2p_machine() -> Machine[P2pState]:
             Slice("connections", _members(ConnectionOutgoingAction), outgoing.reduce),
             Slice("connections", _members(ConnectionIncomingAction), incoming.reduce),
             Slice("channels", (ChannelsReady,), channels.reduce_ready),
-            Slice("channels", _members(PropagationAction), propagation.reduce),
-            Slice("channels", _members(RpcAction), rpc.reduce),
+            Slice("channels", propagation.REDUCERS),
+            Slice("channels", rpc.REDUCERS),
             Slice("channels", _members(StreamingRpcAction), streaming_rpc.reduce),
             Slice("channels", _members(DiscoveryRelayAction), discovery_relay.reduce),
             Slice("channels", _members(DialerAction), discovery_dialer.reduce),
@@ -117,8 +118,15 @@ def p2p_machine() -> Machine[P2pState]:
             (Shutdown, disconnection.reduce_shutdown),
             (TransportListening, reduce_listening),
             (TransportListenError, reduce_listen_error),
+            *((action, address_gossip.reduce) for action in _members(address_gossip.ChannelAction)),
+            *((action, discovery.reduce) for action in _members(discovery.DiscoveryAction)),
         ),
-        effects=(*_members(transport.TransportEffect), *_members(notifications.Notification), *_members(SignalingEffect)),
+        effects=(
+            *_members(transport.TransportEffect),
+            *_members(notifications.Notification),
+            *_members(SignalingEffect),
+            *_members(AddressGossipEffect),
+        ),
         steps_max=steps_max,
     )
 

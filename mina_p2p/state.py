@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mina_p2p.address import AddressError, DialAddress, Host, HostScope, QuicAddress, dial_host, host_scope, parse_ip
 from mina_p2p.best_tip.state import BestTips
+from mina_p2p.channels.address_gossip.state import AddressGossip, initial_address_gossip
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.state import Channels
 from mina_p2p.config import P2pConfig
@@ -26,6 +27,8 @@ from mina_p2p.signaling.state import Signaling
 from mina_p2p.store import Clock
 from mina_p2p.table import Deadlines, Index
 from mina_p2p.transport import SocketAddress
+
+_BEST_TIP = ChannelId.BEST_TIP
 
 CAPABILITY_QUIC_ADDRESS = "quic-address"
 """The peer understands dial options of the variant with tag 2 (design 8)."""
@@ -50,6 +53,7 @@ class P2pState(Record):
     best_tips: BestTips
     pools: Pools
     signaling: Signaling
+    address_gossip: AddressGossip
     is_stopping: bool = False
 
     def connection_of(self, peer_id: PeerId) -> ConnectionId | None:
@@ -61,7 +65,8 @@ class P2pState(Record):
 
     def group_ban(self, host: Host, now: Timestamp) -> Ban | None:
         """The ban of a host's network, while it lasts."""
-        return self.peers.group_bans.of(self.peers.grouping.of(host), now) if len(self.peers.group_bans) else None
+        bans = self.peers.group_bans
+        return bans.of(self.peers.grouping.of(host), now) if bans.index.count else None
 
     def why_banned(self, peer_id: PeerId, now: Timestamp) -> Ban | None:
         """Why, since when and until when that peer is neither dialled nor accepted; ``None`` where it is not banned.
@@ -91,11 +96,11 @@ class P2pState(Record):
 
     def _is_crowded(self, host: Host | None) -> str | None:
         """The network of a host, where there are as many connections with it as there may be."""
-        group = None if host is None else self.peers.grouping.bounded(host)
         most = self.config.limits.peers_per_group_max
-        if group is None or len(self.connections) < most or len(self.connections_in(group)) < most:
+        if host is None or len(self.connections) < most:
             return None
-        return group
+        group = self.peers.grouping.bounded(host)
+        return None if group is None or len(self.connections_in(group)) < most else group
 
     def referrals(self, asker: PeerId, remote: SocketAddress) -> list[DialAddress]:
         """Where else a peer may try for which there is no room: peers that we are connected with, at proven addresses it can reach."""
@@ -150,14 +155,14 @@ class P2pState(Record):
         if peer_id == self.config.peer_id:
             return Reason(ReasonCode.CONNECTING_TO_SELF)
         found = self.peers.find(peer_id)
-        if found is not None and isinstance(found[1].status, Banned):
+        status = None if found is None else found[1].status
+        if isinstance(status, Banned):
             return Reason(ReasonCode.PEER_BANNED)
         host = _ip_of(remote)
         if host is not None and self.group_ban(host, now) is not None:
             return Reason(ReasonCode.PEER_BANNED)
-        existing = self.connection_of(peer_id)
-        if existing is not None:
-            return self._between_two(existing, peer_id, now)
+        if isinstance(status, Attached):
+            return self._between_two(status.connection_id, peer_id, now)
         is_given = found is not None and found[1].is_given
         if not is_given and self._is_crowded(host) is not None:
             return Reason(ReasonCode.PEER_CAPACITY_FULL)
@@ -234,13 +239,14 @@ class P2pState(Record):
 
     def request_limit(self, connection_id: ConnectionId, channel: ChannelId) -> int:
         """How many items to permit a peer now."""
-        if channel == ChannelId.BEST_TIP:
+        if channel == _BEST_TIP:
             return 1
-        limits = self.config.limits
         if POOL_KINDS[channel].request is not None and self.channels.rpc(connection_id) is None:
             return 0  # what could not be fetched need not be announced
-        held = self.pools.of(channel).held_from(connection_id)
-        return max(0, min(limits.propagation_request_max, limits.candidates_per_peer_max - held))
+        limits = self.config.limits
+        room = limits.candidates_per_peer_max - self.pools.of(channel).held_from(connection_id)
+        most = limits.propagation_request_max
+        return most if room >= most else max(0, room)
 
     def is_in_step(self, connection_id: ConnectionId) -> bool:
         """Whether a peer is near enough to our best tip to judge pool items (spec: pull-protocol 8.2, sync check).
@@ -293,4 +299,7 @@ def initial_state(config: P2pConfig, now: Timestamp) -> P2pState:
         BestTips(),
         Pools(waits, pool, pool, pool),
         Signaling(waits, random.stream(1), Index(salt)),
+        initial_address_gossip(
+            config.address_gossip, random.stream(2), salt, granularity, now, is_on=ChannelId.ADDRESS_GOSSIP in config.channels
+        ),
     )

@@ -340,10 +340,15 @@ class Machine(Generic[S]):
         steps: RawSteps = []
         refused: RawRefusals = []
         effects: list[Action] = []
+        is_chosen = False
         try:
             while True:
                 action, cause, depth = item
                 kind, guard, stepper = table[type(action)]
+                if is_chosen:
+                    # Its guard has just said yes.
+                    is_chosen = False
+                    guard = None
                 if guard is not None and not guard(action, state, now):
                     refused.append((action, cause, depth, state))
                 elif stepper is not None:
@@ -355,19 +360,20 @@ class Machine(Generic[S]):
                     if follow_ups:
                         cause = action_id - 1
                         depth += 1
-                        if len(follow_ups) == 1:
-                            item = (follow_ups[0], cause, depth)
-                            continue
-                        for follow_up in reversed(follow_ups):
-                            stack.append((follow_up, cause, depth))  # noqa: PERF401 - a comprehension costs a frame on 3.11
-                    elif not stack:
+                        if len(follow_ups) > 1:
+                            for follow_up in follow_ups[:0:-1]:
+                                stack.append((follow_up, cause, depth))  # noqa: PERF401 - a comprehension costs a frame on 3.11
+                        item = (follow_ups[0], cause, depth)
+                        continue
+                    if not stack:
                         return state, effects, first_id, steps, refused
                 elif kind == _EFFECT:
                     steps.append(item)
                     action_id += 1
                     effects.append(action)
                 else:
-                    self._choose(state, item, now, stack, refused)
+                    item, is_chosen = self._choose(state, item, now, refused)
+                    continue
                 if not stack:
                     break
                 item = stack.pop()
@@ -386,21 +392,19 @@ class Machine(Generic[S]):
         state: S,
         item: tuple[Attempt, int, int],
         now: Timestamp,
-        stack: list[tuple[Action, int, int]],
         refused: RawRefusals,
-    ) -> None:
+    ) -> tuple[tuple[Action, int, int], bool]:
+        """What is next instead of an attempt, and whether its guard has been asked already."""
         attempt, cause, depth = item
         action = attempt.action
         if isinstance(action, Attempt):
             # The same choice, nested the other way round.
-            stack.append((Attempt(action.action, Attempt(action.otherwise, attempt.otherwise)), cause, depth))
-            return
+            return (Attempt(action.action, Attempt(action.otherwise, attempt.otherwise)), cause, depth), False
         _, guard, _ = self._table[type(action)]
         if guard is None or guard(action, state, now):
-            stack.append((action, cause, depth))
-        else:
-            refused.append((action, cause, depth, state))
-            stack.append((attempt.otherwise, cause, depth))
+            return (action, cause, depth), True
+        refused.append((action, cause, depth, state))
+        return (attempt.otherwise, cause, depth), False
 
     def _blame(self, item: tuple[Action, int, int], error: Exception) -> MinaP2pError:
         """Whose fault it is that ``item`` could not be executed."""

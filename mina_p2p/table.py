@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
@@ -180,17 +181,16 @@ class _Reading(Generic[K, V]):
 
         :raises ValueError: for a negative key.
         """
-        old: Any = self._map
-        is_small = old.__class__ is dict
-        if is_small and key in old:
-            copy = old.copy()
-            copy[key] = value
-            return _Held(copy)
         if key < 0:
             raise ValueError("table keys are not negative")
-        if not is_small:
+        old: Any = self._map
+        if old.__class__ is not dict:
             return _Held(old.set(key, value))
-        return _Held({**old, key: value} if len(old) < SMALL_ENTRIES_MAX else _large(old).set(key, value))
+        if len(old) >= SMALL_ENTRIES_MAX and key not in old:
+            return _Held(_large(old).set(key, value))
+        copy = old.copy()
+        copy[key] = value
+        return _Held(copy)
 
     def delete(self, key: K) -> Table[K, V]:
         """A table without ``key``.
@@ -199,6 +199,8 @@ class _Reading(Generic[K, V]):
         """
         old: Any = self._map
         if old.__class__ is dict:
+            if len(old) == 1 and key in old:
+                return _EMPTY
             copy = old.copy()
             del copy[key]
             return _Held(copy)
@@ -220,7 +222,8 @@ class _Reading(Generic[K, V]):
 
     def first_key(self) -> K | None:
         """The smallest key; ``None`` in an empty table."""
-        return min(self._map, default=None)
+        found = self._map
+        return min(found) if found else None
 
     def values(self) -> Iterator[V]:
         """The values in the order of their keys."""
@@ -286,6 +289,11 @@ def empty_table() -> Table[Any, Any]:
     return _EMPTY
 
 
+@lru_cache(maxsize=1_024)  # the id of one peer is looked up many times in a row
+def _bucket_of(key: bytes, salt: bytes) -> int:
+    return int.from_bytes(blake2b(key, digest_size=4, key=salt).digest(), "big")
+
+
 @record
 class Index(Record, Generic[V]):
     """A persistent map from bytes that peers may choose: ids and hashes.
@@ -301,7 +309,7 @@ class Index(Record, Generic[V]):
     count: int = 0
 
     def _bucket(self, key: bytes) -> int:
-        return int.from_bytes(blake2b(key, digest_size=4, key=self.salt).digest(), "big")
+        return _bucket_of(key, self.salt)
 
     def get(self, key: bytes) -> V | None:
         """The value at ``key``, else ``None``."""
@@ -355,22 +363,24 @@ class Deadlines(Record):
 
     def add(self, at: Timestamp, key: int) -> Deadlines:
         """With ``key`` due at ``at``."""
-        bucket = -(-at // self.granularity)
-        return self.replace(buckets=self.buckets.set(bucket, self.buckets.get(bucket, _EMPTY).set(key, None)))
+        granularity, buckets = self.granularity, self.buckets
+        bucket = -(-at // granularity)
+        return Deadlines(granularity, buckets.set(bucket, buckets.get(bucket, _EMPTY).set(key, None)))
 
     def cancel(self, at: Timestamp, key: int) -> Deadlines:
         """Without the wait that was added with the same ``at`` and ``key``.
 
         :raises KeyError: where there is none; a slice that cancels what it never added is wrong.
         """
-        bucket = -(-at // self.granularity)
-        keys = self.buckets[bucket].delete(key)
-        return self.replace(buckets=self.buckets.set(bucket, keys) if keys else self.buckets.delete(bucket))
+        granularity, buckets = self.granularity, self.buckets
+        bucket = -(-at // granularity)
+        keys = buckets[bucket].delete(key)
+        return Deadlines(granularity, buckets.delete(bucket) if keys is _EMPTY else buckets.set(bucket, keys))
 
     def next_at(self) -> Timestamp | None:
         """When the earliest wait is due; ``None`` without waits."""
         first = self.buckets.first_key()
-        return None if first is None else Timestamp(first * self.granularity)
+        return None if first is None else cast("Timestamp", first * self.granularity)
 
     def due(self, now: Timestamp, count_max: int) -> list[int]:
         """At most ``count_max`` keys that are due, earliest first, then by key."""

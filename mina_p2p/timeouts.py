@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
+from mina_p2p.channels.address_gossip.actions import AddressGossipItemTimeout, AddressGossipTimeout
 from mina_p2p.channels.propagation.actions import ChannelsPropagationTimeout
 from mina_p2p.channels.rpc.actions import ChannelsRpcServeTimeout, ChannelsRpcTimeout
 from mina_p2p.channels.signaling_discovery.actions import ChannelsSignalingDiscoveryRemoteTimeout, ChannelsSignalingDiscoveryTimeout
@@ -20,7 +21,7 @@ from mina_p2p.record import Record, record
 from mina_p2p.signaling.actions import SignalingPairForget
 from mina_p2p.state import P2pState
 from mina_p2p.store import Action, FollowUps
-from mina_p2p.table import Deadlines
+from mina_p2p.table import Deadlines, Table, empty_table
 
 
 @record
@@ -30,12 +31,28 @@ class CheckTimeouts(Record):
 
 def deadlines_of(state: P2pState) -> tuple[Deadlines, ...]:
     """The timer wheels of all slices."""
-    return state.connections.deadlines, state.peers.deadlines, state.channels.deadlines, state.pools.deadlines, state.signaling.deadlines
+    return (
+        state.connections.deadlines,
+        state.peers.deadlines,
+        state.channels.deadlines,
+        state.pools.deadlines,
+        state.signaling.deadlines,
+        state.address_gossip.deadlines,
+        state.address_gossip.gossip.deadlines,
+    )
+
+
+_NO_BUCKETS: Final[Table[int, Table[int, None]]] = empty_table()
 
 
 def next_deadline(state: P2pState) -> Timestamp | None:
     """When `CheckTimeouts` has something to end; ``None`` while nothing waits."""
-    return min((at for deadlines in deadlines_of(state) if (at := deadlines.next_at()) is not None), default=None)
+    first: Timestamp | None = None
+    for deadlines in deadlines_of(state):
+        # Asked after every input, when most wheels are empty.
+        if deadlines.buckets is not _NO_BUCKETS and (at := deadlines.next_at()) is not None and (first is None or at < first):
+            first = at
+    return first
 
 
 def next_wake(state: P2pState, now: Timestamp) -> Timestamp | None:
@@ -43,15 +60,21 @@ def next_wake(state: P2pState, now: Timestamp) -> Timestamp | None:
 
     Besides the ends of waits, a node that has too few connections looks for more from time to time.
     """
-    times = [] if (at := next_deadline(state)) is None else [at]
-    if not state.is_stopping and len(state.connections) < state.config.limits.peers_min:
+    config, connections = state.config, state.connections
+    at = next_deadline(state)
+    soon = Timestamp(now + config.timeouts.granularity)
+    if len(connections.table) < config.limits.peers_min and not state.is_stopping:
         if state.peers.dialable:
-            times.append(Timestamp(now + state.config.timeouts.granularity))
-        if state.config.is_discovery_enabled and state.connections.ready_count:
-            times.append(max(state.peers.next_discovery_at, Timestamp(now + state.config.timeouts.granularity)))
-    if state.connections.ready_count > state.config.limits.peers_stable:
-        times.append(max(state.peers.next_churn_at, Timestamp(now + state.config.timeouts.granularity)))
-    return min(times, default=None)
+            at = _earlier(at, soon)
+        if config.is_discovery_enabled and connections.ready_count:
+            at = _earlier(at, max(state.peers.next_discovery_at, soon))
+    if connections.ready_count > config.limits.peers_stable:
+        at = _earlier(at, max(state.peers.next_churn_at, soon))
+    return at
+
+
+def _earlier(at: Timestamp | None, other: Timestamp) -> Timestamp:
+    return other if at is None or other < at else at
 
 
 def is_due(state: P2pState, now: Timestamp) -> bool:
@@ -77,6 +100,8 @@ def _due(state: P2pState, now: Timestamp, count_max: int) -> Iterator[Action]:
             _channel_timeout,
             lambda key: pool_timeout(state, key),
             SignalingPairForget,
+            AddressGossipTimeout,
+            AddressGossipItemTimeout,
         ),
         strict=True,
     ):

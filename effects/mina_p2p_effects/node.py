@@ -21,8 +21,9 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
-from mina_p2p.address import DialAddress, QuicAddress, parse_host, parse_ip
+from mina_p2p.address import DialAddress, HostScope, QuicAddress, host_scope, parse_host, parse_ip
 from mina_p2p.best_tip.actions import BestTipSet
+from mina_p2p.channels.address_gossip.actions import AddressGossipOwnSet
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.rpc.actions import ChannelsRpcResponseSend, RpcRequestSend
 from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse
@@ -31,10 +32,11 @@ from mina_p2p.channels.signaling_exchange.actions import ChannelsSignalingExchan
 from mina_p2p.channels.snark_job_commitment.messages import SnarkJobCommitment
 from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcResponseCancel, ChannelsStreamingRpcResponseSendInit
 from mina_p2p.channels.streaming_rpc.messages import StagedLedgerPart, StreamingRpcRequest
-from mina_p2p.config import Limits, P2pConfig, Timeouts
+from mina_p2p.config import ALL_CHANNELS, Limits, P2pConfig, Timeouts
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingRequest
 from mina_p2p.disconnection.actions import DisconnectionInit, Shutdown
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.errors import CallerError
 from mina_p2p.identity import ChainId, PeerId
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, Timestamp
@@ -61,6 +63,7 @@ from mina_p2p_effects.runtime import NotificationsDropped, Runtime
 from mina_p2p_effects.sealing import sealing_answers
 from mina_p2p_effects.transports.port import Transport
 from mina_p2p_effects.transports.quic import QuicConfig, QuicTransport
+from mina_p2p_effects.vouching import vouching_answers
 
 __all__ = ["Node", "NodeConfig", "PeerError"]
 
@@ -68,6 +71,10 @@ N = TypeVar("N")
 
 FLUSH_EVERY_S = 1.0
 """At most so much of the log is lost by a crash of the process."""
+
+PORT_MAX = 65535
+BAN_S_MAX = 100 * 366 * 24 * 3600.0
+"""Longest ban: a century, which is within what a log can hold."""
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +103,9 @@ class NodeConfig:
     """Decides the dice of the reducers; by default a fresh one. Not a secret: it is in the log."""
     is_discovery_enabled: bool = True
     """Whether to ask peers for more peers while there are too few."""
+    address_gossip: AddressGossipConfig | None = None
+    """Gossip addresses with peers that do, too, and how; not by default. Where it names no addresses of this node, those that it is
+    bound to are told, unless it is bound to all."""
     are_introductions_taken: bool = False
     """Whether your program makes WebRTC connections from offers and answers; see `Node.give_offer` and `Node.give_answer`."""
     are_settled_items_dropped: bool = True
@@ -111,9 +121,23 @@ class NodeConfig:
     transport: Transport | None = None
     """Instead of QUIC, for tests: see `mina_p2p_effects.transports.memory`."""
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would fail later, or in a worse place.
+
+        :raises CallerError: for a setting that can not be meant.
+        """
+        if not 0 <= self.port <= PORT_MAX:
+            raise CallerError(f"port {self.port} is none: 0 to {PORT_MAX}")
+        if self.traffic_every_s is not None and not self.traffic_every_s > 0:
+            raise CallerError(f"traffic_every_s is {self.traffic_every_s}; it has to be more than 0, or None")
+        for address in self.initial_peers:
+            _require_address(address)
+
     def p2p_config(self) -> P2pConfig:
         """What of this the reducers know."""
         settings: dict[str, Any] = {} if self.transport is None else {"transport": self.transport.kind}
+        if self.address_gossip is not None:
+            settings |= {"address_gossip": self.address_gossip, "channels": (*ALL_CHANNELS, ChannelId.ADDRESS_GOSSIP)}
         return P2pConfig(
             self.secret_key.peer_id,
             self.chain_id,
@@ -130,8 +154,14 @@ class NodeConfig:
         )
 
 
+def _require_address(address: object) -> None:
+    """Refuse a text in place of an address; the reducers would take it for a bug of their own, and the node would end."""
+    if not isinstance(address, DialAddress):
+        raise CallerError(f"{address!r:.100} is no address; mina_p2p.address.parse_address makes one of a text")
+
+
 class Node:
-    """One node: a store, its transports, its log. An async context manager."""
+    """One node: a store, its transports, its log. An async context manager, to be entered once."""
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
@@ -142,17 +172,23 @@ class Node:
         if transport is None:
             quic = config.quic.replace(are_private_addresses_dialled=True) if config.are_private_addresses_allowed else config.quic
             transport = QuicTransport(config.secret_key, config.chain_id, config.host, config.port, quic)
-        self._runtime = Runtime(self.store, [transport], clock, sealing_answers(config.secret_key))
+        answers = {**sealing_answers(config.secret_key), **vouching_answers(config.secret_key)}
+        self._runtime = Runtime(self.store, [transport], clock, answers)
         self._recorder: Recorder | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
         self._traffic_timer: asyncio.TimerHandle | None = None
         self._last_request_id = 0
+        self._is_entered = False
 
     async def __aenter__(self) -> Self:
         """Listen, dial the initial peers, record if so configured.
 
         :raises OSError: where the address can not be bound or the log not be created.
+        :raises CallerError: where the node was entered before; each run takes a node of its own.
         """
+        if self._is_entered:
+            raise CallerError("a node is entered once; make another Node of the same config for another run")
+        self._is_entered = True
         if self.config.record_to is not None:
             metadata = {"peer_id": str(self.peer_id), "agent": self.config.agent, "python": platform.python_version()}
             self._recorder = Recorder(
@@ -172,7 +208,15 @@ class Node:
             await self._close()
             raise
         self._report_traffic_later()
+        self._tell_addresses()
         return self
+
+    def _tell_addresses(self) -> None:
+        """Gossip the addresses that this node is bound to, where nobody said which."""
+        gossip = self.config.address_gossip
+        if gossip is not None and not gossip.addresses:
+            bound = (address for address in self.addresses if isinstance(address, QuicAddress))
+            self.command(AddressGossipOwnSet(tuple(address for address in bound if host_scope(address.host) is not HostScope.RESERVED)))
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Say goodbye to every peer, release everything, finish the log."""
@@ -245,7 +289,9 @@ class Node:
 
         :raises PeerError: with the reason, where no connection came of it.
         :raises TimeoutError: after ``timeout_s``; the attempt's own deadlines are shorter.
+        :raises CallerError: where ``address`` is no address but, say, the text of one.
         """
+        _require_address(address)
         request_id = self._next_request_id()
 
         def pick(notification: Notification | TrafficReported) -> PeerConnected | ConnectionFailed | None:
@@ -266,9 +312,17 @@ class Node:
         return self.command(DisconnectionInit(connection_id, Reason(ReasonCode.USER_REQUEST, detail=detail)))
 
     def ban(self, peer_id: PeerId, duration_s: float, detail: str = "") -> bool:
-        """Refuse a peer for a while, and disconnect it."""
-        until = Timestamp(self._clock.now() + int(duration_s * SECOND))
+        """Refuse a peer for a while, and disconnect it.
+
+        :raises CallerError: where ``duration_s`` is no number, or over `BAN_S_MAX`.
+        """
+        until = self._until(duration_s)
         return self.command(PeerBan(peer_id, until, Reason(ReasonCode.PEER_BANNED, detail=detail)))
+
+    def _until(self, duration_s: float) -> Timestamp:
+        if not duration_s <= BAN_S_MAX:
+            raise CallerError(f"a ban of {duration_s} s is none; at most {BAN_S_MAX} s")
+        return Timestamp(self._clock.now() + int(duration_s * SECOND))
 
     def unban(self, peer_id: PeerId) -> bool:
         """Lift a ban or a back-off; ``False`` where there is none."""
@@ -279,8 +333,9 @@ class Node:
 
         :param host: a numeric address, or a name; that bans the names beside it, not the addresses that it leads to.
         :raises AddressError: where ``host`` is neither.
+        :raises CallerError: as `ban`.
         """
-        until = Timestamp(self._clock.now() + int(duration_s * SECOND))
+        until = self._until(duration_s)
         return self.command(PeerGroupBan(parse_host(host), until, Reason(ReasonCode.PEER_BANNED, detail=detail)))
 
     def unban_group(self, host: str) -> bool:

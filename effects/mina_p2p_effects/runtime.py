@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, get_args
 
 import attrs
 
@@ -20,13 +20,24 @@ from mina_p2p.notifications import Notification
 from mina_p2p.state import P2pState
 from mina_p2p.store import Action, Store
 from mina_p2p.timeouts import CheckTimeouts, is_due, next_wake
-from mina_p2p.transport import ConnectionEffectfulDial, SocketAddress, TransportEffect, TransportListenError
+from mina_p2p.transport import (
+    ConnectionEffectfulAccept,
+    ConnectionEffectfulDial,
+    ConnectionEffectfulReject,
+    SocketAddress,
+    TransportEffect,
+    TransportListenError,
+)
 from mina_p2p_effects.clock import Clock
 from mina_p2p_effects.metrics.traffic import TrafficReported
 from mina_p2p_effects.transports.port import Transport
 
 NOTIFICATIONS_MAX = 10_000
 """Notifications that wait for a slow consumer; the oldest are given up beyond that, and counted."""
+
+
+_OF_TRANSPORTS: Final = frozenset(get_args(TransportEffect))
+_OF_ONE_TRANSPORT: Final = frozenset({ConnectionEffectfulDial, ConnectionEffectfulAccept, ConnectionEffectfulReject})
 
 
 @attrs.frozen
@@ -107,7 +118,7 @@ class Runtime:
 
     def feed(self, action: Action) -> None:
         """Take an input: dispatched at once, or after the one that is under way."""
-        if self.is_over:
+        if self._is_stopped or self._failure is not None:
             return
         self._inputs.append(action)
         if self._is_dispatching:
@@ -150,24 +161,26 @@ class Runtime:
 
     def _dispatch(self, action: Action, now: Timestamp) -> None:
         for effect in self.store.dispatch(action, now):
-            if isinstance(effect, TransportEffect):
+            kind = effect.__class__
+            if kind in _OF_TRANSPORTS:
                 self._perform(effect)
-            elif (answer := self._answer_of(effect)) is not None:
-                self._inputs.append(answer(effect))
+            elif kind in self._answers:
+                self._inputs.append(self._answers[kind](effect))
             else:
                 self._notify(effect)
         if isinstance(action, CheckTimeouts) and is_due(self.store.state, now):
             self._inputs.append(CheckTimeouts())
 
-    def _answer_of(self, effect: Any) -> Callable[[Any], Action] | None:
-        return self._answers.get(effect.__class__)
-
     def _perform(self, effect: TransportEffect) -> None:
-        kind = self.store.state.config.transport if isinstance(effect, ConnectionEffectfulDial) else getattr(effect, "transport", None)
+        if effect.__class__ in _OF_ONE_TRANSPORT:
+            kind = self.store.state.config.transport if isinstance(effect, ConnectionEffectfulDial) else getattr(effect, "transport", None)
+            for transport in self._transports:
+                if transport.kind == kind:
+                    transport.perform(effect)
+            return
         for transport in self._transports:
             # An effect on a connection goes to all: those that do not know it ignore it.
-            if kind is None or transport.kind == kind:
-                transport.perform(effect)
+            transport.perform(effect)
 
     # --- time -----------------------------------------------------------------------------
 
@@ -209,7 +222,7 @@ class Runtime:
                 when_over()
 
     def _notify(self, notification: Any) -> None:
-        for listener, _ in list(self._listeners):
+        for listener, _ in tuple(self._listeners):
             listener(notification)
         if len(self._notifications) >= NOTIFICATIONS_MAX:
             self._notifications.popleft()

@@ -139,6 +139,7 @@ def parse_host(text: str) -> Host:
     return Domain(name)
 
 
+@lru_cache(maxsize=1_024)  # asked several times of everybody who arrives
 def parse_ip(text: str) -> Ip:
     """Read an IP address as sockets print it: a dotted quad, or IPv6 without brackets and zone.
 
@@ -267,6 +268,7 @@ def host_scope(host: Host) -> HostScope:
     return HostScope.GLOBAL
 
 
+@lru_cache(maxsize=4_096)  # likewise
 def address_group(host: Host, ipv4_bits: int = 24, ipv6_bits: int = 48) -> str:
     """The network that ``host`` is counted in where limits go by network, such as ``203.0.113.0/24``.
 

@@ -8,6 +8,8 @@ connection. This one rule is what a violation of the protocol is (spec: pull-pro
 from __future__ import annotations
 
 from mina_p2p.channels.actions import ChannelsReady
+from mina_p2p.channels.address_gossip import events as address_gossip
+from mina_p2p.channels.address_gossip.actions import AddressGossipPeerReady
 from mina_p2p.channels.conversations import CONVERSATIONS
 from mina_p2p.channels.propagation.actions import (
     ChannelsPropagationAnswerEnded,
@@ -57,6 +59,9 @@ from mina_p2p.transport import (
     ChannelsStreamReset,
 )
 
+_OTHERS = frozenset({ChannelId.RPC, ChannelId.ADDRESS_GOSSIP})
+"""Channels that are neither for propagation nor conversations."""
+
 FIRST_STREAM_NUMBER_OF_DIALER = 1
 """The dialer's stream 0 is the control stream."""
 
@@ -88,6 +93,8 @@ def reduce_ready(state: Channels, action: ChannelsReady, now: Timestamp, root: P
         requests.append(ChannelsSignalingDiscoveryRequestSend(connection_id))
     if channels.exchange is not None:
         requests.append(ChannelsSignalingExchangeRequestSend(connection_id))
+    if ChannelId.ADDRESS_GOSSIP in root.config.channels:
+        requests.append(AddressGossipPeerReady(connection_id, ChannelId.ADDRESS_GOSSIP in agreed))
     return state.add(connection_id, channels), requests
 
 
@@ -95,11 +102,13 @@ def reduce_message_received(state: P2pState, action: ChannelsMessageReceived, no
     """Decode a frame and map it to what it means."""
     connection_id, channel = action.connection_id, action.channel
     channels = state.channels.table.get(connection_id)
-    if channels is None or not (channel in KINDS or channel == ChannelId.RPC or channel in CONVERSATIONS):
+    if channels is None or not (channel in KINDS or channel in _OTHERS or channel in CONVERSATIONS):
         return state, (_end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, channel, "the channel is not open"),)
     try:
         if channel == ChannelId.RPC:
             return state, (_rpc_message(channels, action),)
+        if channel == ChannelId.ADDRESS_GOSSIP:
+            return state, (address_gossip.of_message(state, action),)
         if channel in CONVERSATIONS:
             return state, (_conversation(state, channels, channel, CONVERSATIONS[channel].of_message(action)),)
         return state, (_propagation_message(channels, action),)
@@ -141,6 +150,9 @@ def reduce_stream_ended(state: P2pState, action: ChannelsStreamEnded, now: Times
     if channels is not None and action.channel in CONVERSATIONS:
         said = CONVERSATIONS[action.channel].of_end(action, channels)
         return state, (_conversation(state, channels, action.channel, said),)
+    if channels is not None and action.channel == ChannelId.ADDRESS_GOSSIP:
+        over_there = address_gossip.of_end(action, channels)
+        return state, () if over_there is None else (over_there,)
     if channels is None or not _is_ours(channels, action.stream):
         return state, ()
     if action.channel == ChannelId.RPC:
@@ -159,6 +171,8 @@ def reduce_stream_reset(state: P2pState, action: ChannelsStreamReset, now: Times
     is_ours = _is_ours(channels, stream)
     if channel in CONVERSATIONS:
         return state, (CONVERSATIONS[channel].of_reset(action, channels),)
+    if channel == ChannelId.ADDRESS_GOSSIP:
+        return state, (address_gossip.of_reset(action),)
     if channel == ChannelId.RPC:
         if is_ours:
             return state, (ChannelsRpcAnswerReset(connection_id, stream, action.code),)

@@ -8,7 +8,8 @@ like are the only places where a half changes, so that deadlines and waiting lis
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,6 +25,10 @@ from mina_p2p.table import Deadlines, Table, empty_table
 
 SERIAL_BITS: Final = 40
 """Requests and answers of one connection are numbered; a connection does not live long enough for more."""
+
+
+_CONNECTION_SHIFT: Final = SERIAL_BITS + 4
+_SERIAL_MASK: Final = (1 << SERIAL_BITS) - 1
 
 
 class WaitKind(enum.IntEnum):
@@ -44,14 +49,20 @@ class WaitKind(enum.IntEnum):
     """The other half of this channel waits for nothing of its own."""
 
 
-def wait_key(connection_id: ConnectionId, kind: WaitKind, serial: int) -> int:
+_NO_WAITS: Final[tuple[Timestamp | None, Timestamp | None]] = None, None
+_PROPAGATION: Final = WaitKind.PROPAGATION  # members of an enum are slow to look up on 3.11
+_RPC_REQUEST: Final = WaitKind.RPC_REQUEST
+_RPC_SERVING: Final = WaitKind.RPC_SERVING
+
+
+def wait_key(connection_id: ConnectionId, kind: WaitKind | int, serial: int) -> int:
     """Key of one wait, unique among those that can be pending at one time."""
-    return (connection_id << (SERIAL_BITS + 4)) | (kind << SERIAL_BITS) | (serial & ((1 << SERIAL_BITS) - 1))
+    return (connection_id << _CONNECTION_SHIFT) | (kind << SERIAL_BITS) | (serial & _SERIAL_MASK)
 
 
 def split_wait_key(key: int) -> tuple[ConnectionId, WaitKind, int]:
     """What `wait_key` put together."""
-    return ConnectionId(key >> (SERIAL_BITS + 4)), WaitKind((key >> SERIAL_BITS) & 15), key & ((1 << SERIAL_BITS) - 1)
+    return ConnectionId(key >> _CONNECTION_SHIFT), WaitKind((key >> SERIAL_BITS) & 15), key & _SERIAL_MASK
 
 
 @record
@@ -95,10 +106,10 @@ class PeerChannels(Record):
 
 _GET: Final[Mapping[ChannelId, Callable[[PeerChannels], Propagation | None]]] = MappingProxyType(
     {
-        ChannelId.BEST_TIP: lambda channels: channels.best_tip,
-        ChannelId.TRANSACTION: lambda channels: channels.transaction,
-        ChannelId.SNARK: lambda channels: channels.snark,
-        ChannelId.SNARK_JOB_COMMITMENT: lambda channels: channels.snark_job_commitment,
+        ChannelId.BEST_TIP: attrgetter("best_tip"),
+        ChannelId.TRANSACTION: attrgetter("transaction"),
+        ChannelId.SNARK: attrgetter("snark"),
+        ChannelId.SNARK_JOB_COMMITMENT: attrgetter("snark_job_commitment"),
     }
 )
 _PUT: Final[Mapping[ChannelId, Callable[[PeerChannels, Any], PeerChannels]]] = MappingProxyType(
@@ -123,8 +134,8 @@ class Channels(Record):
 
     def propagation(self, connection_id: ConnectionId, channel: ChannelId) -> Propagation | None:
         """The permission machine of one channel of one connection, where there is one."""
-        channels = self.table.get(connection_id)
-        return None if channels is None else channels.propagation(channel)
+        channels, get = self.table.get(connection_id), _GET.get(channel)
+        return None if channels is None or get is None else get(channels)
 
     def rpc(self, connection_id: ConnectionId) -> Rpc | None:
         """The RPC channel of one connection, where there is one."""
@@ -162,28 +173,38 @@ class Channels(Record):
 
         :param channels: the connection's record, where more of it changed than this.
         """
-        channels = channels if channels is not None else self.table[connection_id]
-        old = channels.propagation(channel)
-        deadlines, waiting = self.deadlines, self.waiting
+        table, deadlines, waiting = self.table, self.deadlines, self.waiting
+        channels = channels if channels is not None else table[connection_id]
+        old = _GET[channel](channels)
         if old is None or old.local is not new.local:
-            key = wait_key(connection_id, WaitKind.PROPAGATION, channel)
+            key = wait_key(connection_id, _PROPAGATION, channel)
             deadlines = _moved(deadlines, key, None if old is None else old.deadline, new.deadline)
         if old is None or old.remote is not new.remote:
             waiting = _marked(waiting, channel, connection_id, is_waiting=isinstance(new.remote, RemoteRequested))
-        return self.replace(table=self.table.set(connection_id, _PUT[channel](channels, new)), deadlines=deadlines, waiting=waiting)
+        return self.replace(table=table.set(connection_id, _PUT[channel](channels, new)), deadlines=deadlines, waiting=waiting)
 
     def with_rpc(self, connection_id: ConnectionId, new: Rpc, channels: PeerChannels | None = None) -> Channels:
         """With ``new`` as the RPC channel's state; ``channels`` as above."""
         channels = channels if channels is not None else self.table[connection_id]
+        old = channels.rpc if channels.rpc is not None else _NO_RPC
         deadlines, granted = self.deadlines, self.answer_bytes_granted
-        if channels.rpc is not None:
-            granted -= channels.rpc.answer_bytes_granted
-            for at, key in _rpc_waits(connection_id, channels.rpc):
-                deadlines = deadlines.cancel(at, key)
-        for at, key in _rpc_waits(connection_id, new):
-            deadlines = deadlines.add(at, key)
+        if old.requests is not new.requests:
+            granted += new.answer_bytes_granted - old.answer_bytes_granted
+            for request in old.requests:
+                if request not in new.requests:
+                    deadlines = deadlines.cancel(request.deadline, wait_key(connection_id, _RPC_REQUEST, request.id))
+            for request in new.requests:
+                if request not in old.requests:
+                    deadlines = deadlines.add(request.deadline, wait_key(connection_id, _RPC_REQUEST, request.id))
+        if old.serving is not new.serving:
+            for serving in old.serving:
+                if serving not in new.serving:
+                    deadlines = deadlines.cancel(serving.deadline, wait_key(connection_id, _RPC_SERVING, serving.serial))
+            for serving in new.serving:
+                if serving not in old.serving:
+                    deadlines = deadlines.add(serving.deadline, wait_key(connection_id, _RPC_SERVING, serving.serial))
         table = self.table.set(connection_id, channels.replace(rpc=new))
-        return self.replace(table=table, deadlines=deadlines, answer_bytes_granted=granted + new.answer_bytes_granted)
+        return self.replace(table=table, deadlines=deadlines, answer_bytes_granted=granted)
 
     def with_streaming_rpc(self, connection_id: ConnectionId, new: StreamingRpc | None, channels: PeerChannels | None = None) -> Channels:
         """With ``new`` as the streaming RPC channel's state; ``channels`` as above."""
@@ -229,16 +250,16 @@ class Channels(Record):
         )
 
     def add(self, connection_id: ConnectionId, channels: PeerChannels) -> Channels:
-        """With the channels of a connection that became ready; where these wait for something, it is due from now on."""
-        empty = channels.replace(streaming_rpc=None, discovery=None, exchange=None)
-        added = self.replace(table=self.table.set(connection_id, empty))
-        if channels.streaming_rpc is not None:
-            added = added.with_streaming_rpc(connection_id, channels.streaming_rpc)
-        if channels.discovery is not None:
-            added = added.with_discovery(connection_id, channels.discovery)
-        if channels.exchange is not None:
-            added = added.with_exchange(connection_id, channels.exchange)
-        return added
+        """With the channels of a connection that became ready, on which nothing was said yet; what they wait for is due from now on."""
+        deadlines = self.deadlines
+        for kind, conversation in (
+            (WaitKind.STREAMING_LOCAL, channels.streaming_rpc),
+            (WaitKind.DISCOVERY_LOCAL, channels.discovery),
+            (WaitKind.EXCHANGE_LOCAL, channels.exchange),
+        ):
+            if conversation is not None:
+                deadlines = _halves_moved(deadlines, connection_id, kind, None, conversation)
+        return self.replace(table=self.table.set(connection_id, channels), deadlines=deadlines)
 
     def forget(self, connection_id: ConnectionId) -> Channels:
         """Without the channels of a connection; the same where it had none."""
@@ -251,27 +272,20 @@ class Channels(Record):
             return self.with_discovery(connection_id, None).forget(connection_id)
         if channels.exchange is not None:
             return self.with_exchange(connection_id, None).forget(connection_id)
-        deadlines, waiting, granted = self.deadlines, self.waiting, self.answer_bytes_granted
+        deadlines, waiting = self.deadlines, self.waiting
         for channel in _GET:
             machine = channels.propagation(channel)
             if machine is not None:
                 deadlines = _moved(deadlines, wait_key(connection_id, WaitKind.PROPAGATION, channel), machine.deadline, None)
                 waiting = _marked(waiting, channel, connection_id, is_waiting=False)
+        forgotten = self.replace(deadlines=deadlines, waiting=waiting)
         if channels.rpc is not None:
-            granted -= channels.rpc.answer_bytes_granted
-            for at, key in _rpc_waits(connection_id, channels.rpc):
-                deadlines = deadlines.cancel(at, key)
-        return self.replace(table=self.table.delete(connection_id), deadlines=deadlines, waiting=waiting, answer_bytes_granted=granted)
+            forgotten = forgotten.with_rpc(connection_id, _NO_RPC)
+        return forgotten.replace(table=forgotten.table.delete(connection_id))
 
 
 _NOBODY: Final[Table[ConnectionId, None]] = empty_table()
-
-
-def _rpc_waits(connection_id: ConnectionId, rpc: Rpc) -> Iterator[tuple[Timestamp, int]]:
-    for request in rpc.requests:
-        yield request.deadline, wait_key(connection_id, WaitKind.RPC_REQUEST, request.id)
-    for serving in rpc.serving:
-        yield serving.deadline, wait_key(connection_id, WaitKind.RPC_SERVING, serving.serial)
+_NO_RPC: Final = Rpc()
 
 
 def _halves_moved(
@@ -282,11 +296,13 @@ def _halves_moved(
     new: StreamingRpc | Discovery | Exchange | None,
 ) -> Deadlines:
     """With the waits of a channel's two halves changed; ``kind`` is the local half's, the remote half's follows it."""
-    before = (None, None) if old is None else old.waits
-    after = (None, None) if new is None else new.waits
+    before = _NO_WAITS if old is None else old.waits
+    after = _NO_WAITS if new is None else new.waits
+    if before == after:
+        return deadlines
     for half in (0, 1):
         if before[half] != after[half]:
-            key = wait_key(connection_id, WaitKind(kind + half), 0)
+            key = wait_key(connection_id, kind + half, 0)
             deadlines = _moved(deadlines, key, before[half], after[half])
     return deadlines
 

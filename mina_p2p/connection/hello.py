@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Final
 
 from mina_p2p.config import PROTOCOL_VERSION, P2pConfig
@@ -36,16 +37,13 @@ HELLO: Final[Codec[Hello]] = codec(Hello)
 
 def make_hello(config: P2pConfig) -> bytes:
     """The hello of a node so configured."""
-    return HELLO.encode(
-        Hello(
-            PROTOCOL_VERSION,
-            PROTOCOL_VERSION,
-            config.chain_id,
-            tuple(int(channel) for channel in sorted(config.channels)),
-            config.capabilities,
-            config.agent,
-        )
-    )
+    return _hello(config.chain_id, config.channels, config.capabilities, config.agent)
+
+
+@lru_cache(maxsize=64)  # the same for every connection of a node
+def _hello(chain_id: bytes, channels: tuple[ChannelId, ...], capabilities: tuple[str, ...], agent: str) -> bytes:
+    numbers = tuple(int(channel) for channel in sorted(channels))
+    return HELLO.encode(Hello(PROTOCOL_VERSION, PROTOCOL_VERSION, chain_id, numbers, capabilities, agent))
 
 
 def read_hello(frame: bytes, config: P2pConfig) -> Hello | Reason:
@@ -67,4 +65,4 @@ def read_hello(frame: bytes, config: P2pConfig) -> Hello | Reason:
 
 def common_channels(hello: Hello, config: P2pConfig) -> tuple[ChannelId, ...]:
     """The channels both sides serve, ascending."""
-    return tuple(channel for channel in sorted(config.channels) if channel in hello.channels)
+    return tuple([channel for channel in sorted(config.channels) if channel in hello.channels])

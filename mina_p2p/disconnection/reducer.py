@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mina_p2p.channels.address_gossip.actions import AddressGossipPeerGone
 from mina_p2p.channels.parting import parted
 from mina_p2p.channels.rpc.reducer import failed
 from mina_p2p.channels.rpc.state import Requested
@@ -44,10 +45,12 @@ def reduce_finish(state: P2pState, action: DisconnectionFinish, now: Timestamp) 
         channels=state.channels.forget(connection_id),
         best_tips=state.best_tips.replace(of_peers=state.best_tips.of_peers.discard(connection_id)),
     )
+    gossiping = (AddressGossipPeerGone(connection_id),) if connection_id in state.address_gossip.links else ()
     return forgotten, (
         PeerDetached(connection_id, peer_id, reason, action.by_peer, True),
         PeerDisconnected(connection_id, peer_id, reason, action.by_peer),
         PoolForget(connection_id),
+        *gossiping,
         *waiting,
         *wake_held_back(state),
     )

@@ -8,7 +8,7 @@ from mina_p2p.address import DialAddress, Host
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, PeerNumber, Timestamp
-from mina_p2p.peer.state import Attached, BackingOff, Banned, PeerSource
+from mina_p2p.peer.state import Attached, BackingOff, Banned, Disconnected, PeerSource
 from mina_p2p.record import Record, record
 from mina_p2p.state import P2pState
 
@@ -34,6 +34,29 @@ class PeerDiscovered(Record):
         if self.learned_from is None:
             return True
         return state.peers.learned_counts.get(self.learned_from, 0) < limits.discovered_per_source_max
+
+
+@record
+class PeerAnnounced(Record):
+    """A peer says itself, signed and dated, where it can be dialled: it may be dialled once, whatever happened before."""
+
+    address: DialAddress
+    source: PeerSource
+    learned_from: PeerNumber | None
+    """Who passed it on."""
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        found = state.peers.find(self.address.peer_id)
+        if found is None:
+            return PeerDiscovered(self.address, self.source, self.learned_from).is_enabled(state, now)
+        if not isinstance(found[1].status, BackingOff | Disconnected) or not state.accepts_address(self.address, self.learned_from, now):
+            return False
+        return state.peers.has_group_room(self.address, self.source, state.config.limits.known_per_group_max)
+
+
+@record
+class PeersRedialGiven(Record):
+    """Peers that a person named and that are not connected may be dialled at once."""
 
 
 @record
@@ -212,6 +235,8 @@ class ConnectionOutgoingRandomInit(Record):
 
 PeerAction: TypeAlias = (
     PeerDiscovered
+    | PeerAnnounced
+    | PeersRedialGiven
     | PeerAttached
     | PeerReady
     | PeerDetached

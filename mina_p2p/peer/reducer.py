@@ -21,6 +21,7 @@ from mina_p2p.peer.actions import (
     BansReset,
     ConnectionOutgoingRandomInit,
     PeerAction,
+    PeerAnnounced,
     PeerAttached,
     PeerBan,
     PeerDetached,
@@ -31,6 +32,7 @@ from mina_p2p.peer.actions import (
     PeersChurn,
     PeersDiscover,
     PeersDiscoverRandom,
+    PeersRedialGiven,
     PeerUnban,
     PeerUndialable,
     PeerUseful,
@@ -84,6 +86,22 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
                 return state, ()
             return room.add(Peer(address.peer_id, address, source, learned_from, Disconnected(now))), ()
 
+        case PeerAnnounced(address=address, source=source, learned_from=learned_from):
+            if (known := state.find(address.peer_id)) is None:
+                return state, (PeerDiscovered(address, source, learned_from),)
+            number, peer = known
+            is_better = not peer.is_address_proven or peer.failures > 0
+            announced = peer.replace(address=address if is_better else peer.address)
+            if isinstance(peer.status, BackingOff):
+                announced = announced.replace(status=Disconnected(now))
+            return state.put(number, announced), ()
+
+        case PeersRedialGiven():
+            for number, peer in state.table.items():
+                if peer.is_given and isinstance(peer.status, BackingOff):
+                    state = state.put(number, peer.replace(status=Disconnected(now)))
+            return state, ()
+
         case PeerAttached(connection_id=connection_id, peer_id=peer_id, address=address, source=source):
             if (known := state.find(peer_id)) is not None:
                 number, peer = known
@@ -122,6 +140,8 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
 
         case PeerWoken(number=number):
             peer = state.table[number]
+            if isinstance(peer.status, BackingOff) and not root.config.address_gossip.retries_failures:
+                return state.remove(number), ()  # the entry is deleted (rule 3 of the proposal)
             return state.put(number, peer.replace(status=Disconnected(now))), ()
 
         case PeerBan(peer_id=peer_id, until=until, reason=reason):

@@ -30,6 +30,8 @@ class PeerSource(enum.IntEnum):
     """Another peer's answer to the initial-peers RPC."""
     REFERRAL = 4
     """The refusal of a peer that had no room."""
+    ADDRESS_GOSSIP = 5
+    """A record that the peer itself signed."""
 
 
 GIVEN: Final = frozenset({PeerSource.CONFIG, PeerSource.USER})
@@ -129,6 +131,9 @@ class Peer(Record):
                 return 2 if self.is_given else 1 if is_good else 0
 
 
+_BOUNDED: Final = (HostScope.GLOBAL, HostScope.NAME)
+
+
 @record
 class Grouping(Record):
     """What counts as one network."""
@@ -142,7 +147,7 @@ class Grouping(Record):
 
     def bounded(self, host: Host) -> str | None:
         """The network whose peers are bounded in number; ``None`` for private ones, where all neighbours are of one."""
-        return self.of(host) if host_scope(host) in {HostScope.GLOBAL, HostScope.NAME} else None
+        return self.of(host) if host_scope(host) in _BOUNDED else None
 
 
 @record

@@ -117,7 +117,6 @@ def _announced(state: Pools, action: PoolCandidateReceived, now: Timestamp, root
             return state, ()
         return state.put(channel, number, known.replace(announcers=(*known.announcers, connection_id))), (PoolFetchNext(connection_id),)
     number = pool.last_number + 1
-    state = state.with_pool(channel, pool.replace(last_number=number))
     candidate = Candidate(key, name, info, (connection_id,), Announced(), Timestamp(now + root.config.timeouts.candidate))
     if kind.request is None:
         return _ask_for_verdict(state, channel, number, candidate, connection_id, b"", now, root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -112,7 +113,8 @@ class Pool(Record):
 
     def held_from(self, connection_id: ConnectionId) -> int:
         """How many candidates that peer has announced."""
-        return len(self.by_connection.get(connection_id, _NONE))
+        held = self.by_connection.get(connection_id)
+        return 0 if held is None else len(held)
 
     def is_gone(self, key: bytes, now: Timestamp) -> bool:
         """Whether that item is over, as far as is remembered."""
@@ -138,7 +140,7 @@ class Pool(Record):
         return None if number is None else (number, self.candidates[number])
 
     def put(self, number: int, candidate: Candidate) -> Pool:
-        """With ``candidate`` at ``number``, new or in the place of what it was."""
+        """With ``candidate`` at ``number``, the next one or in the place of what it was."""
         old = self.candidates.get(number)
         by_connection = self.by_connection
         before = () if old is None else old.announcers
@@ -148,8 +150,11 @@ class Pool(Record):
                     by_connection = _dropped(by_connection, connection_id, number)
             for connection_id in candidate.announcers:
                 by_connection = by_connection.set(connection_id, by_connection.get(connection_id, _NONE).set(number, None))
-        index = self.index if old is not None else self.index.set(candidate.identity, number)
-        return self.replace(candidates=self.candidates.set(number, candidate), by_connection=by_connection, index=index)
+        candidates = self.candidates.set(number, candidate)
+        if old is not None:
+            return self.replace(candidates=candidates, by_connection=by_connection)
+        index = self.index.set(candidate.identity, number)
+        return self.replace(candidates=candidates, by_connection=by_connection, index=index, last_number=number)
 
     def drop(self, number: int) -> Pool:
         """Without that candidate."""
@@ -181,15 +186,10 @@ class Pools(Record):
 
         :raises CallerError: where it has none.
         """
-        match channel:
-            case ChannelId.TRANSACTION:
-                return self.transaction
-            case ChannelId.SNARK:
-                return self.snark
-            case ChannelId.SNARK_JOB_COMMITMENT:
-                return self.snark_job_commitment
-            case _:
-                raise CallerError(f"{channel.name} has no pool")
+        get = _GET.get(channel)
+        if get is None:
+            raise CallerError(f"{channel.name} has no pool")
+        return get(self)
 
     def with_pool(self, channel: ChannelId, pool: Pool) -> Pools:
         """With ``pool`` as that of a channel."""
@@ -229,6 +229,9 @@ class Pools(Record):
 
 POOL_CHANNELS: Final = (ChannelId.TRANSACTION, ChannelId.SNARK, ChannelId.SNARK_JOB_COMMITMENT)
 
+_GET: Final[Mapping[ChannelId, Callable[[Pools], Pool]]] = MappingProxyType(
+    {channel: attrgetter(channel.name.lower()) for channel in POOL_CHANNELS}
+)
 _PUT: Final[Mapping[ChannelId, Callable[[Pools, Pool], Pools]]] = MappingProxyType(
     {channel: setter(Pools, channel.name.lower()) for channel in POOL_CHANNELS}
 )

@@ -25,8 +25,8 @@ from mina_p2p.transport import (
     TransportKind,
 )
 
-NOT_DRAWN = ("mina_p2p.channels.streaming_rpc", "mina_p2p.channels.signaling", "mina_p2p.signaling")
-"""Slices whose actions carry what only their own conversations could know: parts, offers, answers."""
+NOT_DRAWN = ("mina_p2p.channels.streaming_rpc", "mina_p2p.channels.signaling", "mina_p2p.signaling", "mina_p2p.channels.address_gossip")
+"""Slices whose actions carry what only their own conversations could know: parts, offers, answers, records."""
 
 
 @cache

@@ -15,7 +15,7 @@ from mina_p2p.channels.address_gossip.actions import (
 from mina_p2p.config import Limits
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.identity import PeerId
-from mina_p2p.ids import ChannelId, SECOND
+from mina_p2p.ids import SECOND, ChannelId
 from mina_p2p.testing.invariants import Checker
 from mina_p2p.testing.sim import SimNode, Simulation
 from mina_p2p.transport import SocketAddress
@@ -44,7 +44,9 @@ class Town:
     """A network of nodes that speak channel 9 only."""
 
     def __init__(self, seed: int = 0, *, is_checked: bool = True, check_every: int = 1, **gossip: Any) -> None:
-        self.simulation = Simulation(seed, checkers=(lambda: Checker().check,) if is_checked else (), check_every=check_every, keeps_notifications=False)
+        self.simulation = Simulation(
+            seed, checkers=(lambda: Checker().check,) if is_checked else (), check_every=check_every, keeps_notifications=False
+        )
         self.gossip = gossip
         self.nodes: dict[int, SimNode] = {}
         """Who runs at each place."""
@@ -70,7 +72,8 @@ class Town:
 
     def start(self, place: int, *knows: int, wished: int = 50, most: int = 200, **gossip: Any) -> SimNode:
         """Start, or start again, the node of a place."""
-        settings = AddressGossipConfig(**{"addresses": (self.address(place),), **self.gossip, **gossip})
+        chosen: dict[str, Any] = {"addresses": (self.address(place),), **self.gossip, **gossip}
+        settings = AddressGossipConfig(**chosen)
         node = self.nodes[place] = self.simulation.add(
             peer_id=self.peer_id(place),
             address=SocketAddress(self.host(place), PORT),

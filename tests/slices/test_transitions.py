@@ -34,8 +34,13 @@ TABLES = {
     "events": EVENTS,
 }
 
-TABLES_ELSEWHERE = ("mina_p2p.channels.streaming_rpc", "mina_p2p.channels.signaling", "mina_p2p.signaling")
-"""Slices whose tables are in ``tests/channels``."""
+TABLES_ELSEWHERE = (
+    "mina_p2p.channels.streaming_rpc",
+    "mina_p2p.channels.signaling",
+    "mina_p2p.signaling",
+    "mina_p2p.channels.address_gossip",
+)
+"""Slices whose tables are in ``tests/channels`` and ``tests/gossip``."""
 
 
 @pytest.mark.parametrize("name", TABLES)

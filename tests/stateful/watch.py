@@ -35,6 +35,7 @@ from mina_p2p.notifications import (
 )
 from mina_p2p.peer.actions import (
     BansReset,
+    PeerAnnounced,
     PeerDiscovered,
     PeerGroupUnban,
     PeersChurn,
@@ -206,7 +207,9 @@ class Watch:
             if isinstance(step, PeerUndialable) and not isinstance(action, PeerUndialable):
                 assert len(before.connections) < before.config.limits.peers_min, "a peer is put off that need not be dialled"
                 assert not before.is_stopping, "a node that stops puts peers off"
-            if isinstance(step, PeerDiscovered) and step.learned_from is not None:
+            if isinstance(step, PeerAnnounced) and (known := before.peers.find(step.address.peer_id)) is not None:
+                assert not isinstance(known[1].status, Attached | Banned), "a peer's own word changed what happens to it now"
+            if isinstance(step, PeerDiscovered | PeerAnnounced) and step.learned_from is not None:
                 assert isinstance(step.address, QuicAddress), "an address that nobody can dial was believed"
                 assert host_scope(step.address.host) is HostScope.GLOBAL, "a private address was believed"
             if isinstance(step, PeersDiscoverRandom):

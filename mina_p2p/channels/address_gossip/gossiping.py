@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from mina_p2p.channels.address_gossip.actions import AddressGossipAdvertsSend, AddressGossipFetchSend
 from mina_p2p.channels.address_gossip.state import AddressGossip
-from mina_p2p.gossiper.actions import GossipAction, GossipAnnounce, GossipAnswered, GossipFetch
+from mina_p2p.gossiper.actions import GossipAction, GossipAnnounce, GossipAnswered, GossipFetch, GossipFetchFailed
 from mina_p2p.gossiper.reducer import step
 from mina_p2p.identity import KEY_LENGTH
 from mina_p2p.ids import ConnectionId, Timestamp
@@ -39,6 +39,10 @@ def gossip(
                         follow_ups.append(AddressGossipAdvertsSend(ConnectionId(peer)))
                 case GossipFetch(id=item_id, peer=peer):
                     link = state.links[ConnectionId(peer)]
+                    if link.fetches_allowed == 0:
+                        # It would have to name something first; another holder may be asked now.
+                        queue.append(GossipFetchFailed(item_id, peer))
+                        continue
                     state = state.with_link(ConnectionId(peer), link.replace(wanted=(*link.wanted, item_id)))
                     follow_ups.append(AddressGossipFetchSend(ConnectionId(peer)))
                 case _:

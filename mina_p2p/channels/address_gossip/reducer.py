@@ -230,7 +230,9 @@ def _named(state: P2pState, connection_id: ConnectionId, link: Link, now: Timest
     permitted, slice_ = link.permitted, state.address_gossip
     if permitted is None:
         return state, ()
-    good = [item for item in dict.fromkeys(link.due) if slice_.held(item, now) is not None and item not in link.seen and item not in link.sent]
+    good = [
+        item for item in dict.fromkeys(link.due) if slice_.held(item, now) is not None and item not in link.seen and item not in link.sent
+    ]
     items, stale = tuple(good[: permitted.limit]), tuple(item for item in link.due if item not in good)
     given_up: list[GossipAction] = [GossipAnswered(item, connection_id, is_held=True) for item in stale]
     if not items:

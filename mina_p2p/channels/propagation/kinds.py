@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -59,6 +60,11 @@ class Item(Record):
 PropagationMessage: TypeAlias = GetNext | WillSend | Item
 
 
+@lru_cache(maxsize=256)  # limits are few, and most of what is asked is the largest
+def _get_next_payload(codec: Codec[Any], get_next: Callable[[int], Any], limit: int) -> bytes:
+    return codec.encode(get_next(limit))
+
+
 @record
 class PropagationKind(Record):
     """One channel's messages."""
@@ -74,7 +80,7 @@ class PropagationKind(Record):
 
     def encode_get_next(self, limit: int) -> bytes:
         """The payload that permits ``limit`` items."""
-        return self.codec.encode(self.get_next(limit))
+        return _get_next_payload(self.codec, self.get_next, limit)
 
     def encode_answer(self, items: tuple[PropagationItem, ...]) -> tuple[bytes, ...]:
         """The payloads of an answer: the promise where there is one, then each item."""

@@ -73,6 +73,9 @@ class RemoteResponded(Record):
     """Where sending goes back to if the peer withdraws the stream before it has read it."""
 
 
+_IDLE = WaitingForRequest | Responded
+_TIMED = Requested | Responding | Paused
+
 RemoteHalf: TypeAlias = WaitingForRequest | RemoteRequested | RemoteResponded
 
 
@@ -88,10 +91,10 @@ class Propagation(Record):
     @property
     def is_idle(self) -> bool:
         """Whether we may ask."""
-        return isinstance(self.local, WaitingForRequest | Responded)
+        return isinstance(self.local, _IDLE)
 
     @property
     def deadline(self) -> Timestamp | None:
         """When the local half can wait no longer."""
         local = self.local
-        return local.deadline if isinstance(local, Requested | Responding | Paused) else None
+        return local.deadline if isinstance(local, _TIMED) else None

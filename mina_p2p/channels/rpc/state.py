@@ -83,24 +83,36 @@ class Rpc(Record):
     @property
     def answer_bytes_granted(self) -> int:
         """Credit that is out for answers."""
-        return sum(request.answer_bytes_max for request in self.requests)
+        granted = 0
+        for request in self.requests:
+            granted += request.answer_bytes_max
+        return granted
 
     def request(self, request_id: int) -> Requested | Responded | None:
         """The question of ours with that id."""
-        return next((request for request in self.requests if request.id == request_id), None)
+        for request in self.requests:
+            if request.id == request_id:
+                return request
+        return None
 
     def request_on(self, stream: StreamId) -> Requested | Responded | None:
         """The question of ours on that stream."""
-        return next((request for request in self.requests if request.stream == stream), None)
+        for request in self.requests:
+            if request.stream == stream:
+                return request
+        return None
 
     def serving_by(self, serial: int) -> Serving | None:
         """The peer's question under our serial."""
-        return next((serving for serving in self.serving if serving.serial == serial), None)
+        for serving in self.serving:
+            if serving.serial == serial:
+                return serving
+        return None
 
     def without_request(self, request_id: int) -> Rpc:
         """Without that question of ours."""
-        return self.replace(requests=tuple(request for request in self.requests if request.id != request_id))
+        return self.replace(requests=tuple([request for request in self.requests if request.id != request_id]))
 
     def without_serving(self, serial: int) -> Rpc:
         """Without that question of the peer's."""
-        return self.replace(serving=tuple(serving for serving in self.serving if serving.serial != serial))
+        return self.replace(serving=tuple([serving for serving in self.serving if serving.serial != serial]))

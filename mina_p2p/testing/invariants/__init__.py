@@ -21,6 +21,7 @@ from mina_p2p.testing.invariants.basis import Memory
 from mina_p2p.testing.invariants.channels import ChannelsChecker
 from mina_p2p.testing.invariants.connections import connections_violations, peers_violations
 from mina_p2p.testing.invariants.conversations import conversations_violations, pairs_violations
+from mina_p2p.testing.invariants.gossip import address_gossip_violations
 from mina_p2p.testing.invariants.pools import best_tips_violations, pools_violations
 
 __all__ = ["Checker", "check_invariants", "sampled", "violations"]
@@ -86,6 +87,8 @@ class Checker:
             yield from conversations_violations(state, memory)
         if not memory.is_known("signaling", state.signaling):
             yield from pairs_violations(state)
+        if not memory.is_known("address gossip", state.address_gossip, state.connections):
+            yield from address_gossip_violations(state)
         yield from best_tips_violations(state)
         if not memory.is_known("pools", state.pools, state.channels):
             yield from pools_violations(state, memory)

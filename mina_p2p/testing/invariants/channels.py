@@ -98,6 +98,8 @@ def _peer_channels(state: P2pState, path: str, connection: Connection | None, ch
     if channels.rpc is not None:
         open_channels.append(ChannelId.RPC)
         yield from _rpc(state, f"{path}.rpc", channels.rpc, channels.next_request_id)
+    if ChannelId.ADDRESS_GOSSIP in connection.status.channels:
+        open_channels.append(ChannelId.ADDRESS_GOSSIP)  # its links are looked at where they are
     yield from differ(f"{path} that are open", sorted(open_channels), sorted(connection.status.channels))
     ours, theirs = conversation_streams(channels)
     if channels.rpc is not None:

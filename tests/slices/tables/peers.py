@@ -67,6 +67,8 @@ PEERS = Table(
             peer.PeerDiscovered(address(1).replace(host=Ipv4.of(10, 0, 0, 1)), PeerSource.INITIAL_PEERS, PeerNumber(2))
         ),
         "PeerDiscovered, ourselves": Case(peer.PeerDiscovered(address(100), PeerSource.USER, None)),
+        "PeerAnnounced": Case(peer.PeerAnnounced(address(1), PeerSource.ADDRESS_GOSSIP, None)),
+        "PeersRedialGiven": Case(peer.PeersRedialGiven()),
         "PeerAttached": Case(peer.PeerAttached(CID, peer_id(1), None, PeerSource.INCOMING)),
         "PeerAttached, of nothing": Case(peer.PeerAttached(GONE, peer_id(1), None, PeerSource.INCOMING)),
         "PeerReady": Case(peer.PeerReady(CID, peer_id(1), None)),
@@ -101,6 +103,29 @@ PEERS = Table(
         "PeerDiscovered, elsewhere": {
             "none": "Disconnected",
             "BackingOff, known by hearsay": "BackingOff",
+        },
+        "PeerAnnounced": {
+            "none": "nothing: PeerDiscovered",
+            "Disconnected": "Disconnected",
+            "Disconnected, we are stopping": "Disconnected",
+            "BackingOff": "Disconnected",
+            "BackingOff, known by hearsay": "Disconnected",
+        },
+        "PeersRedialGiven": {
+            "none": "nothing",
+            "Disconnected": "Disconnected",
+            "Disconnected, we are stopping": "Disconnected",
+            "Attached, connecting": "Attached",
+            "BackingOff": "Disconnected",
+            "Attached, ready": "Attached",
+            "Banned": "Banned",
+            "BackingOff, known by hearsay": "BackingOff",
+            "Attached, asks for peers": "Attached",
+            "Attached, enough peers": "Attached",
+            "Attached, another could come": "Attached",
+            "Attached, another made room just now": "Attached",
+            "none, its network is banned": "nothing",
+            "Attached, its connection just gone": "Attached",
         },
         "PeerAttached": {
             "Attached, connecting": "Attached",

@@ -1,0 +1,96 @@
+"""The book: the newest record of each node that one was heard of, and who was its source."""
+
+from __future__ import annotations
+
+from mina_p2p.channels.address_gossip.messages import AddressRecord
+from mina_p2p.ids import SECOND, ConnectionId, Timestamp
+from mina_p2p.record import Record, record
+from mina_p2p.table import Index, Table, empty_table
+
+
+@record
+class Allowance(Record):
+    """So many at once and then one in each pause: a bucket that fills by time."""
+
+    left: int
+    since: Timestamp
+    """When ``left`` was right."""
+
+    def taken(self, burst: int, pause: int, now: Timestamp) -> Allowance | None:
+        """With one less; ``None`` where there is none left."""
+        regained = (now - self.since) // pause
+        left = min(burst, self.left + regained)
+        if left <= 0:
+            return None
+        since = now if left == burst else Timestamp(self.since + regained * pause)
+        return Allowance(left - 1, since)
+
+
+@record
+class Known(Record):
+    """What is known of one node by a record of its own."""
+
+    record: AddressRecord
+    learned_from: ConnectionId | None
+    """Whose connection it came by first, while that peer has to answer for it: until we have met the node."""
+    allowance: Allowance
+    """How many more versions are taken from it."""
+
+    @property
+    def ends_at(self) -> Timestamp:
+        """When it is no longer to be believed."""
+        return Timestamp((self.record.issued_at + self.record.ttl) * SECOND)
+
+
+@record
+class Book(Record):
+    """Known nodes by number, and their numbers by key."""
+
+    numbers: Index[int]
+    table: Table[int, Known] = empty_table()
+    unproven: Table[ConnectionId, int] = empty_table()
+    """Records that each peer has to answer for."""
+    last_number: int = 0
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def find(self, public_key: bytes) -> tuple[int, Known] | None:
+        """What is known of a node, with its number."""
+        number = self.numbers.get(public_key)
+        return None if number is None else (number, self.table[number])
+
+    def put(self, known: Known) -> tuple[Book, int]:
+        """With what is now known of a node, new or not, under the number that is returned."""
+        public_key = known.record.public_key
+        number = self.numbers.get(public_key)
+        book, old = self, None
+        if number is None:
+            number = self.last_number + 1
+            book = self.replace(last_number=number, numbers=self.numbers.set(public_key, number))
+        else:
+            old = self.table[number].learned_from
+        unproven = _counted(_counted(book.unproven, old, -1), known.learned_from, 1)
+        return book.replace(table=book.table.set(number, known), unproven=unproven), number
+
+    def remove(self, number: int) -> Book:
+        """Without that node, which must be there."""
+        known = self.table[number]
+        return self.replace(
+            table=self.table.delete(number),
+            numbers=self.numbers.delete(known.record.public_key),
+            unproven=_counted(self.unproven, known.learned_from, -1),
+        )
+
+    def has_room(self, public_key: bytes, relayer: ConnectionId, book_max: int, unproven_max: int) -> bool:
+        """Whether a record that a peer names may enter."""
+        if public_key in self.numbers:
+            return True
+        return len(self.table) < book_max and self.unproven.get(relayer, 0) < unproven_max
+
+
+def _counted(counts: Table[ConnectionId, int], relayer: ConnectionId | None, by: int) -> Table[ConnectionId, int]:
+    if relayer is None:
+        return counts
+    count = counts.get(relayer, 0) + by
+    return counts.set(relayer, count) if count else counts.discard(relayer)
