@@ -112,14 +112,15 @@ def password_from_environment(environment: Mapping[str, str] = os.environ) -> by
 def load_key(source: str, password: Callable[[], bytes] = password_from_environment) -> SecretKey:
     """Read the key that an operator names: the path of a key file, or a key line in its place.
 
-    :param password: called only for a file.
+    :param password: called only for a file, and only for one that is there and may be read.
     :raises KeyFileError: as `read_key_file` and `parse_key_line` do.
     """
     # Every key line begins with these letters: base64 of the bytes 08 01 12. A mistyped one must not be
     # taken for a path, since paths appear in messages.
     if source.lstrip().startswith("CAES") and ("," in source or ";" in source):
         return parse_key_line(source)
-    return read_key_file(Path(source), password())
+    content = _read_key_content(Path(source))
+    return open_key(content, password())
 
 
 def parse_key_line(line: str) -> SecretKey:
@@ -196,16 +197,20 @@ def read_key_file(path: Path, password: bytes) -> SecretKey:
 
     :raises KeyFileError: ``NOT_FOUND``, ``UNREADABLE``, ``FILE_MODE``, ``DIRECTORY_MODE``, or as `open_key`.
     """
+    return open_key(_read_key_content(path), password)
+
+
+def _read_key_content(path: Path) -> bytes:
     try:
+        path.lstat()  # what is not there is said first: whether others may reach the directory matters only then
         _require_private_directory(path.parent)
-        content = _read_private_file(path)
+        return _read_private_file(path)
     except FileNotFoundError:
         raise KeyFileError(KeyFileReason.NOT_FOUND, f"there is no file {path}; generate a key there first, or name another file") from None
     except OSError as error:
         raise KeyFileError(KeyFileReason.UNREADABLE, f"can not read {path}: {error.strerror}") from None
     except ValueError as error:  # a path that no system call takes, with a zero byte in it
         raise KeyFileError(KeyFileReason.NOT_FOUND, f"{str(path)!a} is no path: {error}") from None
-    return open_key(content, password)
 
 
 def write_key_file(path: Path, key: SecretKey, password: bytes, *, overwrite: bool = False, cost: Cost = COST_DEFAULT) -> None:
@@ -220,14 +225,23 @@ def write_key_file(path: Path, key: SecretKey, password: bytes, *, overwrite: bo
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _require_private_directory(path.parent)
-        for target in (path, peer_id_path):
-            if not overwrite and os.path.lexists(target):
-                raise _exists(target)
+        if not overwrite:
+            require_free(path)
         content = seal_key(key, password, cost=cost)
         _write_whole(path, content, 0o600, overwrite=overwrite)
         _write_whole(peer_id_path, f"{key.peer_id.libp2p}\n", 0o644, overwrite=overwrite)
     except OSError as error:
         raise KeyFileError(KeyFileReason.NOT_WRITTEN, f"can not write {error.filename or path}: {error.strerror}") from None
+
+
+def require_free(path: Path) -> None:
+    """Check that a new key file at ``path`` would replace nothing.
+
+    :raises KeyFileError: ``EXISTS``.
+    """
+    for target in (path, path.with_name(f"{path.name}.peerid")):
+        if os.path.lexists(target):
+            raise _exists(target)
 
 
 def _derive(password: bytes, salt: bytes, cost: Cost) -> bytes:
@@ -278,7 +292,9 @@ def _cost_field(fields: dict[str, Any]) -> Cost:
 def _require_private_directory(directory: Path) -> None:
     if stat.S_IMODE(directory.stat().st_mode) & 0o777 != 0o700:
         raise KeyFileError(
-            KeyFileReason.DIRECTORY_MODE, f"the directory of a key file must be its owner's alone (mode 0700); run: chmod 700 {directory}"
+            KeyFileReason.DIRECTORY_MODE,
+            f"the directory of a key file must be its owner's alone (mode 0700); give the key a directory of its own, or run: "
+            f"chmod 700 {directory}",
         )
 
 

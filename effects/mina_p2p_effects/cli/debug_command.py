@@ -14,6 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from mina_p2p.errors import CallerError
 from mina_p2p_effects.logs import open_session
 
 
@@ -35,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     with open_session(arguments.log, follow=arguments.follow) as session:
         at = session.position_of(arguments.at) if arguments.at is not None else 0
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise CallerError("this draws on a terminal, and there is none; mina-p2p log shows the same without")
     app = DebuggerApp(lambda: open_session(arguments.log, follow=arguments.follow), arguments.log.name, at=at, follow=arguments.follow)
     app.run()
     return app.return_code or 0

@@ -16,9 +16,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
 from mina_p2p.errors import CallerError
+from mina_p2p_effects.cli.arguments import SEED_MAX, directory, seconds, whole
+from mina_p2p_effects.cli.console import Console
 from mina_p2p_effects.cli.demo.parent import DemoOptions, Outcome, run_demo
 from mina_p2p_effects.cli.demo.report import LiveProgress, Progress, SilentProgress, outcome_json, print_outcome
 
@@ -29,9 +29,13 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("--nodes", type=_nodes_count, default=5, metavar="N", help=f"how many nodes, 2 to {NODES_MAX} (default: 5)")
+    parser.add_argument("--nodes", type=whole(2, NODES_MAX), default=5, metavar="N", help=f"how many nodes, 2 to {NODES_MAX} (default: 5)")
     parser.add_argument(
-        "--seed", type=int, default=None, metavar="S", help="decides keys, data and dice (default: a new one, which is printed)"
+        "--seed",
+        type=whole(0, SEED_MAX >> 1),
+        default=None,
+        metavar="S",
+        help="decides keys, data and dice (default: a new one, which is printed)",
     )
     parser.add_argument(
         "--blocks",
@@ -43,14 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transactions", type=Path, default=None, metavar="FILE", help="spread the transactions of a JSON list of base64 texts"
     )
-    parser.add_argument("--record", type=Path, default=None, metavar="DIR", help="keep the logs in DIR, one per node")
-    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="give up after so long (default: 60)")
+    parser.add_argument("--record", type=directory, default=None, metavar="DIR", help="keep the logs in DIR, one per node")
+    parser.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS", help="give up after so long (default: 60)")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; 0 where all nodes converged and all logs were verified."""
-    seed = secrets.randbits(32) if arguments.seed is None else arguments.seed % (1 << 63)
+    seed = secrets.randbits(32) if arguments.seed is None else arguments.seed
     console = Console(stderr=arguments.json)
     progress: Progress = SilentProgress() if arguments.json else LiveProgress(console)
     with tempfile.TemporaryDirectory(prefix="mina-p2p-demo-") as temporary:
@@ -91,10 +95,3 @@ async def _until_interrupted(options: DemoOptions, progress: Progress) -> Outcom
         raise KeyboardInterrupt from None
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
-
-
-def _nodes_count(text: str) -> int:
-    count = int(text)
-    if not 2 <= count <= NODES_MAX:
-        raise argparse.ArgumentTypeError(f"{count} is not between 2 and {NODES_MAX}")
-    return count

@@ -19,6 +19,7 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mina_p2p_effects.cli.arguments import port, whole
 from mina_p2p_effects.devtools.assets import PACKAGE_VARIABLE, web_folder
 from mina_p2p_effects.devtools.viewer import Viewer
 from mina_p2p_effects.logs import LogSession, open_session
@@ -33,9 +34,13 @@ FOLLOW_SECONDS = 0.5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("log", type=Path, metavar="LOG", help="a log, or a directory with one log")
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="listen here, on the loopback address (default: any free port)")
+    parser.add_argument("--port", type=port, default=0, metavar="N", help="listen here, on the loopback address (default: any free port)")
     parser.add_argument(
-        "--window", type=_window, default=WINDOW_MAX, metavar="N", help=f"actions of a window, at most {WINDOW_MAX}, the default"
+        "--window",
+        type=whole(1, WINDOW_MAX),
+        default=WINDOW_MAX,
+        metavar="N",
+        help=f"actions of a window, at most {WINDOW_MAX}, the default",
     )
     parser.add_argument("--follow", action="store_true", help="the log still grows: show what comes")
     parser.add_argument("--open", action="store_true", help="open the page in the default browser")
@@ -78,9 +83,3 @@ async def _pause(stopped: asyncio.Event, seconds: float | None) -> None:
         await asyncio.wait_for(stopped.wait(), seconds)
     except TimeoutError:
         return
-
-
-def _window(text: str) -> int:
-    if text.isdecimal() and 1 <= int(text[:9]) <= WINDOW_MAX:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"1 to {WINDOW_MAX}")

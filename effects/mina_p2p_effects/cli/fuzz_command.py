@@ -17,12 +17,11 @@ import argparse
 import os
 import secrets
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-
 from mina_p2p.errors import CallerError
+from mina_p2p_effects.cli.arguments import SEED_MAX, directory, shortened, whole
+from mina_p2p_effects.cli.console import Console
 from mina_p2p_effects.fuzzing.engine import Plan, matching
 from mina_p2p_effects.fuzzing.engine import run as run_plan
 from mina_p2p_effects.fuzzing.findings import replay_finding
@@ -34,11 +33,11 @@ MINUTES_DEFAULT = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("--minutes", type=_positive, default=None, metavar="M", help="how long (default: 1, or no bound with --rounds)")
-    parser.add_argument("--rounds", type=_at_least(1), default=None, metavar="R", help="stop after R turns of each target")
-    parser.add_argument("--seed", type=_at_least(0), default=None, metavar="S", help="decides everything (default: a new one, printed)")
+    parser.add_argument("--rounds", type=whole(1), default=None, metavar="R", help="stop after R turns of each target")
     parser.add_argument(
-        "--jobs", type=_at_least(1), default=None, metavar="J", help="processes, seeded S, S+1, ... (default: one per core)"
+        "--seed", type=whole(0, SEED_MAX), default=None, metavar="S", help="decides everything (default: a new one, printed)"
     )
+    parser.add_argument("--jobs", type=whole(1), default=None, metavar="J", help="processes, seeded S, S+1, ... (default: one per core)")
     parser.add_argument(
         "--target",
         action="append",
@@ -46,9 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help="search only what matches, such as machine.* or wire.*; may be repeated",
     )
-    parser.add_argument("--corpus", type=Path, default=None, metavar="DIR", help="begin with the inputs in DIR, and keep new ones there")
     parser.add_argument(
-        "--findings", type=Path, default=Path("fuzz-findings"), metavar="DIR", help="where findings are written (default: fuzz-findings)"
+        "--corpus", type=directory, default=None, metavar="DIR", help="begin with the inputs in DIR, and keep new ones there"
+    )
+    parser.add_argument(
+        "--findings",
+        type=directory,
+        default=Path("fuzz-findings"),
+        metavar="DIR",
+        help="where findings are written (default: fuzz-findings)",
     )
     parser.add_argument("--replay", type=Path, default=None, metavar="FILE", help="run the file of a finding again, and nothing else")
     parser.add_argument("--list", action="store_true", help="name the targets, and do nothing else")
@@ -84,23 +89,18 @@ def run(arguments: argparse.Namespace) -> int:
 def _replay(path: Path, targets: list[str]) -> int:
     if len(targets) > 1:
         raise CallerError("--replay takes one --target")
+    if not path.is_file():
+        raise CallerError(f"there is no file {path}")
     fault = replay_finding(path, targets[0] if targets else None)
     sys.stdout.write(f"{path}: {'nothing is wrong' if fault is None else fault}\n")
     return 0 if fault is None else 1
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
     if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is no number of minutes")
+        raise argparse.ArgumentTypeError(f"{shortened(text)!a} is no number of minutes")
     return value
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
-        return value
-
-    return number

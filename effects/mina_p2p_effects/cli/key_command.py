@@ -9,13 +9,12 @@ The password is read from the environment variable MINA_LIBP2P_PASS, or asked fo
 from __future__ import annotations
 
 import argparse
-import getpass
-import os
 import sys
 from pathlib import Path
 
 from mina_p2p.identity import PeerId
-from mina_p2p_effects.keyfile import ENVIRONMENT_VARIABLE, load_key, password_from_environment, write_key_file
+from mina_p2p_effects.cli.password import operators_password
+from mina_p2p_effects.keyfile import load_key, require_free, write_key_file
 from mina_p2p_effects.keys import SecretKey
 
 
@@ -29,19 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     if arguments.action == "generate":
+        if not arguments.overwrite:
+            require_free(arguments.file)
         key = SecretKey.generate()
-        write_key_file(arguments.file, key, _password("new password: "), overwrite=arguments.overwrite)
+        write_key_file(arguments.file, key, operators_password("new password: ", is_new=True), overwrite=arguments.overwrite)
         _show(key.peer_id)
     else:
-        _show(load_key(str(arguments.file), _password).peer_id)
+        _show(load_key(str(arguments.file), operators_password).peer_id)
     return 0
-
-
-def _password(prompt: str = "password: ") -> bytes:
-    """From the environment; on a terminal, else by asking."""
-    if sys.stdin.isatty() and ENVIRONMENT_VARIABLE not in os.environ:
-        return getpass.getpass(prompt).encode()
-    return password_from_environment()
 
 
 def _show(peer_id: PeerId) -> None:

@@ -14,10 +14,9 @@ again by replaying, so any state at any action can be shown.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from importlib import import_module
 from typing import Final
+
+from mina_p2p_effects.cli.lazy import add_commands
 
 SUBCOMMANDS: Final = ("info", "cat", "grep", "seek", "diff", "follow", "merge", "export", "redact", "minimise", "plot")
 """Modules of `mina_p2p_effects.cli.log`, each with ``add_arguments``, ``run`` and a docstring that is its help."""
@@ -25,23 +24,11 @@ SUBCOMMANDS: Final = ("info", "cat", "grep", "seek", "diff", "follow", "merge", 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommands."""
-    commands = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
-    for name in SUBCOMMANDS:
-        module = import_module(f"mina_p2p_effects.cli.log.{name}")
-        text: str = module.__doc__ or ""
-        summary = text.strip().splitlines()[0].rstrip(".")
-        command = commands.add_parser(name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-        module.add_arguments(command)
-        command.set_defaults(run_subcommand=module.run)
+    modules = {name: f"mina_p2p_effects.cli.log.{name}" for name in SUBCOMMANDS}
+    add_commands(parser, modules, dest="subcommand", metavar="SUBCOMMAND", run_attribute="run_subcommand")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a subcommand; 0 all is well, 1 it found something, 2 the input is unusable."""
-    try:
-        code: int = arguments.run_subcommand(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever reads has seen enough, as with ``| head``; Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    code: int = arguments.run_subcommand(arguments)
     return code

@@ -4,7 +4,7 @@
   mina-p2p node --seed --listen 8302 --external-ip 203.0.113.7 --status
 
 Flags are named as operators of Mina know them. The key file is the encrypted one that `mina-p2p key` and Mina's own tools write;
-its password is read from MINA_LIBP2P_PASS. A peer list has one address a line, such as
+its password is read from MINA_LIBP2P_PASS, or asked for on a terminal. A peer list has one address a line, such as
 /ip4/203.0.113.7/udp/8302/quic-v1/p2p/12D3KooW…; lines for other transports are left out and counted.
 
 This command runs no ledger and verifies no proofs. By default it takes what peers offer, counts it, and passes nothing on
@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from mina_p2p.config import Limits
 from mina_p2p.errors import CallerError
+from mina_p2p_effects.cli.arguments import SEED_MAX, directory, http_url, port, seconds, whole
 from mina_p2p_effects.cli.node.service import Display, Service
 from mina_p2p_effects.cli.node.settings import PORT_DEFAULT, read_settings
 from mina_p2p_effects.cli.node.transports import CARRIERS
@@ -30,7 +30,6 @@ from mina_p2p_effects.metrics import opentelemetry, prometheus
 
 LIVE_EVERY_S = 1.0
 JSON_EVERY_S = 10.0
-_PORT_MAX = 65535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,11 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     peers.add_argument("--peer-list-url", metavar="URL", help="the same from an https URL, which is asked again every ten minutes")
     peers.add_argument("--seed", action="store_true", help="be a node that others come to: start without any first peer")
     peers.add_argument(
-        "--min-connections", type=_at_least(0), metavar="N", help=f"below so many, peers are dialled (default: {Limits().peers_min})"
+        "--min-connections", type=whole(0), metavar="N", help=f"below so many, peers are dialled (default: {Limits().peers_min})"
     )
     peers.add_argument(
         "--max-connections",
-        type=_at_least(1),
+        type=whole(1),
         default=Limits().peers_max,
         metavar="N",
         help=f"at most so many, attempts included (default: {Limits().peers_max})",
@@ -95,19 +94,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--status", action="store_true", help="a live view instead of a line for each event")
     shown.add_argument("--json", action="store_true", help="one JSON object a line: events, and the status at intervals")
     see.add_argument(
-        "--every", type=_seconds, metavar="SECONDS", help="between two looks at the status (default: 1 with --status, 10 with --json)"
+        "--every", type=seconds, metavar="SECONDS", help="between two looks at the status (default: 1 with --status, 10 with --json)"
     )
-    see.add_argument("--log", type=Path, metavar="DIR", help="record every action to a file in DIR; see mina-p2p replay")
-    see.add_argument("--qlog", type=Path, metavar="DIR", help="write what QUIC does to a file in DIR for each connection; for qvis")
-    see.add_argument("--metrics-port", type=_port, metavar="PORT", help="serve Prometheus metrics over HTTP; 0 for any (extra: metrics)")
+    see.add_argument("--log", type=directory, metavar="DIR", help="record every action to a file in DIR; see mina-p2p replay")
+    see.add_argument("--qlog", type=directory, metavar="DIR", help="write what QUIC does to a file in DIR for each connection; for qvis")
+    see.add_argument("--metrics-port", type=port, metavar="PORT", help="serve Prometheus metrics over HTTP; 0 for any (extra: metrics)")
     see.add_argument("--metrics-ip", default="127.0.0.1", metavar="IP", help="where to serve them (default: 127.0.0.1)")
     see.add_argument(
-        "--random-seed", type=_at_least(0), metavar="N", help="decides the dice of the reducers; no secret (default: a new one)"
+        "--random-seed", type=whole(0, SEED_MAX), metavar="N", help="decides the dice of the reducers; no secret (default: a new one)"
     )
     see.add_argument(
-        "--otlp-endpoint", metavar="URL", help="send the same figures to an OpenTelemetry collector, at every look (extra: metrics)"
+        "--otlp-endpoint",
+        type=http_url,
+        metavar="URL",
+        help="send the same figures to an OpenTelemetry collector, at every look (extra: metrics)",
     )
-    see.add_argument("--duration", type=_seconds, metavar="SECONDS", help="stop after so long (default: run until a signal)")
+    see.add_argument("--duration", type=seconds, metavar="SECONDS", help="stop after so long (default: run until a signal)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -133,27 +135,3 @@ def run(arguments: argparse.Namespace) -> int:
         return await Service(settings, arguments.transport, display).run()
 
     return run_on_best_loop(serve())
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
-        return value
-
-    return number
-
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= _PORT_MAX:
-        raise argparse.ArgumentTypeError(f"{value} is no port")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is no time to wait")
-    return value

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from mina_p2p.errors import CallerError
-from mina_p2p_effects.cli.log.common import FOUND, line, place_of, row_json, write, write_json
+from mina_p2p_effects.cli.arguments import whole
+from mina_p2p_effects.cli.log.common import FOUND, line, open_all, place_of, row_json, users_code, write, write_json
 from mina_p2p_effects.logs.functions import load_function, load_machine
 from mina_p2p_effects.logs.playback import WhatIf, run_hook, what_if
-from mina_p2p_effects.logs.session import LogSession, open_sessions
+from mina_p2p_effects.logs.session import LogSession
 from mina_p2p_effects.logs.text import describe, jsonable, printable
 from mina_p2p_effects.replay import replay_command
 
@@ -35,7 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("log", type=Path, nargs="+", metavar="LOG", help="a log, or a directory of logs")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="replay from checkpoint to checkpoint in N processes (default: 1)")
+    parser.add_argument(
+        "--jobs",
+        type=whole(1),
+        default=None,
+        metavar="N",
+        help="replay from checkpoint to checkpoint in N processes (default: one for each processor where the log is long enough)",
+    )
     parser.add_argument("--from", dest="start", default=None, metavar="ID|TIME", help="begin with this action (one log)")
     parser.add_argument("--until", default=None, metavar="ID|TIME", help="end behind this action (one log)")
     parser.add_argument("--hook", default=None, metavar="MODULE:FUNCTION", help="call this for every action")
@@ -48,11 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; 0 verified, 1 a difference, 2 unreadable."""
     is_plain = arguments.start is None and arguments.until is None and arguments.hook is None and arguments.with_reducer is None
     if is_plain:
-        return replay_command(arguments.log, json_output=arguments.json, jobs=max(1, arguments.jobs))
+        return replay_command(arguments.log, json_output=arguments.json, jobs=arguments.jobs)
     if arguments.hook is not None and arguments.with_reducer is not None:
         raise CallerError("--hook and --with-reducer are two ways of replaying; choose one")
     with ExitStack() as stack:
-        sessions = [stack.enter_context(session) for path in arguments.log for session in open_sessions(path)]
+        sessions = open_all(stack, arguments.log)
         if len(sessions) != 1 and (arguments.start is not None or arguments.until is not None):
             raise CallerError(f"--from and --until name actions of one log; these are {len(sessions)}")
         if arguments.with_reducer is not None:
@@ -88,7 +95,8 @@ def _part(session: LogSession, arguments: argparse.Namespace) -> int:
 def _hook(sessions: list[LogSession], arguments: argparse.Namespace) -> int:
     """Call a hook for every action."""
     start, until = _range(sessions[0], arguments) if len(sessions) == 1 else (None, None)
-    count, stopped = run_hook(sessions, load_function(arguments.hook), start=start, until=until)
+    with users_code(arguments.hook):
+        count, stopped = run_hook(sessions, load_function(arguments.hook), start=start, until=until)
     if arguments.json:
         write_json({"actions": count, "stopped": None if stopped is None else row_json(stopped.row, stopped.action, stopped.node)})
     elif stopped is None:
@@ -104,8 +112,9 @@ def _try(sessions: list[LogSession], arguments: argparse.Namespace) -> int:
     found: list[tuple[LogSession, WhatIf]] = []
     for session in sessions:
         start, until = _range(session, arguments) if session.count else (0, 0)
-        machine = load_machine(arguments.with_reducer, session.header.machine)
-        found.append((session, what_if(session, machine, start=start, until=until)))
+        with users_code(arguments.with_reducer):
+            machine = load_machine(arguments.with_reducer, session.header.machine)
+            found.append((session, what_if(session, machine, start=start, until=until)))
     if arguments.json:
         write_json([_what_if_json(session, result) for session, result in found])
     else:

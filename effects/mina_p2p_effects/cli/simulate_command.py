@@ -23,10 +23,7 @@ import argparse
 import secrets
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-
-from rich.console import Console
 
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import SECOND
@@ -36,6 +33,8 @@ from mina_p2p_effects.campaigns.executors import EXECUTORS, Place
 from mina_p2p_effects.campaigns.ledger import Ledger
 from mina_p2p_effects.campaigns.runner import Broken, Done, Job, run_job
 from mina_p2p_effects.campaigns.strategies import strategies_of
+from mina_p2p_effects.cli.arguments import SEED_MAX, directory, new_file, whole
+from mina_p2p_effects.cli.console import Console
 from mina_p2p_effects.cli.simulate.plot import chart
 from mina_p2p_effects.cli.simulate.report import Progress, campaign_json, dump, print_campaign, print_run, run_json
 
@@ -44,29 +43,31 @@ SEEDS_MAX = 1_000_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("--nodes", type=_at_least(2), default=10, metavar="N", help="how many nodes (default: 10)")
+    parser.add_argument("--nodes", type=whole(2), default=10, metavar="N", help="how many nodes (default: 10)")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--seed", type=_at_least(0), default=None, metavar="S", help="decides everything (default: a new one, printed)")
+    which.add_argument(
+        "--seed", type=whole(0, SEED_MAX), default=None, metavar="S", help="decides everything (default: a new one, printed)"
+    )
     which.add_argument("--seeds", type=_seeds, default=None, metavar="A..B", help="run all seeds from A to B, over all cores")
     parser.add_argument("--faults", default="all", metavar="KINDS", help="a list with commas, all or none (default: all)")
     parser.add_argument(
         "--liars", default=None, metavar="NAMES", help="what liars are drawn from: a list of strategies, or module:Class of yours"
     )
-    parser.add_argument("--peers", type=_at_least(1), default=20, metavar="K", help="connections a node wishes for, at most (default: 20)")
-    parser.add_argument("--transactions", type=_at_least(1), default=20, metavar="T", help="transactions that spread (default: 20)")
+    parser.add_argument("--peers", type=whole(1), default=20, metavar="K", help="connections a node wishes for, at most (default: 20)")
+    parser.add_argument("--transactions", type=whole(1), default=20, metavar="T", help="transactions that spread (default: 20)")
     parser.add_argument(
-        "--duration", type=_at_least(3), default=120, metavar="SECONDS", help="virtual seconds in which faults happen (default: 120)"
+        "--duration", type=whole(3), default=120, metavar="SECONDS", help="virtual seconds in which faults happen (default: 120)"
     )
-    parser.add_argument("--check-every", type=_at_least(1), default=None, metavar="D", help="check invariants after one dispatch in D")
+    parser.add_argument("--check-every", type=whole(1), default=None, metavar="D", help="check invariants after one dispatch in D")
     parser.add_argument("--twice", action="store_true", help="run each seed twice and compare what happened")
-    parser.add_argument("--jobs", type=_at_least(1), default=None, metavar="J", help="processes for --seeds (default: one per core)")
+    parser.add_argument("--jobs", type=whole(1), default=None, metavar="J", help="processes for --seeds (default: one per core)")
     parser.add_argument("--executor", choices=tuple(EXECUTORS), default="local", help="what runs --seeds (default: this machine's cores)")
     parser.add_argument("--cluster", default=None, metavar="ADDRESS", help="a Ray or Dask cluster that runs already (default: begin one)")
     parser.add_argument(
         "--resume", type=Path, default=None, metavar="FILE", help="keep results of --seeds in FILE, and leave out what it holds"
     )
-    parser.add_argument("--record", type=Path, default=None, metavar="DIR", help="write every node's log to DIR; see mina-p2p replay")
-    parser.add_argument("--plot", type=Path, default=None, metavar="FILE.svg", help="draw how things spread over virtual time")
+    parser.add_argument("--record", type=directory, default=None, metavar="DIR", help="write every node's log to DIR; see mina-p2p replay")
+    parser.add_argument("--plot", type=new_file, default=None, metavar="FILE.svg", help="draw how things spread over virtual time")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
@@ -142,16 +143,6 @@ def _job(arguments: argparse.Namespace, seed: int, record_dir: Path | None) -> J
     liars = tuple(name.strip() for name in arguments.liars.split(",")) if arguments.liars else ()
     strategies_of(liars)
     return Job(options, arguments.twice, record_dir, liars)
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
-        return value
-
-    return number
 
 
 def _seeds(text: str) -> range:

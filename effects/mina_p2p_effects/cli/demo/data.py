@@ -20,6 +20,7 @@ from mina_p2p.mina.raw import RawBlock, RawSnark
 from mina_p2p.mina.snark_work import Snark
 from mina_p2p.testing.mina import MinaGenerator
 from mina_p2p.wire import codec, encode
+from mina_p2p_effects.cli.arguments import shortened
 from mina_p2p_effects.cli.demo.protocol import Share
 
 TRANSACTIONS_COUNT = 20
@@ -90,7 +91,7 @@ def _read_transactions(path: Path) -> list[bytes]:
         entries: list[Any] = json.loads(path.read_text())
         found = [b64decode(_text_of(entry), validate=True) for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
-        raise CallerError(f"{path} is no JSON list of base64 transactions: {error!r}") from error
+        raise CallerError(f"{path} is no JSON list of base64 transactions: {shortened(str(error))}") from error
     for number, transaction in enumerate(found):
         try:
             transaction_hash(transaction)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from mina_p2p.errors import CallerError
+from mina_p2p.errors import CallerError, MinaP2pError
 from mina_p2p.trace.errors import LogError
+from mina_p2p_effects.cli.arguments import shortened, whole, whole_or_none
 from mina_p2p_effects.logs.search import Query, search
-from mina_p2p_effects.logs.session import UNREADABLE, LogAction, LogSession
+from mina_p2p_effects.logs.session import UNREADABLE, LogAction, LogSession, open_sessions
 from mina_p2p_effects.logs.text import clock_text, describe, jsonable, parse_time
 
 FOUND: Final = 1
@@ -39,14 +42,36 @@ def add_choice(parser: argparse.ArgumentParser, *, has_text: bool = True) -> Non
     parser.add_argument("--refused", action="store_true", help="only inputs in whose dispatch a guard refused something")
     parser.add_argument("--from", dest="start", default=None, metavar="ID|TIME", help="begin there (time: 2026-11-21T13:52:28, UTC)")
     parser.add_argument("--to", dest="end", default=None, metavar="ID|TIME", help="end before there")
-    parser.add_argument("-n", "--max", type=_count, default=None, metavar="N", help="at most N actions")
+    parser.add_argument("-n", "--max", type=whole(0), default=None, metavar="N", help="at most N actions")
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("how many can not be negative")
-    return number
+def open_all(stack: ExitStack, paths: Iterable[Path]) -> list[LogSession]:
+    """Every log at some paths, to be closed with ``stack``.
+
+    :raises CallerError: where a directory holds none.
+    """
+    sessions: list[LogSession] = []
+    for path in paths:
+        found = [stack.enter_context(session) for session in open_sessions(path)]
+        if not found:
+            raise CallerError(f"there is no log in {path}")
+        sessions += found
+    return sessions
+
+
+@contextmanager
+def users_code(name: str) -> Generator[None, None, None]:
+    """Where code of the user's own runs: say of what it raises that it was this code, and where.
+
+    :raises CallerError: with that.
+    """
+    try:
+        yield
+    except MinaP2pError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise CallerError(f"{name} raised {type(error).__name__}: {error} ({place.filename}, line {place.lineno})") from error
 
 
 def chosen(session: LogSession, arguments: argparse.Namespace, *, text: str | None = None) -> Iterator[LogAction]:
@@ -78,11 +103,14 @@ def place_of(session: LogSession, text: str) -> int:
     """
     if not text.isdecimal():
         return session.position_at(parse_time(text))
+    number = whole_or_none(text)
+    if number is None:
+        raise CallerError(f"{shortened(text)!a} is longer than any id")
     try:
-        return session.position_of(int(text))
+        return session.position_of(number)
     except LogError:
         for file, block, found in session.blocks():
-            if found.records.first_id > int(text):
+            if found.records.first_id > number:
                 return session.base_of(file, block)
         return session.count
 
@@ -140,7 +168,7 @@ def part_of(state: Any, path: str) -> Any:
         if not name:
             continue
         try:
-            found = found[int(name[1:-1])] if name.startswith("[") else getattr(found, name)
+            found = found[int(name[1:-1])] if name.startswith("[") else getattr(found, "" if name.startswith("_") else name)
         except (AttributeError, KeyError, IndexError, ValueError, TypeError):
             raise CallerError(f"the state has no {path}: {name} leads nowhere in a {type(found).__qualname__}") from None
     return found

@@ -13,14 +13,15 @@ report says so. The exit code is 0 where the runs are the same, 1 where they are
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from mina_p2p.errors import CallerError
 from mina_p2p.trace.difference import Difference
-from mina_p2p_effects.cli.log.common import FOUND, add_json, line, row_json, write, write_json
+from mina_p2p_effects.cli.log.common import FOUND, add_json, line, open_all, row_json, write, write_json
 from mina_p2p_effects.logs.compare import RunDifference, compare
-from mina_p2p_effects.logs.session import LogSession, open_sessions
+from mina_p2p_effects.logs.session import LogSession
 from mina_p2p_effects.logs.text import describe, jsonable, printable
 
 _CONTEXT = 3
@@ -37,17 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    left, right = open_sessions(arguments.left), open_sessions(arguments.right)
-    try:
+    with ExitStack() as stack:
+        left, right = open_all(stack, [arguments.left]), open_all(stack, [arguments.right])
         found = [(one, other, compare(one, other, with_times=arguments.times)) for one, other in _pairs(left, right)]
         if arguments.json:
             write_json([_object(one, difference) for one, _, difference in found])
         else:
             for one, other, difference in found:
                 _print(one, other, difference)
-    finally:
-        for session in (*left, *right):
-            session.close()
     return FOUND if any(difference is not None for _, _, difference in found) else 0
 
 

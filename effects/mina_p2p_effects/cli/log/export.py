@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Final
 
 from mina_p2p.errors import CallerError
-from mina_p2p_effects.cli.log.common import place_of, write
+from mina_p2p_effects.cli.arguments import whole
+from mina_p2p_effects.cli.log.common import open_all, place_of, write
 from mina_p2p_effects.logs.exports.devtools import WINDOW_MAX, export_devtools
 from mina_p2p_effects.logs.exports.jsonl import export_jsonl
 from mina_p2p_effects.logs.exports.parquet import export_parquet
 from mina_p2p_effects.logs.exports.perfetto import export_perfetto
-from mina_p2p_effects.logs.session import LogSession, open_sessions
+from mina_p2p_effects.logs.session import LogSession
 
 FORMATS: Final = ("perfetto", "parquet", "jsonl", "devtools")
 _BY_SUFFIX: Final = {".json": "perfetto", ".parquet": "parquet", ".jsonl": "jsonl"}
@@ -35,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="the file to write, or - for standard output")
     parser.add_argument("--format", choices=FORMATS, default=None, help="by default as the name of OUT says")
     parser.add_argument("--from", dest="start", default=None, metavar="ID|TIME", help="devtools: begin the window there")
-    parser.add_argument("-n", "--max", type=int, default=WINDOW_MAX, metavar="N", help="devtools: at most N actions (default: %(default)s)")
+    parser.add_argument(
+        "-n", "--max", type=whole(1, WINDOW_MAX), default=WINDOW_MAX, metavar="N", help="devtools: at most N actions (default: %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -45,9 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if form is None:
         raise CallerError(f"{out} does not say which format; give --format, one of {', '.join(FORMATS)}")
     with ExitStack() as stack:
-        sessions = [stack.enter_context(session) for path in arguments.log for session in open_sessions(path)]
-        if not sessions:
-            raise CallerError("there are no logs to export")
+        sessions = open_all(stack, arguments.log)
         if out == "-":
             if form != "jsonl":
                 raise CallerError(f"{form} goes to a file")

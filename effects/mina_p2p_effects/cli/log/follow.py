@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mina_p2p.errors import CallerError
+from mina_p2p_effects.cli.arguments import whole
 from mina_p2p_effects.cli.log.common import add_json, line, row_json, write, write_json
 from mina_p2p_effects.logs.session import LogSession, open_session
 from mina_p2p_effects.recorder import part_path
@@ -23,7 +24,7 @@ POLL_SECONDS = 0.25
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("log", type=Path, metavar="LOG", help="a log, or the directory of one that rotates")
-    parser.add_argument("-n", "--last", type=int, default=10, metavar="N", help="begin with the last N actions (default: %(default)s)")
+    parser.add_argument("-n", "--last", type=whole(0), default=10, metavar="N", help="begin with the last N actions (default: %(default)s)")
     parser.add_argument("--inputs", action="store_true", help="inputs only, not what followed from them")
     add_json(parser, "one JSON object for each action, a line each,")
 

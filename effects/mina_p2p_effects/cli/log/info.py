@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from mina_p2p.trace.errors import BadChunk, TornTail
-from mina_p2p_effects.cli.log.common import FOUND, add_json, write, write_json
-from mina_p2p_effects.logs.session import LogSession, open_sessions
+from mina_p2p_effects.cli.arguments import whole
+from mina_p2p_effects.cli.log.common import FOUND, add_json, open_all, write, write_json
+from mina_p2p_effects.logs.session import LogSession
 from mina_p2p_effects.logs.text import clock_text, describe, printable
 
 _KINDS_SHOWN = 10
@@ -23,22 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("log", type=Path, nargs="+", metavar="LOG", help="a log, or a directory of logs")
     parser.add_argument(
-        "--kinds", type=int, default=_KINDS_SHOWN, metavar="N", help="show the N most frequent kinds (default: %(default)s)"
+        "--kinds", type=whole(0), default=_KINDS_SHOWN, metavar="N", help="show the N most frequent kinds (default: %(default)s)"
     )
     add_json(parser, "one JSON list with an object for each log")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    sessions = [session for path in arguments.log for session in open_sessions(path)]
-    found = [_info(session) for session in sessions]
+    with ExitStack() as stack:
+        found = [_info(session) for session in open_all(stack, arguments.log)]
     if arguments.json:
         write_json(found)
     else:
         for info in found:
             _print(info, arguments.kinds)
-    for session in sessions:
-        session.close()
     return FOUND if any(info["damaged"] or info["failure"] for info in found) else 0
 
 

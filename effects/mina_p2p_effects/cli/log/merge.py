@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from string import ascii_uppercase
 
-from mina_p2p_effects.cli.log.common import add_json, line, row_json, write, write_json
+from mina_p2p_effects.cli.arguments import whole
+from mina_p2p_effects.cli.log.common import add_json, line, open_all, row_json, write, write_json
 from mina_p2p_effects.logs.merge import Merged, merged
-from mina_p2p_effects.logs.session import LogSession, open_sessions
+from mina_p2p_effects.logs.session import LogSession
 from mina_p2p_effects.logs.text import printable
 
 
@@ -22,14 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("log", type=Path, nargs="+", metavar="LOG", help="logs and directories of logs")
     parser.add_argument("--inputs", action="store_true", help="inputs only, not what followed from them")
-    parser.add_argument("-n", "--max", type=int, default=None, metavar="N", help="at most N dispatches")
+    parser.add_argument("-n", "--max", type=whole(0), default=None, metavar="N", help="at most N dispatches")
     add_json(parser, "one JSON object for each action, a line each,")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     with ExitStack() as stack:
-        sessions = [stack.enter_context(session) for path in arguments.log for session in open_sessions(path)]
+        sessions = open_all(stack, arguments.log)
         if not arguments.json:
             for number, session in enumerate(sessions):
                 write(printable(f"{letter(number)} {session.node} {session.paths[0]}"))

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from mina_p2p.errors import CallerError
 from mina_p2p.trace.minimise import TRIES_MAX, Progress
-from mina_p2p_effects.cli.log.common import add_json, write, write_json
+from mina_p2p_effects.cli.arguments import whole
+from mina_p2p_effects.cli.log.common import add_json, users_code, write, write_json
 from mina_p2p_effects.fuzzing.cases import minimise_case, read_case, write_case, write_pytest_file
 from mina_p2p_effects.logs.functions import load_function, load_machine
 from mina_p2p_effects.logs.text import describe, printable
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, default=None, metavar="FILE", help="where the smaller log goes (default: LOG-minimal.mplog)")
     parser.add_argument(
-        "--tries", type=int, default=TRIES_MAX, metavar="N", help="play parts of the log at most N times (default: %(default)s)"
+        "--tries", type=whole(1), default=TRIES_MAX, metavar="N", help="play parts of the log at most N times (default: %(default)s)"
     )
     add_json(parser, "one JSON object")
 
@@ -46,15 +47,18 @@ def run(arguments: argparse.Namespace) -> int:
     target: Path = arguments.out or source.with_name(f"{source.stem}-minimal.mplog")
     if target.exists() and target.samefile(source):
         raise CallerError("the smaller log can not take the place of the log itself")
-    check = None if arguments.assertion is None else load_function(arguments.assertion)
     case = read_case(source)
-    machine = None if arguments.with_reducer is None else load_machine(arguments.with_reducer, case.machine)
+    with users_code(arguments.assertion or ""):
+        check = None if arguments.assertion is None else load_function(arguments.assertion)
+    with users_code(arguments.with_reducer or ""):
+        machine = None if arguments.with_reducer is None else load_machine(arguments.with_reducer, case.machine)
 
     def progress(seen: Progress) -> None:
         if seen.tries % _REPORT_EVERY == 0:
             sys.stderr.write(f"{seen.tries} tries, {seen.count} inputs left\n")
 
-    smaller, fault = minimise_case(case, check, tries_max=arguments.tries, progress=progress, machine=machine)
+    with users_code(arguments.assertion or arguments.with_reducer or "the machine"):
+        smaller, fault = minimise_case(case, check, tries_max=arguments.tries, progress=progress, machine=machine)
     write_case(target, smaller)
     test = write_pytest_file(target, arguments.assertion)
     if arguments.json:

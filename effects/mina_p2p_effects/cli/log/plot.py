@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mina_p2p.errors import CallerError
-from mina_p2p_effects.cli.log.common import write, write_json
-from mina_p2p_effects.logs import open_sessions
+from mina_p2p_effects.cli.log.common import open_all, write, write_json
 from mina_p2p_effects.plots.series import ItemKey, LogSeries, most_spread, read_series, time_span
 
 WHATS = ("peers", "permissions", "bytes", "spread")
@@ -43,9 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None and not (arguments.json or arguments.items):
         raise CallerError("name the picture: --output FILE")
     with ExitStack() as stack:
-        sessions = [stack.enter_context(session) for path in arguments.log for session in open_sessions(path)]
-        if not sessions:
-            raise CallerError(f"no log in {', '.join(map(str, arguments.log))}")
+        sessions = open_all(stack, arguments.log)
         span = time_span(sessions)
         series = sorted((read_series(session, span) for session in sessions), key=lambda one: one.name)
     for one in series:

@@ -7,19 +7,19 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine, Generator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import attrs
-from rich.console import Console
 from rich.live import Live
 
 from mina_p2p.address import DialAddress, QuicAddress
-from mina_p2p.errors import InvariantViolationError
+from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.peer.actions import PeerDiscovered
 from mina_p2p.peer.state import PeerSource
+from mina_p2p_effects.cli.console import Console
 from mina_p2p_effects.cli.node.peers import ASK_AGAIN_S, fetch_list, read_list_file
 from mina_p2p_effects.cli.node.screen import screen
 from mina_p2p_effects.cli.node.settings import Settings
@@ -75,17 +75,24 @@ class Service:
             first += read_list_file(settings.sources.file, self._warn)
         if settings.sources.url is not None:
             first += await asyncio.to_thread(fetch_list, settings.sources.url, self._warn)
-        node = Node(self._config(self._dialable(first)))
+        known = self._dialable(first)
+        if not known and not settings.is_seed:
+            self._warn("there is nobody to dial; this node waits until others come")
+        node = Node(self._config(known))
         meter = Meter(node.store)
         software = Software(node, self._tell, is_everything_valid=settings.is_everything_valid)
         self._node, self._meter, self._software = node, meter, software
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(node)
+            where = f"{settings.host} port {settings.port}"
+            with _binding(where, "--listen"):
+                await stack.enter_async_context(node)
             self._say_listening()
             if self._display.metrics_port is not None:
                 exposition = Exposition()
                 endpoint = MetricsEndpoint(lambda: exposition.render(self.status()), self._display.metrics_host, self._display.metrics_port)
-                address = await stack.enter_async_context(endpoint)
+                where = f"{self._display.metrics_host} port {self._display.metrics_port}"
+                with _binding(where, "--metrics-ip and --metrics-port"):
+                    address = await stack.enter_async_context(endpoint)
                 self._tell("metrics", {"url": f"http://{address.host}:{address.port}/metrics"})
             if self._display.otlp_endpoint is not None:
                 export = OtlpExport(self._display.otlp_endpoint, every_s=self._display.every_s, peer_id=str(node.peer_id))
@@ -223,6 +230,17 @@ class Service:
 
     def _warn(self, text: str) -> None:
         sys.stderr.write(f"mina-p2p node: {text}\n")
+
+
+@contextmanager
+def _binding(where: str, options: str) -> Generator[None, None, None]:
+    """Say of an address that can not be bound which one it was; errors about files name these."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise CallerError(f"can not listen on {where}: {error.strerror or error}; choose another with {options}") from None
 
 
 def _plain(value: object) -> str:

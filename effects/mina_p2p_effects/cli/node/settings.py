@@ -13,7 +13,9 @@ from mina_p2p.address import AddressError, DialAddress, Ip, parse_address, parse
 from mina_p2p.config import Limits
 from mina_p2p.errors import CallerError
 from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID, ChainId, IdentityError
+from mina_p2p_effects.cli.arguments import PORT_MAX, shortened, whole_or_none
 from mina_p2p_effects.cli.node.peers import PeerSources
+from mina_p2p_effects.cli.password import operators_password
 from mina_p2p_effects.keyfile import load_key
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.transports.quic import QuicConfig
@@ -22,7 +24,6 @@ PORT_DEFAULT: Final = 8302
 NETWORKS: Final = {"mainnet": MAINNET_CHAIN_ID, "devnet": DEVNET_CHAIN_ID}
 _NETWORK_FILE_BYTES_MAX: Final = 64 * 1024
 _CHAIN_ID_DIGITS: Final = 64
-_PORT_MAX: Final = 65535
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +77,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     private: bool = arguments.allow_private_addresses
     key_source: str | None = arguments.libp2p_keypair
     return Settings(
-        secret_key=SecretKey.generate() if key_source is None else load_key(key_source),
+        secret_key=SecretKey.generate() if key_source is None else load_key(key_source, operators_password),
         is_key_kept=key_source is not None,
         network=network,
         chain_id=chain_id,
@@ -112,10 +113,12 @@ def read_network(text: str) -> tuple[str, ChainId]:
     try:
         with path.open("rb") as file:
             content = file.read(_NETWORK_FILE_BYTES_MAX).decode("utf-8").strip()
-    except FileNotFoundError:
-        raise CallerError(f"{text!a} is no network: give {', '.join(NETWORKS)}, a chain id of 64 hex digits, or a file with one") from None
-    except UnicodeDecodeError:
-        raise CallerError(f"{path} is no text; it should hold a chain id of 64 hex digits") from None
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise CallerError(f"{path} is no text; it should hold a chain id of 64 hex digits") from None
+        raise CallerError(
+            f"{shortened(text)!a} is no network: give {', '.join(NETWORKS)}, a chain id of 64 hex digits, or a file with one"
+        ) from None
     if not content.startswith("{"):
         return path.stem, _chain_id(content, text)
     try:
@@ -136,16 +139,17 @@ def parse_listen(text: str) -> tuple[str, int]:
     elif not colon or text.endswith("]") or (text.count(":") > 1 and not text.startswith("[")):
         host, port = text, str(PORT_DEFAULT)
     host = host.removeprefix("[").removesuffix("]")
-    if not port.isdecimal() or int(port) > _PORT_MAX:
-        raise CallerError(f"--listen {text!a}: no port up to {_PORT_MAX}")
-    return str(_ip(host).plain), int(port)
+    number = whole_or_none(port)
+    if number is None or not 0 <= number <= PORT_MAX:
+        raise CallerError(f"--listen {shortened(text)!a}: no port up to {PORT_MAX}")
+    return str(_ip(host).plain), number
 
 
 def _ip(text: str) -> Ip:
     try:
         return parse_ip(text)
     except AddressError as error:
-        raise CallerError(f"{text!a} is no numeric IP address: {error.detail}") from None
+        raise CallerError(f"{shortened(text)!a} is no numeric IP address: {error.detail}") from None
 
 
 def _address(text: str) -> DialAddress:

@@ -1,0 +1,166 @@
+"""Compare how a block reaches all nodes: by header, outline and missing items, or whole.
+
+For each block of a directory (*.bin, wire bytes) and each network, one simulated run by channel 10 and one by the
+classic best-tip channel, with the same topology, delays and seed: bytes that a node receives, and the time until
+50, 90 and 99 % of the nodes have the block verified. A node's items are drawn by --warm; its links are as wide
+as its own connection (--rate), which all its peers share.
+
+The root of a node does not carry channel 10 in this version: the runs are of the slice in the simulator.
+
+Blocks win over a few empty ones that each network exchanges first, so that nodes know who announces early;
+a block of mainnet's first epochs may not, and is reported as not reached.
+
+Exit codes: 0 every run reached every node; 1 some did not; 2 the arguments or blocks are unusable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from mina_p2p.blocks.study import Outcome, Protocol, Setting, study
+from mina_p2p.errors import CallerError, MinaP2pError
+from mina_p2p.ids import MILLISECOND
+from mina_p2p_effects.cli.arguments import SEED_MAX, directory, new_file, whole
+
+SHARES: Final = (50, 90, 99)
+FORMATS: Final = (".svg", ".png", ".pdf")
+BYTES_PER_MBIT: Final = 125_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument("--blocks", type=directory, required=True, metavar="DIR", help="blocks as wire bytes, one in each *.bin")
+    parser.add_argument("--nodes", type=whole(2, 10_000), default=50, metavar="N", help="how many nodes (default: 50)")
+    parser.add_argument("--peers", type=whole(1, 100), default=20, metavar="K", help="peers of each, about (default: 20)")
+    parser.add_argument("--warm", type=_numbers(0, 100), default=(0, 100), metavar="P,..", help="percent of items here (default: 0,100)")
+    parser.add_argument("--rate", type=_numbers(1, 100_000), default=(10,), metavar="M,..", help="Mbit/s of a node (default: 10)")
+    parser.add_argument(
+        "--verify", type=_numbers(0, 60_000), default=(0,), metavar="MS,..", help="ms to verify a header or block (default: 0)"
+    )
+    parser.add_argument("--seed", type=whole(0, SEED_MAX), default=1, metavar="S", help="decides everything (default: 1)")
+    parser.add_argument(
+        "--plot", type=new_file, default=None, metavar="FILE", help="draw bytes and times as .svg, .png or .pdf (extra: plot)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; 0 where every block reached every node."""
+    blocks: Path = arguments.blocks
+    paths = sorted(blocks.glob("*.bin"))
+    if not paths:
+        raise CallerError(f"{blocks} holds no *.bin; give the directory of the blocks")
+    picture: Path | None = arguments.plot
+    figure = None if picture is None else _figure(picture)
+    outcomes: list[tuple[str, Outcome]] = []
+    for path in paths:
+        raw = path.read_bytes()
+        for setting in _settings(arguments):
+            for protocol in Protocol:
+                # Warmth means nothing to whole blocks: one run serves all.
+                if protocol is Protocol.BEST_TIP and setting.warm_percent != arguments.warm[0]:
+                    continue
+                outcome = study(raw, protocol, setting)
+                outcomes.append((path.stem, outcome))
+                if not arguments.json:
+                    sys.stdout.write(_line(path.stem, outcome) + "\n")
+                    sys.stdout.flush()
+    if arguments.json:
+        sys.stdout.write(json.dumps({"runs": [_plain(name, outcome) for name, outcome in outcomes]}, indent=1) + "\n")
+    if picture is not None:
+        _draw(figure, outcomes, picture)
+    return 0 if all(outcome.reached == outcome.setting.nodes - 1 for _, outcome in outcomes) else 1
+
+
+def _settings(arguments: argparse.Namespace) -> Iterable[Setting]:
+    for rate in arguments.rate:
+        for verify in arguments.verify:
+            for warm in arguments.warm:
+                yield Setting(arguments.nodes, arguments.peers, warm, verify * MILLISECOND, rate * BYTES_PER_MBIT, seed=arguments.seed)
+
+
+def _numbers(least: int, most: int) -> Callable[[str], tuple[int, ...]]:
+    number = whole(least, most)
+
+    def numbers(text: str) -> tuple[int, ...]:
+        return tuple(number(part) for part in text.split(","))
+
+    return numbers
+
+
+def _milliseconds(outcome: Outcome) -> list[int | None]:
+    return [None if (at := outcome.time_to(share)) is None else at // MILLISECOND for share in SHARES]
+
+
+def _line(name: str, outcome: Outcome) -> str:
+    setting = outcome.setting
+    warm = f"{setting.warm_percent:3} % warm" if outcome.protocol == Protocol.OUTLINES.value else " " * 10
+    times = " / ".join("-" if at is None else str(at) for at in _milliseconds(outcome))
+    return (
+        f"{name[:12]:12} {outcome.block_bytes:7} B  {outcome.protocol:10} {warm} "
+        f"{setting.rate // BYTES_PER_MBIT} Mbit/s verify {setting.verify // MILLISECOND} ms: "
+        f"reached {outcome.reached}, ms to 50/90/99 % {times}, "
+        f"bytes {outcome.useful_bytes:.0f} + {outcome.duplicate_bytes:.0f} twice + {outcome.announcement_bytes:.0f} announcing"
+    )
+
+
+def _plain(name: str, outcome: Outcome) -> dict[str, Any]:
+    setting = outcome.setting
+    return {
+        "block": name,
+        "block_bytes": outcome.block_bytes,
+        "body_bytes": outcome.body_bytes,
+        "protocol": outcome.protocol,
+        "nodes": setting.nodes,
+        "peers": setting.peers,
+        "warm_percent": setting.warm_percent if outcome.protocol == Protocol.OUTLINES.value else None,
+        "rate_mbit_per_second": setting.rate // BYTES_PER_MBIT,
+        "verify_ms": setting.verify // MILLISECOND,
+        "seed": setting.seed,
+        "reached": outcome.reached,
+        "ms_to": dict(zip(map(str, SHARES), _milliseconds(outcome), strict=True)),
+        "useful_bytes": outcome.useful_bytes,
+        "duplicate_bytes": outcome.duplicate_bytes,
+        "announcement_bytes": outcome.announcement_bytes,
+    }
+
+
+def _figure(path: Path) -> Any:
+    """An empty picture; made first, so that hours of runs do not end in a missing library."""
+    if path.suffix not in FORMATS:
+        raise CallerError(f"{path.name}: a picture ends in one of {', '.join(FORMATS)}")
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 - of an extra
+    except ImportError as error:
+        raise MinaP2pError("drawing needs the extra: pip install 'mina-p2p[plot]'") from error
+    return Figure(figsize=(9.0, 6.4), layout="constrained")
+
+
+def _draw(figure: Any, outcomes: list[tuple[str, Outcome]], path: Path) -> None:
+    """Two panels over the size of the block: bytes that a node receives, and the time to 99 %."""
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    lines: dict[str, list[Outcome]] = {}
+    for _, outcome in outcomes:
+        lines.setdefault(_label(outcome), []).append(outcome)
+    for label, found in lines.items():
+        ordered = sorted(found, key=lambda outcome: outcome.block_bytes)
+        sizes = [outcome.block_bytes / 1e3 for outcome in ordered]
+        received = [(outcome.useful_bytes + outcome.duplicate_bytes + outcome.announcement_bytes) / 1e3 for outcome in ordered]
+        upper.plot(sizes, received, marker="o", label=label)
+        lower.plot(sizes, [math.nan if (at := outcome.time_to(99)) is None else at / 1e9 for outcome in ordered], marker="o", label=label)
+    upper.set(ylabel="KB received by a node", xscale="log", yscale="log")
+    lower.set(xlabel="KB of the block", ylabel="seconds to 99 % of nodes", yscale="log")
+    upper.legend(fontsize=7)
+    figure.savefig(path)
+
+
+def _label(outcome: Outcome) -> str:
+    setting = outcome.setting
+    warm = f", {setting.warm_percent} % warm" if outcome.protocol == Protocol.OUTLINES.value else ""
+    return f"{outcome.protocol}{warm}, {setting.rate // BYTES_PER_MBIT} Mbit/s, verify {setting.verify // MILLISECOND} ms"
