@@ -21,6 +21,7 @@ from mina_p2p.trace.chunks import MAGIC, ChunkKind
 from mina_p2p.trace.errors import LogError
 from mina_p2p.trace.machines import RegisteredMachine, machine_named, register_machine
 from mina_p2p.trace.reader import Reader
+from mina_p2p.trace.records import Index
 from mina_p2p.trace.replay import ReplayResult, joined, replay
 
 VERIFIED: Final = 0
@@ -37,6 +38,9 @@ _PART_DIGITS_MAX: Final = 9
 
 _SEGMENTS_PER_JOB: Final = 3
 """So that a process which is done early finds more to do."""
+
+_SHARED_ACTIONS_MIN: Final = 200_000
+"""A log of fewer actions is replayed sooner than other processes have started."""
 
 
 class FileSource:
@@ -111,12 +115,13 @@ class LogReplay(Record):
         return VERIFIED if self.is_verified else UNREADABLE
 
 
-def replay_path(path: str | Path, machine: Machine[Any] | None = None, *, jobs: int = 1) -> list[LogReplay]:
+def replay_path(path: str | Path, machine: Machine[Any] | None = None, *, jobs: int | None = 1) -> list[LogReplay]:
     """Replay a log, or all logs of a directory: by node, and the parts of a rotated log in their order.
 
     :param machine: what to run instead of the machine that a log names.
     :param jobs: processes that share a log between them, from checkpoint to checkpoint. Each has to import all
-        anew, which takes about a second, and finds the machine only if it was registered by a function of a module.
+        anew, which takes about half a second, and finds the machine only if it was registered by a function of a
+        module. ``None``: as many as there are processors, for logs that are long enough for that to pay.
     :raises OSError: where ``path`` is not there or can not be listed.
     """
     root = Path(path)
@@ -150,7 +155,7 @@ def _is_log(path: Path) -> bool:
         return file.read(len(MAGIC)) == MAGIC
 
 
-def _replay_file(path: Path, given: RegisteredMachine | None, jobs: int) -> LogReplay:
+def _replay_file(path: Path, given: RegisteredMachine | None, jobs: int | None) -> LogReplay:
     try:
         with _no_garbage_collection(), FileSource(path) as source:
             reader = Reader(source)
@@ -159,9 +164,12 @@ def _replay_file(path: Path, given: RegisteredMachine | None, jobs: int) -> LogR
             header = reader.header()
             registered = machine_named(header.machine)
             upgrade = registered.upgrade(header)
-            segments = _segments(reader, jobs) if upgrade is None and _is_found_by_others(registered) else []
-            if len(segments) > 1:
-                return LogReplay(path, _replay_segments(path, registered, segments, jobs))
+            if jobs != 1 and upgrade is None and _is_found_by_others(registered):
+                index = reader.index()
+                jobs = _processes_for(index) if jobs is None else jobs
+                segments = _segments(index, jobs) if jobs > 1 else []
+                if len(segments) > 1:
+                    return LogReplay(path, _replay_segments(path, registered, segments, jobs))
             return LogReplay(path, replay(reader, registered.machine, registered.schema, upgrade))
     except (LogError, OSError) as error:
         return LogReplay(path, None, str(error))
@@ -188,11 +196,16 @@ def _is_found_by_others(registered: RegisteredMachine) -> bool:
     return True
 
 
-def _segments(reader: Reader, jobs: int) -> list[tuple[int, int | None]]:
+def _processes_for(index: Index) -> int:
+    """How many processes are worth their start."""
+    ids = [first_id for kind, first_id in zip(index.kinds, index.first_ids, strict=True) if kind == ChunkKind.STATE]
+    if not ids or ids[-1] - ids[0] < _SHARED_ACTIONS_MIN:
+        return 1
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _segments(index: Index, jobs: int) -> list[tuple[int, int | None]]:
     """Where in the log each of some replays begins and ends: at checkpoints, and some more than there are processes."""
-    if jobs < 2:
-        return []
-    index = reader.index()
     offsets = [offset for kind, offset in zip(index.kinds, index.offsets, strict=True) if kind == ChunkKind.STATE][1:-1]
     step = -(-len(offsets) // (_SEGMENTS_PER_JOB * jobs)) or 1
     cuts = offsets[step - 1 :: step]
@@ -318,7 +331,7 @@ def _line(log: LogReplay) -> str:
 
 
 def replay_command(
-    paths: Sequence[str | Path], json_output: bool = False, *, write: Callable[[str], object] | None = None, jobs: int = 1
+    paths: Sequence[str | Path], json_output: bool = False, *, write: Callable[[str], object] | None = None, jobs: int | None = 1
 ) -> int:
     """``mina-p2p replay [--json] LOG...``: replay logs and directories of logs, and report.
 

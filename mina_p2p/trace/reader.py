@@ -96,22 +96,27 @@ class Reader:
         self._searched = 0
         self._last_kind = 0
         """Of the chunk that was read last."""
+        self._header: Header | None = None
+        """Of the first chunk, once it was read: its schema takes longer to read than many inputs."""
 
     def header(self) -> Header:
         """The first chunk, wherever the reader stands.
 
         :raises LogError: ``NOT_A_LOG``; ``HEADER`` where it is damaged or cut; ``VERSION``.
         """
+        if self._header is not None:
+            return self._header
         start = self._source.read(0, HEAD_LENGTH)
         if start[: len(MAGIC)] != MAGIC[: len(start)] or not start:
             raise LogError(LogFault.NOT_A_LOG, "a log begins with a magic number, this with something else" if start else "it is empty")
         try:
             first = self._chunk_at(0, ChunkKind.HEADER)
-            return read_header(first.head, first.payload)
+            self._header = read_header(first.head, first.payload)
         except LogError as error:
             if error.fault is LogFault.VERSION:
                 raise
             raise LogError(LogFault.HEADER, error.detail) from error
+        return self._header
 
     def items(self, schema: Schema, *, upgrade: Upgrade | None = None, follow: bool = False) -> Iterator[Item]:
         """What the chunks say, from `position` on, until nothing more is there.
@@ -125,6 +130,9 @@ class Reader:
         while (found := self._next(follow=follow, heads_only=False)) is not None:
             if not isinstance(found, Chunk):
                 yield found
+                continue
+            if found.head.offset == 0 and self._header is not None:
+                yield self._header
                 continue
             try:
                 item = _read(schema, upgrade, found.head, found.payload)

@@ -197,7 +197,7 @@ def read_records(schema: Schema, head: Head, payload: bytes) -> Records:
     is_whole = (
         0 < count == len(body.times) == len(body.counts)
         and sum(body.counts) == len(body.kinds) == len(body.depths)
-        and min(body.counts) >= 0
+        and (isinstance(body.counts, bytes) or min(body.counts) >= 0)
         and min(body.times) >= 0
         and all(0 <= place < count for place in body.refusals)
         and (body.state_hash is None or len(body.state_hash) == STATE_HASH_LENGTH)

@@ -15,10 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from mina_p2p.errors import CallerError, InvariantViolationError
-from mina_p2p.ids import Timestamp
 from mina_p2p.record import Record, record
 from mina_p2p.store import Clock, Machine
 from mina_p2p.trace.difference import Difference, first_difference
@@ -26,6 +24,7 @@ from mina_p2p.trace.errors import BadChunk, Gap, LogError, LogFault, Note, Skipp
 from mina_p2p.trace.migrate import Upgrade
 from mina_p2p.trace.reader import Reader, State
 from mina_p2p.trace.records import Footer, Header, Records, causes
+from mina_p2p.trace.running import Outcome, run_inputs
 from mina_p2p.trace.schema import Schema, hash_of_encoded
 
 _TEXT_MAX: Final = 200
@@ -191,6 +190,8 @@ class _Run:
         self._machine = machine
         self._clock: Callable[[Any], Clock] = attrgetter(machine.clock_path)
         self._state: Any = None
+        self._encoded_state: Any = None
+        self._encoding = b""
         self._divergence: Divergence | None = None
         self._failure: str | None = None
         self._notes: list[Note] = []
@@ -201,7 +202,7 @@ class _Run:
 
     def result(self) -> ReplayResult:
         """What came of it."""
-        state_hash = None if self._state is None else self.schema.state_hash(self._state)
+        state_hash = None if self._state is None else hash_of_encoded(self._encoded())
         last_id = 0 if self._state is None else self._clock(self._state).last_action_id
         return ReplayResult(
             self.header,
@@ -251,7 +252,7 @@ class _Run:
             self._skip(chunk)
             self._state = None
             return True
-        outcome = _dispatch_all(self._machine, self.schema, self._state, chunk)
+        outcome = run_inputs(self._machine, self.schema, self._released(), chunk)
         self._state = outcome.state
         if self._divergence is not None:
             return outcome.error is None
@@ -272,10 +273,22 @@ class _Run:
         else:
             self._notes.append(Skipped(chunk.first_id, len(chunk.inputs)))
 
+    def _released(self) -> Any:
+        """The state, to be replaced: as long as it is held, nothing of it can be freed."""
+        state, self._state, self._encoded_state = self._state, None, None
+        return state
+
+    def _encoded(self) -> bytes:
+        """The state's encoding, which a hash, a checkpoint behind it and the end of the log may all ask for."""
+        if self._encoded_state is not self._state:
+            self._encoding = self.schema.encode(self._state)
+            self._encoded_state = self._state
+        return self._encoding
+
     def _compare_hash(self, recorded: bytes) -> None:
         self._hashes += 1
         last_id = self._clock(self._state).last_action_id
-        if self.schema.state_hash(self._state) == recorded:
+        if hash_of_encoded(self._encoded()) == recorded:
             self._equal_until = last_id
         else:
             self._divergence = Divergence(last_id, self._equal_until, None, None, None, None)
@@ -284,7 +297,7 @@ class _Run:
         """Compare with a recorded state, or take it where ours is lost."""
         if self._state is not None:
             last_id = self._clock(self._state).last_action_id
-            if self.schema.encode(self._state) == checkpoint.encoded:
+            if self._encoded() == checkpoint.encoded:
                 self._hashes += 1
                 self._equal_until = last_id
                 return True
@@ -322,52 +335,7 @@ class _Run:
         return None
 
 
-class _Outcome:
-    """What the inputs of a chunk led to, in the columns of `Records`."""
-
-    __slots__ = ("changed", "counts", "depths", "error", "kinds", "refusals", "state")
-
-    def __init__(self, state: Any) -> None:
-        self.state = state
-        self.counts: list[int] = []
-        self.kinds: list[int] = []
-        self.depths: list[int] = []
-        self.refusals: dict[int, tuple[int, ...]] = {}
-        self.changed: int | None = None
-        """Place of the first input that led to other content than recorded, where that was looked at."""
-        self.error: CallerError | InvariantViolationError | None = None
-        """What ended it at the last of ``counts``."""
-
-
-def _dispatch_all(machine: Machine[Any], schema: Schema, state: Any, chunk: Records) -> _Outcome:
-    outcome = _Outcome(state)
-    execute, tags = machine.execute, schema.tags
-    count, kind, depth = outcome.counts.append, outcome.kinds.append, outcome.depths.append
-    digests = chunk.digests
-    digest_at = 0 if digests is not None else -1
-    times = cast("tuple[Timestamp, ...]", chunk.times)  # to call it for each would cost as much as to compare one
-    for place, (action, now) in enumerate(zip(chunk.inputs, times, strict=True)):
-        try:
-            state, _, _, steps, refused = execute(state, action, now)
-        except (CallerError, InvariantViolationError) as error:
-            outcome.error = error
-            count(0)
-            break
-        for step, _, level in steps:
-            kind(tags[type(step)])
-            depth(level)
-        if refused:
-            outcome.refusals[place] = tuple([tags[type(refusal[0])] for refusal in refused])
-        if digests is not None and place == digest_at:
-            digest_at += digests.every
-            if outcome.changed is None and digests.at(place) != schema.digest_of(steps):
-                outcome.changed = place
-        count(len(steps))
-    outcome.state = state
-    return outcome
-
-
-def _compare(schema: Schema, chunk: Records, outcome: _Outcome, equal_until: int) -> Divergence | None:
+def _compare(schema: Schema, chunk: Records, outcome: Outcome, equal_until: int) -> Divergence | None:
     """The first action of a chunk that went otherwise."""
     has_failed = outcome.error is not None
     if (
@@ -412,7 +380,7 @@ def _compare(schema: Schema, chunk: Records, outcome: _Outcome, equal_until: int
     return None
 
 
-def _compare_rest(schema: Schema, chunk: Records, outcome: _Outcome, place: int) -> tuple[str | None, str | None] | None:
+def _compare_rest(schema: Schema, chunk: Records, outcome: Outcome, place: int) -> tuple[str | None, str | None] | None:
     """What else an input can lead to: refusals, and a violation."""
     recorded, replayed = chunk.refusals.get(place, ()), outcome.refusals.get(place, ())
     if recorded != replayed:

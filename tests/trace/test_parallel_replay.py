@@ -11,6 +11,7 @@ from trace_machine import MACHINE, OPTIONS, SCHEMA, make_machine, reader, record
 
 from mina_p2p.trace import BytesSource, ChunkKind, Reader, ReplayResult, joined, register_machine, replay
 from mina_p2p.trace import machines as machines_module
+from mina_p2p_effects import replay as replay_module
 from mina_p2p_effects.replay import replay_path
 
 
@@ -88,3 +89,29 @@ def test_processes_share_a_log(tmp_path: Path) -> None:
     register_machine("test", trace_machine.make_machine)
     (shared,) = replay_path(path, jobs=2)
     assert shared.result == alone.result
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize(("actions_min", "processes"), [(200, 3), (10**6, 0)])
+def test_processes_are_started_where_the_log_is_long_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, actions_min: int, processes: int
+) -> None:
+    """Unless told how many, there is one for each processor, and none beside this one for a short log."""
+    path = tmp_path / "node.log"
+    path.write_bytes(record_log(600, options=OPTIONS))
+    machines_module._machines.pop("test", None)
+    register_machine("test", trace_machine.make_machine)
+    (alone,) = replay_path(path)
+    asked: list[int] = []
+
+    def shared(_path: Path, _registered: object, segments: list[object], jobs: int) -> ReplayResult | None:
+        assert len(segments) > jobs
+        asked.append(jobs)
+        return alone.result
+
+    monkeypatch.setattr(replay_module, "_SHARED_ACTIONS_MIN", actions_min)
+    monkeypatch.setattr(replay_module, "_replay_segments", shared)
+    monkeypatch.setattr(replay_module.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(replay_module.os, "cpu_count", lambda: 3)
+    assert replay_path(path, jobs=None) == [alone]
+    assert asked == [processes] * bool(processes)
