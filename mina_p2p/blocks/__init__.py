@@ -34,6 +34,7 @@ What we permit a peer (its ``local`` half):
 | Asked | a hash or header of a block that is wanted | Unsettled |
 | Asked | of one that is held or has lost | Paused |
 | Asked | reset, or parked too long | Paused |
+| Asked, for a header | a peer that announced the last blocks earlier may send one instead | Paused |
 | Unsettled | the block is taken | Asked, a header while fewer than three others may send one |
 | Unsettled | the block is given up | Paused |
 | Paused | deadline | Asked |
@@ -47,5 +48,6 @@ What a peer permits us (its ``remote`` half):
 | NotAsked | GetNext otherwise | Permitted |
 | Permitted | a better block is taken that the peer does not have | NotAsked, the block is announced |
 | Permitted | withdrawn | NotAsked |
+| NotAsked, just used | withdrawn before it was read | NotAsked, and announced again with the next permission |
 | Permitted | GetNext | (left) |
 """

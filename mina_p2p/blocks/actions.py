@@ -115,14 +115,16 @@ class BlocksRequestReceived(Record):
 
 @record
 class BlocksRequestCancelled(Record):
-    """The peer withdrew its permission."""
+    """The peer withdrew its permission, used or not."""
 
     connection_id: ConnectionId
     stream: StreamId
 
     def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
         peer = state.blocks.peers.get(self.connection_id)
-        return peer is not None and isinstance(peer.remote, Permitted) and peer.remote.stream == self.stream
+        if peer is None:
+            return False
+        return self.stream == (peer.remote.stream if isinstance(peer.remote, Permitted) else peer.remote.answered)
 
 
 @record

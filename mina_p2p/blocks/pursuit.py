@@ -147,17 +147,21 @@ def pursue(turn: Turn, number: int) -> None:
 
 
 def _free(turn: Turn, candidate: Candidate) -> list[ConnectionId]:
-    """Announcers that may be asked, the least asked first, whoever announced earlier before others."""
+    """Announcers that may be asked, the least asked first, whoever announced earlier before others.
+
+    Whoever is overdue with this block is asked nothing more of it; who is with another, only where there is nobody else.
+    """
     late = {question.connection_id for question in candidate.questions if question.hedge_at is None}
-    late |= {cid for cid in candidate.announcers if turn.state.peers[cid].owing}
     load = {cid: sum(1 for q in candidate.questions if q.connection_id == cid) for cid in candidate.announcers}
     places = {cid: place for place, cid in enumerate(candidate.announcers)}
-    return sorted((cid for cid in candidate.announcers if cid not in late), key=lambda cid: (load[cid], places[cid]))
+    free = [cid for cid in candidate.announcers if cid not in late]
+    prompt = [cid for cid in free if not turn.state.peers[cid].owing]
+    return sorted(prompt or free, key=lambda cid: (load[cid], places[cid]))
 
 
 def _ask_one(turn: Turn, number: int, kind: Kind) -> None:
     """Have one question of a kind under way, besides those that are overdue."""
-    candidate, config = turn.state.candidates[number], turn.state.config
+    candidate = turn.state.candidates[number]
     alike = {Kind.HEADER} if kind is Kind.HEADER else {Kind.OUTLINE, Kind.BODY}
     if any(question.kind in alike and question.hedge_at is not None for question in candidate.questions):
         return
@@ -165,7 +169,7 @@ def _ask_one(turn: Turn, number: int, kind: Kind) -> None:
     if source is None:
         return
     state_hash = candidate.state_hash
-    along = FULL_BYTES_MAX if turn.state.is_cold and isinstance(candidate.body, NoOutline) else config.body_along_max
+    along = FULL_BYTES_MAX if turn.state.is_cold and isinstance(candidate.body, NoOutline) else turn.state.body_along_max
     request: BlockRequest
     match kind:
         case Kind.HEADER:
@@ -345,7 +349,7 @@ def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
     here = sum(len(data) for data, digest in zip(parts.items, parts.digests, strict=True) if items.get(digest) is not None)
     total = sum(map(len, parts.items))
     if total:
-        turn.state = turn.state.replace(is_cold=here * 100 < total * turn.state.config.cold_percent)
+        turn.state = turn.state.replace(warmth=here * 100 // total)
     for data in parts.items:
         items = items.add(data)
     turn.state = turn.state.replace(items=items)
@@ -379,6 +383,7 @@ def accept(turn: Turn, candidate: Candidate) -> None:
     if is_best:
         turn.state = turn.state.replace(tip=facts)
         announce(turn)
+    turn.rate(candidate)
     turn.out.append(BlockReceived(candidate.state_hash, RawBlock(join_block(copy.header, body.body)), is_best))
     turn.settle(candidate, useful=True)
 

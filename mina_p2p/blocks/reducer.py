@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from mina_p2p.blocks.actions import (
     BlockHeaderReceived,
@@ -63,6 +63,10 @@ from mina_p2p.ids import ChannelId, ConnectionId, Timestamp
 from mina_p2p.mina.hashes import state_hash as hash_of_state
 from mina_p2p.store import FollowUps
 
+_FACTS_MAX: Final = 256
+_facts: Final[dict[bytes, Facts]] = {}
+"""Of the headers asked about last, oldest first. Nobody can tell what is remembered, but by the clock."""
+
 
 def reduce(state: Blocks, action: BlocksAction, now: Timestamp, root: Any) -> tuple[Blocks, FollowUps]:
     """Reduce one action of this slice."""
@@ -105,7 +109,10 @@ def reduce(state: Blocks, action: BlocksAction, now: Timestamp, root: Any) -> tu
                 turn.end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, f"{type(message).__name__} that nobody asked for")
 
         case BlocksRequestCancelled(connection_id=connection_id):
-            turn.put_peer(connection_id, state.peers[connection_id].replace(remote=NotAsked()))
+            peer = state.peers[connection_id]
+            told = peer.remote.told if isinstance(peer.remote, NotAsked) else b""
+            # What it has not read it was not told; whoever has it after all says so when it is told again.
+            turn.put_peer(connection_id, peer.replace(remote=NotAsked(), has=tuple(name for name in peer.has if name != told)))
 
         case BlocksPeerDue(connection_id=connection_id):
             _peer_due(turn, connection_id)
@@ -159,8 +166,21 @@ def _own_tip(turn: Turn, action: BlocksTipSet) -> None:
 def facts_of(header: RawBlockHeader) -> Facts:
     """What a header says of its block, and its state hash.
 
+    The hash costs milliseconds: the last ones are remembered by the header's bytes, from which they follow.
+
     :raises DecodeError: no header, or a field of its state is not below the modulus.
     """
+    name = blake2b(header, digest_size=32).digest()
+    known = _facts.get(name)
+    if known is None:
+        known = _facts_of(header)
+        if len(_facts) >= _FACTS_MAX:
+            del _facts[next(iter(_facts))]
+        _facts[name] = known
+    return known
+
+
+def _facts_of(header: RawBlockHeader) -> Facts:
     state = header.value.protocol_state
     try:
         digest = hash_of_state(state)
@@ -184,24 +204,23 @@ def _answered(turn: Turn, connection_id: ConnectionId, ticket: Ticket, answer: B
             return
         _question_answered(turn, number, question, answer)
     elif isinstance(peer.local, Asked) and peer.local.ticket == ticket:
-        _announced(turn, connection_id, peer.local.wants, answer)
+        _announced(turn, connection_id, peer.local, answer)
     else:
         turn.close(ticket)
         turn.put_peer(connection_id, peer.replace(owing=tuple(owing for owing in peer.owing if owing.ticket != ticket)))
 
 
-def _announced(turn: Turn, connection_id: ConnectionId, wants: Wants, answer: BlockAnswer) -> None:
+def _announced(turn: Turn, connection_id: ConnectionId, asked: Asked, answer: BlockAnswer) -> None:
     """A permission was used."""
-    peer = turn.state.peers[connection_id]
-    if isinstance(peer.local, Asked):
-        turn.close(peer.local.ticket)
+    peer, wants = turn.state.peers[connection_id], asked.wants
+    turn.close(asked.ticket)
     turn.put_peer(connection_id, peer.replace(local=Paused(turn.after(turn.state.config.interval))))
     match answer:
         case BlockHash(state_hash=state_hash) if wants is Wants.HASH:
             turn.put_peer(connection_id, knows(turn.state.peers[connection_id], state_hash))
             if turn.state.holding(state_hash) is None and state_hash not in turn.state.losers:
                 pursue(turn, enter(turn, connection_id, state_hash).number)
-        case BlockHeaderItem(rest=BodyRest(body=body)) if wants is Wants.HEADER and len(body) > turn.state.config.body_along_max:
+        case BlockHeaderItem(rest=BodyRest(body=body)) if len(body) > asked.body_bytes_max:
             turn.end(connection_id, ReasonCode.CHANNEL_MSG_OVER_PERMISSION, f"a body of {len(body)} bytes came along")
         case BlockHeaderItem() if wants is Wants.HEADER or (wants is Wants.FULL and isinstance(answer.rest, BodyRest)):
             _header(turn, connection_id, answer, None)
@@ -236,13 +255,11 @@ def _question_answered(turn: Turn, number: int, question: Question, answer: Bloc
 def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expected: bytes | None) -> None:
     """A header came, for a permission or for a question."""
     peer, digest = turn.state.peers[connection_id], blake2b(item.header, digest_size=32).digest()
-    facts = _known_facts(turn, digest)
-    if facts is None:
-        try:
-            facts = facts_of(item.header)
-        except DecodeError as error:
-            turn.end(connection_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, str(error))
-            return
+    try:
+        facts = facts_of(item.header)
+    except DecodeError as error:
+        turn.end(connection_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, str(error))
+        return
     if expected is not None and facts.state_hash != expected:
         number = turn.state.by_hash.get(expected)
         if number is not None:
@@ -271,14 +288,6 @@ def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expe
         case OutlineRest() | AloneRest():
             pass
     pursue(turn, number)
-
-
-def _known_facts(turn: Turn, digest: bytes) -> Facts | None:
-    """A state hash costs milliseconds: of a header that is here already it is not computed again."""
-    for candidate in turn.state.candidates.values():
-        if any(copy.digest == digest for copy in candidate.copies):
-            return candidate.facts
-    return None
 
 
 def _add_copy(turn: Turn, candidate: Candidate, header: RawBlockHeader, digest: bytes, facts: Facts, connection_id: ConnectionId) -> None:
@@ -356,9 +365,8 @@ def _peer_due(turn: Turn, connection_id: ConnectionId) -> None:
         turn.end(connection_id, ReasonCode.CHANNEL_TIMEOUT, "announced a block and did not deliver")
         return
     match peer.local:
-        case Asked(ticket=ticket):
-            turn.cancel(connection_id, ticket)
-            turn.pause(connection_id)
+        case Asked():
+            turn.withdraw(connection_id)
         case _:
             turn.permit(connection_id)
 

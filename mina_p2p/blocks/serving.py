@@ -65,7 +65,8 @@ def offer(turn: Turn, connection_id: ConnectionId) -> None:
             answer = _header(held, peer, permission.body_bytes_max)
         case Wants.FULL:
             answer = BlockHeaderItem(held.header, BodyRest(held.body))
-    turn.put_peer(connection_id, knows(peer, held.facts.state_hash).replace(remote=NotAsked()))
+    told = held.facts.state_hash
+    turn.put_peer(connection_id, knows(peer, told).replace(remote=NotAsked(permission.stream, told)))
     _send(turn, connection_id, permission.stream, answer)
 
 

@@ -29,7 +29,7 @@ from mina_p2p.wire.raw import Raw
 
 DIGEST_BYTES: Final = 32
 SHORT_BYTES: Final = 8
-"""Length of a salted id. Of 24 mainnet blocks full digests would take 3 over what a warm node may receive (512 bytes or 5 % of
+"""Length of a salted id. Of 24 mainnet blocks full digests would take 4 over what a warm node may receive (512 bytes or 5 % of
 the body); 6 bytes would let who forges a transaction search a collision within a block time (2^48), 8 bytes do not."""
 PUBLIC_KEY_BYTES: Final = 33
 """A compressed public key: its x and a bool."""

@@ -31,7 +31,11 @@ class BlocksConfig(Record):
     header_permissions_max: int = attrs.field(default=3, validator=_positive)
     """Peers that may send us a header at one time; the others send hashes."""
     body_along_max: int = attrs.field(default=512, validator=attrs.validators.ge(0))
-    """Up to this size a body comes with its header."""
+    """Up to this size a body comes with its header, where items are nearly always here already."""
+    body_along_cold_max: int = attrs.field(default=16 << 10, validator=attrs.validators.ge(0))
+    """The same elsewhere: one more question would take longer than so many bytes."""
+    warm_percent: int = attrs.field(default=98, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
+    """Where as much of the last block's items was here already, items are taken to be here."""
     parallel_max: int = attrs.field(default=4, validator=_positive)
     """Peers that are asked for a block's items at one time."""
     held_max: int = attrs.field(default=4, validator=_positive)
@@ -54,6 +58,8 @@ class BlocksConfig(Record):
     """For a block from its first announcement to its last byte and verdict."""
     interval: int = attrs.field(default=1 * SECOND, validator=_positive)
     """Between two announcements of one peer that were of no use: a state hash costs milliseconds."""
+    settle: int = attrs.field(default=5 * SECOND, validator=_positive)
+    """From a permission that was withdrawn to the next one, which must not overtake it."""
     parked: int = attrs.field(default=600 * SECOND, validator=_positive)
     """A permission that nobody used is withdrawn and given anew."""
     granularity: int = attrs.field(default=100 * MILLISECOND, validator=_positive)
@@ -69,6 +75,8 @@ class Asked(Record):
 
     ticket: Ticket
     wants: Wants
+    body_bytes_max: int
+    """Up to which size a body may come with a header."""
     deadline: Timestamp
 
 
@@ -92,6 +100,11 @@ LocalHalf: TypeAlias = Asked | Unsettled | Paused
 @record
 class NotAsked(Record):
     """The peer permits nothing."""
+
+    answered: StreamId | None = None
+    """Where its last permission was used: withdrawn before the answer was read, it was not told."""
+    told: bytes = b""
+    """The state hash of that answer."""
 
 
 @record
@@ -137,6 +150,8 @@ class BlockPeer(Record):
     """State hashes of what it announced to us or we to it, oldest first."""
     owing: tuple[Owing, ...] = ()
     served: tuple[Served, ...] = ()
+    score: int = 0
+    """How early it announced the last blocks: decides who may send headers."""
 
     @property
     def wakes_at(self) -> Timestamp | None:
@@ -322,11 +337,21 @@ class Blocks(Record):
     """The best block of which a proof was found valid."""
     losers: tuple[bytes, ...] = ()
     """Hashes of blocks that lost or could not be had."""
-    is_cold: bool = True
-    """Whether too little of the last block's items was here already."""
+    warmth: int = 0
+    """Percent of the last block's items, by their bytes, that were here already."""
     last_number: int = 0
     last_ticket: Ticket = Ticket(0)
     last_verdict_id: RequestId = RequestId(0)
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether whole blocks are asked for."""
+        return self.warmth < self.config.cold_percent
+
+    @property
+    def body_along_max(self) -> int:
+        """Up to which size a body shall come with its header."""
+        return self.config.body_along_max if self.warmth >= self.config.warm_percent else self.config.body_along_cold_max
 
     def holding(self, state_hash: bytes) -> Held | None:
         """The block of that hash, where we hold it."""

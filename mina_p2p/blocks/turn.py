@@ -17,14 +17,18 @@ from mina_p2p.channels.block.messages import (
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.identity import PeerId
-from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
+from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.peer.actions import PeerBan
 from mina_p2p.store import Attempt
+from mina_p2p.wire.framing import HEADER_SIZE
 
-FRAME_HEADER_BYTES = 4
 HASH_ANSWER_BYTES_MAX = 64
+SCORED_MAX = 4
+"""Announcers of a block that gain by it,"""
+SCORE = 64
+"""the first so much, each further one half of that; a quarter is forgotten with every block."""
 FULL_BYTES_MAX = BODY_BYTES_MAX + HEADER_BYTES_MAX
-BAN = 600 * 1_000_000_000
+BAN = 600 * SECOND
 """How long a liar is not met again that has left before it was found out (as after other violations)."""
 
 
@@ -57,7 +61,7 @@ class Turn:
         ticket = Ticket(self.state.last_ticket + 1)
         self.state = self.state.replace(last_ticket=ticket, tickets=self.state.tickets.set(ticket, about))
         frame = BLOCK_MESSAGE.encode(request)
-        self.out.append(BlocksEffectfulRequestSend(connection_id, ticket, frame, FRAME_HEADER_BYTES + bytes_max, bytes_max))
+        self.out.append(BlocksEffectfulRequestSend(connection_id, ticket, frame, HEADER_SIZE + bytes_max, bytes_max))
         return ticket
 
     def close(self, ticket: Ticket) -> None:
@@ -71,21 +75,49 @@ class Turn:
 
     def permit(self, connection_id: ConnectionId) -> None:
         """Permit a peer its next announcement: a header or a block while few others may send one, else a hash."""
-        peer, config = self.state.peers[connection_id], self.state.config
-        halves = (other.local for other in self.state.peers.values())
-        large = sum(1 for local in halves if isinstance(local, Asked) and local.wants is not Wants.HASH)
-        if self.state.is_cold:
-            wants = Wants.HASH if large else Wants.FULL
-        else:
-            wants = Wants.HEADER if large < config.header_permissions_max else Wants.HASH
+        config = self.state.config
+        wants = Wants.HASH
+        if self._may_send_much(connection_id, config.header_permissions_max):
+            halves = (peer.local for peer in self.state.peers.values())
+            is_first = not any(isinstance(local, Asked) and local.wants is Wants.FULL for local in halves)
+            wants = Wants.FULL if self.state.is_cold and is_first else Wants.HEADER
+        peer = self.state.peers[connection_id]
         bytes_max = {Wants.HASH: HASH_ANSWER_BYTES_MAX, Wants.HEADER: HEADER_BYTES_MAX, Wants.FULL: FULL_BYTES_MAX}[wants]
-        ticket = self.request(connection_id, BlockGetNext(wants, config.body_along_max), 0, bytes_max)
-        self.put_peer(connection_id, peer.replace(local=Asked(ticket, wants, self.after(config.parked))))
+        along = FULL_BYTES_MAX if wants is Wants.FULL else self.state.body_along_max
+        ticket = self.request(connection_id, BlockGetNext(wants, along), 0, bytes_max)
+        self.put_peer(connection_id, peer.replace(local=Asked(ticket, wants, along, self.after(config.parked))))
+
+    def _may_send_much(self, connection_id: ConnectionId, most: int) -> bool:
+        """Whether a peer is one of the few, at the cost of one that announces later than it does."""
+        peers = self.state.peers
+        large = [cid for cid, peer in peers.items() if isinstance(peer.local, Asked) and peer.local.wants is not Wants.HASH]
+        if len(large) < most:
+            return True
+        worst = min(large, key=lambda cid: (peers[cid].score, -cid))
+        if len(large) > most or peers[worst].score >= peers[connection_id].score:
+            return False
+        self.withdraw(worst)
+        return True
+
+    def withdraw(self, connection_id: ConnectionId) -> None:
+        """Take a permission back; the next one must not overtake that."""
+        peer = self.state.peers[connection_id]
+        if isinstance(peer.local, Asked):
+            self.cancel(connection_id, peer.local.ticket)
+            self.put_peer(connection_id, peer.replace(local=Paused(self.after(self.state.config.settle))))
 
     def pause(self, connection_id: ConnectionId) -> None:
         """Permit a peer the next announcement a little later: the last one was of no use."""
         if (peer := self.state.peers.get(connection_id)) is not None:
             self.put_peer(connection_id, peer.replace(local=Paused(self.after(self.state.config.interval))))
+
+    def rate(self, candidate: Candidate) -> None:
+        """Remember who announced a block early that was taken."""
+        for connection_id, peer in self.state.peers.items():
+            place = candidate.announcers.index(connection_id) if connection_id in candidate.announcers else SCORED_MAX
+            score = peer.score * 3 // 4 + (SCORE >> place if place < SCORED_MAX else 0)
+            if score != peer.score:
+                self.put_peer(connection_id, peer.replace(score=score))
 
     def settle(self, candidate: Candidate, *, useful: bool) -> None:
         """What peers announced is decided: they may announce the next, in the order in which they announced this."""

@@ -41,7 +41,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "asked for a hash": {
         "answer: hash": "Unsettled/NotAsked/NoOutline: BlockGetHeader",
         "answer: header": "-/-/-: left RESPONSE_KIND_MISMATCH",
-        "answer: block": "-/-/-: left RESPONSE_KIND_MISMATCH",
+        "answer: block": "-/-/-: left CHANNEL_MSG_OVER_PERMISSION",
         "answer: other header": "-/-/-: left RESPONSE_KIND_MISMATCH",
         "answer: outline": "-/-/-: left RESPONSE_KIND_MISMATCH",
         "answer: other outline": "-/-/-: left RESPONSE_KIND_MISMATCH",

@@ -23,6 +23,7 @@ from mina_p2p.blocks.actions import (
     BlocksVerdict,
 )
 from mina_p2p.blocks.reducer import reduce
+from mina_p2p.blocks.simulated import check_blocks
 from mina_p2p.blocks.split import Parts, RawBlockBody, RawBlockHeader, split_block, split_body
 from mina_p2p.blocks.state import Blocks, BlocksConfig, Ticket, initial_blocks
 from mina_p2p.channels.block.messages import BLOCK_MESSAGE, BlockAnswer, BlockRequest
@@ -109,7 +110,7 @@ class Lab:
     def __init__(self, *, is_cold: bool = False, tip: Sample | None = None, **config: Any) -> None:
         self.now = START
         blocks = initial_blocks(BlocksConfig(ME, **config), b"salt")
-        self.state = Root(Clock(0, START), blocks.replace(is_cold=is_cold))
+        self.state = Root(Clock(0, START), blocks.replace(warmth=0 if is_cold else 100))
         self.effects: list[Any] = []
         self.all: list[Any] = []
         self._streams = 0
@@ -132,13 +133,13 @@ class Lab:
         self.state, effects, _ = MACHINE.dispatch(self.state, action, self.now)
         self.effects = list(effects)
         self.all += effects
-        check(self.blocks)
+        check_blocks(self.blocks)
         for effect in tuple(effects):
             if isinstance(effect, DisconnectionInit) and effect.connection_id in self.blocks.peers:
                 self.state, more, _ = MACHINE.dispatch(self.state, BlocksPeerLeft(effect.connection_id), self.now)
                 self.effects += more
                 self.all += more
-                check(self.blocks)
+                check_blocks(self.blocks)
         return self
 
     def wait(self, duration: int) -> Lab:
@@ -209,26 +210,3 @@ class Lab:
             elif isinstance(effect, PeerBan):
                 found[effect.peer_id[0]] = effect.reason
         return found
-
-
-def check(blocks: Blocks) -> None:
-    """What holds in every state."""
-    waits = {(-(-at // blocks.deadlines.granularity), n * 2) for n, p in blocks.peers.items() if (at := p.wakes_at) is not None}
-    waits |= {(-(-c.wakes_at // blocks.deadlines.granularity), n * 2 + 1) for n, c in blocks.candidates.items()}
-    assert waits == {(bucket, key) for bucket, keys in blocks.deadlines.buckets.items() for key in keys}
-    tickets = dict[int, int]()
-    for peer in blocks.peers.values():
-        tickets |= {owing.ticket: 0 for owing in peer.owing}
-        if (ticket := getattr(peer.local, "ticket", None)) is not None:
-            tickets[ticket] = 0
-    for number, candidate in blocks.candidates.items():
-        assert blocks.by_hash.get(candidate.state_hash) == number
-        assert set(candidate.announcers) <= set(blocks.peers), "an announcer is gone"
-        assert {question.connection_id for question in candidate.questions} <= set(candidate.announcers)
-        tickets |= {question.ticket: number for question in candidate.questions}
-        assert candidate.questions or any(copy.verdict_id is not None for copy in candidate.copies), "waits for nothing"
-    assert tickets == dict(blocks.tickets.items())
-    large = [p for p in blocks.peers.values() if getattr(p.local, "wants", 0)]
-    assert len(large) <= blocks.config.header_permissions_max
-    assert len(blocks.held) <= blocks.config.held_max
-    assert blocks.items.bytes_held <= blocks.config.items_bytes_max

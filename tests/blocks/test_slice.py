@@ -14,6 +14,7 @@ from mina_p2p.blocks.actions import (
     BlocksAnswerReset,
     BlocksItemKnown,
     BlocksPeerLeft,
+    BlocksRequestCancelled,
     BlocksVerdict,
 )
 from mina_p2p.blocks.split import (
@@ -48,6 +49,7 @@ from mina_p2p.channels.block.messages import (
 from mina_p2p.disconnection.reasons import ReasonCode, StreamResetCode
 from mina_p2p.ids import SECOND, ConnectionId
 from mina_p2p.mina.raw import RawBlock
+from mina_p2p.transport import ChannelsEffectfulAnswerSend
 
 GENESIS, FIRST, SECOND_BLOCK, LAST = chain()
 ME_SALTED = bytes([200]) * 32
@@ -74,9 +76,9 @@ def test_permissions_are_for_three_headers_and_otherwise_hashes() -> None:
     warm = Lab(tip=GENESIS).join(*range(1, 7))
     wants = [request.wants for n in range(1, 7) for _, request in warm.requests(n) if isinstance(request, BlockGetNext)]
     assert wants == [Wants.HEADER] * 3 + [Wants.HASH] * 3
-    cold = Lab(is_cold=True).join(1, 2)
-    wants = [request.wants for n in (1, 2) for _, request in cold.requests(n) if isinstance(request, BlockGetNext)]
-    assert wants == [Wants.FULL, Wants.HASH]
+    cold = Lab(is_cold=True).join(1, 2, 3, 4)
+    wants = [request.wants for n in (1, 2, 3, 4) for _, request in cold.requests(n) if isinstance(request, BlockGetNext)]
+    assert wants == [Wants.FULL, Wants.HEADER, Wants.HEADER, Wants.HASH]
 
 
 def test_a_warm_node_needs_the_header_and_the_outline_only() -> None:
@@ -448,3 +450,50 @@ def test_samples_are_what_they_seem() -> None:
     assert again.state_hash == LAST.state_hash
     assert again.header != LAST.header
     assert isinstance(LAST.body, RawBlockBody)
+
+
+def test_an_announcement_that_was_not_read_is_made_again() -> None:
+    """The peer withdrew its permission while the answer was on its way; with its next one it is told."""
+    lab = Lab(tip=FIRST).join(1).ask(1, BlockGetNext(Wants.HASH, 0))
+    used = lab.of(ChannelsEffectfulAnswerSend)[0].stream
+    lab.feed(BlocksRequestCancelled(ConnectionId(1), used))
+    assert lab.ask(1, BlockGetNext(Wants.HASH, 0)).answers() == [(1, BlockHash(FIRST.state_hash))]
+    assert lab.ask(1, BlockGetNext(Wants.HASH, 0)).answers() == [], "it has been told"
+
+
+def test_who_announces_early_may_send_headers() -> None:
+    """It takes the place of a peer that did not announce the block, whose permission is withdrawn."""
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4).know(FIRST)
+    lab.answer(4, BlockGetNext, BlockHash(FIRST.state_hash))
+    lab.answer(4, BlockGetHeader, BlockHeaderItem(FIRST.header, OutlineRest(short_outline(FIRST.parts, FIRST.state_hash, ME_SALTED))))
+    lab.verdict()
+    assert isinstance(lab.blocks.peers[ConnectionId(3)].local, Paused)
+    local = lab.blocks.peers[ConnectionId(4)].local
+    assert isinstance(local, Asked)
+    assert local.wants is Wants.HEADER
+    lab.wait(lab.blocks.config.settle)
+    wants = {n: request.wants for n in range(1, 5) for _, request in lab.requests(n) if isinstance(request, BlockGetNext)}
+    assert wants == {1: Wants.HEADER, 2: Wants.HEADER, 3: Wants.HASH, 4: Wants.HEADER}
+
+
+def _items_asked(lab: Lab) -> set[int]:
+    """Whom the last block's items were asked of."""
+    asked = [(n, request) for n in range(1, 5) for _, request in lab.requests(n)]
+    return {n for n, request in asked if isinstance(request, BlockGetItems) and request.state_hash == LAST.state_hash}
+
+
+def test_who_owes_an_answer_is_asked_only_where_nobody_else_can_be() -> None:
+    """A peer that withholds one block does not delay the next one too, and one that is slow is not shut out."""
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4).know(FIRST, *range(len(FIRST.parts.items) - 1))
+    lab.answer(
+        1, BlockGetNext, BlockHeaderItem(FIRST.header, OutlineRest(short_outline(FIRST.parts, FIRST.state_hash, ME_SALTED)))
+    ).verdict()
+    lab.answer(4, BlockGetNext, BlockHash(FIRST.state_hash)).wait(lab.blocks.config.hedge)
+    lab.answer(4, BlockGetItems, BlockItems((FIRST.parts.items[-1],)))
+    assert lab.blocks.peers[ConnectionId(1)].owing
+    alone = lab.copy().answer(1, BlockGetNext, _header(_salted()))
+    assert alone.blocks.candidate_of(LAST.state_hash) is not None
+    assert _items_asked(alone) == {1}
+    header = next(n for n in (2, 3, 4) if any(getattr(request, "wants", None) is Wants.HEADER for _, request in lab.requests(n)))
+    lab.answer(header, BlockGetNext, _header(_salted())).answer(1, BlockGetNext, _header(_salted()))
+    assert _items_asked(lab) == {header}
