@@ -25,7 +25,7 @@ from mina_p2p.libp2p.actions import NetworkDisconnect, NetworkStreamEnd, Network
 from mina_p2p.libp2p.links import Linked
 from mina_p2p.libp2p.multiaddr import dialable, encode_multiaddr
 from mina_p2p.libp2p.notifications import NetworkPeerIdentified
-from mina_p2p.libp2p.protocols import IDENTIFY_PUSH, PROTOCOLS
+from mina_p2p.libp2p.protocols import IDENTIFY_PUSH
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p.transport import Libp2pEffectfulSend
 from mina_p2p.store import FollowUps, expect
@@ -123,7 +123,7 @@ def own_message(root: NetworkState, connection_id: ConnectionId) -> bytes:
             observed = None
     while True:
         message = IdentifyMessage(
-            root.config.peer_id.protobuf, tuple(addresses), tuple(PROTOCOLS), observed, PROTOCOL_VERSION, root.config.agent
+            root.config.peer_id.protobuf, tuple(addresses), root.protocols, observed, PROTOCOL_VERSION, root.config.agent
         )
         data = IDENTIFY_CODEC.encode(message)
         if len(data) <= MESSAGE_BYTES_WANTED or not addresses:

@@ -21,7 +21,8 @@ class NetworkKadLookupStart(Record):
 
     def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
         config = state.config.kademlia
-        return len(state.kademlia.lookups) < config.lookups_max and 0 < len(self.key) <= config.provider_key_bytes_max
+        has_room = state.config.is_discovery_enabled and len(state.kademlia.lookups) < config.lookups_max
+        return has_room and 0 < len(self.key) <= config.provider_key_bytes_max
 
 
 @record
@@ -31,7 +32,7 @@ class NetworkKadAdvertise(Record):
     key: bytes
 
     def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
-        return 0 < len(self.key) <= state.config.kademlia.provider_key_bytes_max
+        return state.config.is_discovery_enabled and 0 < len(self.key) <= state.config.kademlia.provider_key_bytes_max
 
 
 @record
@@ -115,7 +116,8 @@ class NetworkKadPeerIdentified(Record):
     connection_id: ConnectionId
 
     def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
-        return self.peer in state.identify.peers and state.links.linked(self.connection_id) is not None
+        is_there = self.peer in state.identify.peers and state.links.linked(self.connection_id) is not None
+        return is_there and state.config.is_discovery_enabled
 
 
 @record

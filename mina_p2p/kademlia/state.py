@@ -239,5 +239,5 @@ class Kademlia(Record):
 def initial_kademlia(config: NetworkConfig, salt: bytes, random: Random, now: Timestamp) -> Kademlia:
     """A slice that knows nobody."""
     table = RoutingTable(position_of(config.peer_id.multihash))
-    keys = (rendezvous_key(config.chain_id),) if config.is_advertised else ()
+    keys = (rendezvous_key(config.chain_id),) if config.is_advertised and config.is_discovery_enabled else ()
     return Kademlia(table, Deadlines(config.granularity), Index(salt), (), random, own_keys=keys, next_provide_at=now if keys else None)

@@ -105,6 +105,8 @@ class NetworkConfig(Record):
     """Age under which a connection is not ended for want of room."""
     keep_every: int = field(default=10 * SECOND, validator=gt(0))
     """How often the number of connections is looked after."""
+    is_discovery_enabled: bool = True
+    """Whether this node speaks Kademlia; else it knows whom it is told of and who comes."""
     is_advertised: bool = True
     """Whether this node announces itself under the chain's rendezvous, and looks for others there."""
     dials_max: int = field(default=32, validator=gt(0))

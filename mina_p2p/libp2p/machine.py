@@ -30,6 +30,8 @@ from mina_p2p.libp2p.transport import (
     Libp2pStreamOpened,
     Libp2pWentAway,
 )
+from mina_p2p.libp2p_rpc import reducer as rpcs
+from mina_p2p.libp2p_rpc.actions import NetworkRpcCallError, NetworkRpcSessionTimeout, RpcsAction
 from mina_p2p.record import Record, record
 from mina_p2p.store import Action, FollowUps, Machine, Slice
 
@@ -48,7 +50,14 @@ def next_wake(state: NetworkState) -> Timestamp:
     """When to dispatch `NetworkCheckTimeouts` next; at most a heartbeat away."""
     kad = state.kademlia
     provide_at = kad.next_provide_at if len(kad.table) else None
-    waits = (state.links.deadlines.next_at(), kad.deadlines.next_at(), state.gossipsub.deadlines.next_at(), kad.next_refresh_at, provide_at)
+    waits = (
+        state.links.deadlines.next_at(),
+        kad.deadlines.next_at(),
+        state.gossipsub.deadlines.next_at(),
+        state.rpcs.deadlines.next_at(),
+        kad.next_refresh_at,
+        provide_at,
+    )
     return min((state.gossipsub.next_heartbeat_at, state.next_keep_at, *(at for at in waits if at is not None)))
 
 
@@ -66,7 +75,10 @@ def _due(state: NetworkState, now: Timestamp) -> Iterator[Action]:
         left -= 1
         yield NetworkKadRequestError(request_id)
     for verdict_id in state.gossipsub.deadlines.due(now, left):
+        left -= 1
         yield NetworkPubsubVerdict(RequestId(verdict_id), Verdict.IGNORE)
+    for key in state.rpcs.deadlines.due(now, left):
+        yield NetworkRpcCallError(key // 2, "no answer in time") if key % 2 else NetworkRpcSessionTimeout(key // 2)
 
 
 def steps_max(state: NetworkState, action: Action) -> int:
@@ -85,6 +97,7 @@ def network_machine() -> Machine[NetworkState]:
             Slice("identify", _members(IdentifyAction), identify.reduce),
             Slice("kademlia", _members(KademliaAction), kademlia.reduce),
             Slice("gossipsub", _members(GossipsubAction), gossipsub.reduce),
+            Slice("rpcs", _members(RpcsAction), rpcs.reduce),
         ),
         reducers=(
             (NetworkCheckTimeouts, reduce_check_timeouts),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from mina_p2p.address import Libp2pAddress
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
-from mina_p2p.ids import ConnectionId, RequestId
+from mina_p2p.ids import ConnectionId, RequestId, Timestamp
 from mina_p2p.record import Record, record
 from mina_p2p.transport import SocketAddress
 
@@ -86,6 +86,46 @@ class NetworkPubsubPublished(Record):
     peers_count: int
 
 
+@record
+class NetworkRpcRequested(Record):
+    """A peer asks; `NetworkRpcAnswer` or `NetworkRpcRefuse` with the same serial and query id answers."""
+
+    serial: int
+    query_id: int
+    peer_id: PeerId
+    tag: str
+    query: Any
+    deadline: Timestamp
+    """From then on the peer is told that there is no answer."""
+
+
+@record
+class NetworkRpcResponded(Record):
+    """The answer to a `NetworkRpcCall`, as the method's answer type says."""
+
+    request_id: RequestId
+    peer_id: PeerId
+    tag: str
+    answer: Any
+
+
+@record
+class NetworkRpcFailed(Record):
+    """No answer will come to a `NetworkRpcCall`."""
+
+    request_id: RequestId
+    detail: str
+
+
+@record
+class NetworkBanNotified(Record):
+    """A peer says that it has banned us."""
+
+    peer_id: PeerId
+    time: float
+    """Seconds since the Unix epoch, as it says."""
+
+
 NetworkNotification: TypeAlias = (
     NetworkPeerConnected
     | NetworkPeerIdentified
@@ -95,4 +135,8 @@ NetworkNotification: TypeAlias = (
     | NetworkKadLookupFinished
     | NetworkPubsubMessageReceived
     | NetworkPubsubPublished
+    | NetworkRpcRequested
+    | NetworkRpcResponded
+    | NetworkRpcFailed
+    | NetworkBanNotified
 )

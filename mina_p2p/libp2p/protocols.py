@@ -40,9 +40,8 @@ IDENTIFY_PUSH: Final = Protocol("/ipfs/id/push/1.0.0", Framing.DELIMITED, 8192, 
 PING: Final = Protocol("/ipfs/ping/1.0.0", Framing.RAW, 0, 60 * SECOND, 60 * SECOND, 4)
 KADEMLIA: Final = Protocol("/coda/kad/1.0.0", Framing.DELIMITED, 1 << 20, 10 * SECOND, 60 * SECOND, 64)
 MESHSUB: Final = Protocol("/meshsub/1.1.0", Framing.DELIMITED, 32 << 20, 0, 0, 8)
+RPC: Final = Protocol("coda/rpcs/0.0.1", Framing.RPC, 64 << 20, 0, 0, 256)
+"""Mina's RPC, without a leading slash; its slice looks after silence. The largest known answer has 59 MB."""
 
-PROTOCOLS: Final = {protocol.name: protocol for protocol in (IDENTIFY, IDENTIFY_PUSH, PING, KADEMLIA, MESHSUB)}
+PROTOCOLS: Final = {protocol.name: protocol for protocol in (IDENTIFY, IDENTIFY_PUSH, PING, KADEMLIA, MESHSUB, RPC)}
 """By name; what a node lists in identify is the names, in this order."""
-
-RPC_NAME: Final = "coda/rpcs/0.0.1"
-"""Mina's RPC (spec: libp2p 10), without a leading slash."""

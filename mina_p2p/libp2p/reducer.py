@@ -34,7 +34,7 @@ from mina_p2p.libp2p.actions import (
 )
 from mina_p2p.libp2p.links import Contact, Dialling, Linked, Links, Stream
 from mina_p2p.libp2p.notifications import NetworkDialFailed, NetworkPeerConnected, NetworkPeerDisconnected
-from mina_p2p.libp2p.protocols import IDENTIFY, IDENTIFY_PUSH, KADEMLIA, MESHSUB, PING, PROTOCOLS
+from mina_p2p.libp2p.protocols import IDENTIFY, IDENTIFY_PUSH, KADEMLIA, MESHSUB, PING, PROTOCOLS, RPC
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p.transport import (
     Libp2pConnectionClosed,
@@ -52,7 +52,14 @@ from mina_p2p.libp2p.transport import (
     Libp2pStreamOpened,
     Libp2pWentAway,
 )
-from mina_p2p.store import FollowUps, expect
+from mina_p2p.libp2p_rpc.actions import (
+    NetworkRpcMessageReceived,
+    NetworkRpcPeerGone,
+    NetworkRpcSessionEnded,
+    NetworkRpcSessionGone,
+    NetworkRpcSessionOpened,
+)
+from mina_p2p.store import Attempt, FollowUps, expect
 
 PING_BYTES = 32
 
@@ -178,7 +185,12 @@ def reduce_closed(state: NetworkState, action: Libp2pConnectionClosed, now: Time
         links = links.replace(contacts=links.contacts.set(link.peer, Contact(link.peer_id, left)))
         return state.replace(links=links), lost
     links = links.replace(contacts=links.contacts.delete(link.peer), numbers=links.numbers.delete(link.peer_id))
-    gone = (NetworkPubsubPeerGone(link.peer, link.peer_id), NetworkIdentifyPeerGone(link.peer), NetworkKadPeerGone(link.peer_id))
+    gone = (
+        NetworkPubsubPeerGone(link.peer, link.peer_id),
+        NetworkIdentifyPeerGone(link.peer),
+        NetworkKadPeerGone(link.peer_id),
+        NetworkRpcPeerGone(link.peer),
+    )
     return state.replace(links=links), (*lost, *gone, NetworkPeerDisconnected(link.peer_id, action.reason, action.by_peer))
 
 
@@ -197,14 +209,18 @@ def reduce_stream_opened(state: NetworkState, action: Libp2pStreamOpened, now: T
     link = expect(links.linked(connection_id), Linked, action)
     stream = link.streams.get(stream_id)
     if stream is not None:
-        ready = stream.is_ours and stream.protocol == MESHSUB.name
-        return state, (NetworkPubsubStreamReady(PeerNumber(stream.token), connection_id, stream_id),) if ready else ()
+        if stream.protocol == MESHSUB.name:
+            return state, (NetworkPubsubStreamReady(PeerNumber(stream.token), connection_id, stream_id),)
+        is_rpc = stream.protocol == RPC.name
+        return state, (NetworkRpcSessionOpened(connection_id, stream_id, stream.serial, stream.token),) if is_rpc else ()
     protocol = PROTOCOLS.get(action.protocol)
-    if protocol is None or link.peer_streams(action.protocol) >= protocol.peer_streams_max:
+    if protocol is None or protocol.name not in state.protocols or link.peer_streams(action.protocol) >= protocol.peer_streams_max:
         return state, (Libp2pEffectfulStreamReset(connection_id, stream_id),)
     until = Timestamp(now + protocol.peer_idle if protocol.peer_idle else 0)
     stream = Stream(action.protocol, False, 0, links.next_serial, now, until)
     state = state.replace(links=links.adding_stream(connection_id, link, stream_id, stream))
+    if protocol is RPC:
+        return state, (NetworkRpcSessionOpened(connection_id, stream_id, stream.serial, 0),)
     return state, (NetworkIdentifyRequestReceived(connection_id, stream_id),) if protocol is IDENTIFY else ()
 
 
@@ -223,6 +239,8 @@ def reduce_stream_message(state: NetworkState, action: Libp2pStreamMessageReceiv
             return state, (NetworkKadRequestReceived(connection_id, stream_id, data),)
         case MESHSUB.name, False:
             return state, (NetworkPubsubRpcReceived(connection_id, data),)
+        case RPC.name, _:
+            return state, (NetworkRpcMessageReceived(stream.serial, data),)
         case PING.name, False if len(data) <= PING_BYTES:
             return state, (Libp2pEffectfulSend(connection_id, stream_id, data),)
         case _:
@@ -238,7 +256,7 @@ def reduce_stream_ended(state: NetworkState, action: Libp2pStreamEnded, now: Tim
         links = state.links.without_stream(connection_id, stream_id)
     else:
         links = state.links.with_stream(connection_id, stream_id, stream.replace(is_ended_by_peer=True))
-    return state.replace(links=links), (*_ended(connection_id, stream_id, stream), NetworkStreamEnd(connection_id, stream_id))
+    return state.replace(links=links), _ended(connection_id, stream_id, stream)
 
 
 def reduce_stream_lost(state: NetworkState, action: Libp2pStreamLost, now: Timestamp) -> tuple[NetworkState, FollowUps]:
@@ -249,11 +267,15 @@ def reduce_stream_lost(state: NetworkState, action: Libp2pStreamLost, now: Times
 
 
 def _ended(connection_id: ConnectionId, stream_id: StreamId, stream: Stream) -> FollowUps:
+    end = NetworkStreamEnd(connection_id, stream_id)
     match stream.protocol, stream.is_ours:
         case (IDENTIFY.name, True) | (IDENTIFY_PUSH.name, False):
-            return (NetworkIdentifyEnded(connection_id, stream.serial),)
+            return (NetworkIdentifyEnded(connection_id, stream.serial), end)
+        case RPC.name, _:
+            # What it has asked is answered before we end ours.
+            return (Attempt(NetworkRpcSessionEnded(stream.serial), end),)
         case _:
-            return _lost(connection_id, stream_id, stream)
+            return (*_lost(connection_id, stream_id, stream), end)
 
 
 def _lost(connection_id: ConnectionId, stream_id: StreamId, stream: Stream) -> FollowUps:
@@ -263,6 +285,8 @@ def _lost(connection_id: ConnectionId, stream_id: StreamId, stream: Stream) -> F
             return (NetworkIdentifyLost(connection_id, stream.serial, stream.is_ours),)
         case KADEMLIA.name, True if stream.token:
             return (NetworkKadRequestError(stream.token),)
+        case RPC.name, _:
+            return (NetworkRpcSessionGone(stream.serial, stream.token),)
         case MESHSUB.name, True:
             return (NetworkPubsubStreamGone(PeerNumber(stream.token), connection_id, stream_id),)
         case _:

@@ -12,6 +12,8 @@ from mina_p2p.ids import ConnectionId, Timestamp
 from mina_p2p.kademlia.state import Kademlia, initial_kademlia
 from mina_p2p.libp2p.config import NetworkConfig
 from mina_p2p.libp2p.links import Links
+from mina_p2p.libp2p.protocols import KADEMLIA, PROTOCOLS
+from mina_p2p.libp2p_rpc.state import Rpcs
 from mina_p2p.prng import Random
 from mina_p2p.record import Record, record
 from mina_p2p.store import Clock
@@ -28,6 +30,7 @@ class NetworkState(Record):
     identify: Identify
     kademlia: Kademlia
     gossipsub: Gossipsub
+    rpcs: Rpcs
     next_keep_at: Timestamp
     """When to look after the number of connections next."""
     is_dialling_allowed: bool = True
@@ -37,6 +40,11 @@ class NetworkState(Record):
     def addresses(self) -> tuple[Libp2pAddress, ...]:
         """Where others can dial us, for identify and Kademlia."""
         return self.config.external_addresses or self.links.listening
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """What this node speaks, as it says in identify."""
+        return tuple(name for name in PROTOCOLS if name != KADEMLIA.name or self.config.is_discovery_enabled)
 
     def scope_of(self, connection_id: ConnectionId) -> HostScope | None:
         """From where a connection's peer speaks to us."""
@@ -87,5 +95,6 @@ def initial_network(config: NetworkConfig, now: Timestamp) -> NetworkState:
         Identify(),
         initial_kademlia(config, salt, random.stream(10), now),
         initial_gossipsub(config, salt, random.stream(11), now),
+        Rpcs(Deadlines(config.granularity)),
         now,
     )

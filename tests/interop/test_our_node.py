@@ -32,9 +32,10 @@ T = TypeVar("T")
 class Ours:
     """Our node, with all that it told."""
 
-    def __init__(self, number: int, *seeds: str, verdict: Verdict = Verdict.ACCEPT) -> None:
+    def __init__(self, number: int, *seeds: str, verdict: Verdict = Verdict.ACCEPT, **options: Any) -> None:
         self.secret_key = SecretKey.deterministic(number)
-        config = NetworkConfig(self.secret_key.peer_id, DEVNET_CHAIN_ID, seed=number, initial_peers=tuple(map(theirs, seeds)))
+        initial = tuple(map(theirs, seeds))
+        config = NetworkConfig(self.secret_key.peer_id, DEVNET_CHAIN_ID, seed=number, initial_peers=initial, **options)
         self.node = Libp2pNode(config, self.secret_key, host="127.0.0.1")
         self.node.listen(self._take)
         self.told: list[Any] = []
@@ -150,8 +151,8 @@ async def test_a_look_up_finds_whom_only_the_other_knows(programs: Any, kind: st
 async def test_gossip_passes_through_us_if_we_find_it_valid(programs: Any, sender: str, receiver: str, verdict: Verdict):
     """Two nodes that know only us hear each other, with the id that all compute; what we reject goes no further."""
     async with AsyncExitStack() as stack:
-        we = await stack.enter_async_context(ours(7, verdict=verdict))
-        we.node.command(NetworkDiallingSet(False))
+        # Without Kademlia, or they would find each other through us and need us no more.
+        we = await stack.enter_async_context(ours(7, verdict=verdict, is_discovery_enabled=False))
         one, two = await foreign(stack, programs(sender), 60), await foreign(stack, programs(receiver), 61)
         for peer in (one, two):
             await peer.do("subscribe", topic=TOPIC_V0)

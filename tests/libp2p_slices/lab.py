@@ -20,6 +20,7 @@ from mina_p2p.libp2p.machine import NetworkCheckTimeouts, network_machine, next_
 from mina_p2p.libp2p.notifications import NetworkPubsubMessageReceived
 from mina_p2p.libp2p.protocols import PROTOCOLS
 from mina_p2p.libp2p.state import NetworkState, initial_network
+from mina_p2p.libp2p_rpc.state import SERVING_MAX, Asking, AskingMenu
 from mina_p2p.transport import SocketAddress
 
 START = Timestamp(1_700_000_000 * SECOND)
@@ -271,3 +272,15 @@ def check(state: NetworkState) -> None:
     assert len(gossip.deadlines) == len(gossip.validating)
     held = {one for window in gossip.windows for one in window}
     assert len(gossip.cache) == len(held)
+    rpcs = state.rpcs
+    assert len(rpcs.deadlines) == len(rpcs.sessions) + len(rpcs.calls)
+    busy = [session.call for session in rpcs.sessions.values() if session.call]
+    assert len(set(busy)) == len(busy)
+    for serial, session in rpcs.sessions.items():
+        stream = links.stream(session.connection_id, session.stream)
+        assert stream is not None
+        assert (stream.serial, stream.is_ours) == (serial, session.is_ours)
+        assert session.call == 0 or session.call in rpcs.calls
+        assert len(session.serving) <= SERVING_MAX
+        assert isinstance(session.status, AskingMenu | Asking) <= bool(session.call)
+    assert {peer for peer, _ in rpcs.menus.items()} <= set(links.contacts.keys())

@@ -19,8 +19,11 @@ from mina_p2p.libp2p import transport as port
 from mina_p2p.libp2p.config import TOPIC_V0
 from mina_p2p.libp2p.links import Dialling, Linked
 from mina_p2p.libp2p.machine import NetworkCheckTimeouts
-from mina_p2p.libp2p.protocols import IDENTIFY, KADEMLIA, MESHSUB, PING
+from mina_p2p.libp2p.protocols import IDENTIFY, KADEMLIA, MESHSUB, PING, RPC
 from mina_p2p.libp2p.state import NetworkState
+from mina_p2p.libp2p_rpc import actions as rpc
+from mina_p2p.libp2p_rpc.messages import GREETING, MENU_CODEC, MESSAGE_CODEC, Response, ResponseFailed, UncaughtExn
+from mina_p2p.mina.rpc import Query, ResponseOk
 from mina_p2p.transport import SocketAddress
 
 DIAL = ConnectionId(1)
@@ -259,4 +262,76 @@ GOSSIP = Table(
     EXPECTED["gossipsub"],
 )
 
-TABLES = {"links": LINKS, "identify": IDENTIFYING, "kademlia": KADEMLIAS, "gossipsub": GOSSIP}
+# --- Mina's RPC
+
+
+def _rpc_states() -> dict[str, NetworkState]:
+    alone = Alone()
+    states = {"nobody": alone.state}
+    alone.known(1)
+    states["nothing asked"] = alone.state
+    alone.feed(rpc.NetworkRpcCall(RequestId(1), peer_id(1), "get_best_tip", None))
+    states["opening"] = alone.state
+    ((_, stream),) = alone.opened(RPC.name)
+    alone.feed(port.Libp2pStreamOpened(IN, stream, RPC.name, True))
+    states["greeting"] = alone.state
+    alone.message(GREETING, stream)
+    states["asking the menu"] = alone.state
+    alone.message(MESSAGE_CODEC.encode(Response(2, ResponseOk(MENU_CODEC.encode(((b"get_best_tip", 2),))))), stream)
+    states["asking"] = alone.state
+    alone.message(MESSAGE_CODEC.encode(Response(3, ResponseOk(b"\x00"))), stream)
+    states["idle"] = alone.state
+    alone = Alone()
+    alone.known(1)
+    alone.stream(RPC.name)
+    alone.message(GREETING)
+    alone.message(MESSAGE_CODEC.encode(_QUESTION))
+    states["asked by the peer"] = alone.state
+    return states
+
+
+def _look_rpc(state: NetworkState) -> str:
+    found = next(iter(state.rpcs.sessions.values()), None)
+    status = "no session" if found is None else f"{type(found.status).__name__}{', serving' if found.serving else ''}"
+    return f"{status}, {len(state.rpcs.calls)} calls"
+
+
+_QUESTION = Query(b"get_best_tip", 2, 7, b"\x00")
+SERIAL = 5
+"""Of the session in the states above: identify, two look-ups and gossip come before it."""
+
+RPCS = Table(
+    _rpc_states(),
+    {
+        "Call": Case(rpc.NetworkRpcCall(RequestId(9), peer_id(1), "get_best_tip", None)),
+        "Call, no such method": Case(rpc.NetworkRpcCall(RequestId(9), peer_id(1), "nonsense", None)),
+        "CallStart": Case(rpc.NetworkRpcCallStart(1)),
+        "CallError": Case(rpc.NetworkRpcCallError(1, "why")),
+        "SessionOpened": Case(rpc.NetworkRpcSessionOpened(IN, THEIRS, SERIAL, 0)),
+        "MessageReceived, greeting": Case(rpc.NetworkRpcMessageReceived(SERIAL, GREETING)),
+        "MessageReceived, heartbeat": Case(rpc.NetworkRpcMessageReceived(SERIAL, b"\x00")),
+        "MessageReceived, question": Case(rpc.NetworkRpcMessageReceived(SERIAL, MESSAGE_CODEC.encode(_QUESTION.replace(id=8)))),
+        "MessageReceived, the menu": Case(
+            rpc.NetworkRpcMessageReceived(SERIAL, MESSAGE_CODEC.encode(Response(2, ResponseOk(MENU_CODEC.encode(((b"get_best_tip", 2),))))))
+        ),
+        "MessageReceived, the answer": Case(rpc.NetworkRpcMessageReceived(SERIAL, MESSAGE_CODEC.encode(Response(3, ResponseOk(b"\x00"))))),
+        "MessageReceived, an error": Case(
+            rpc.NetworkRpcMessageReceived(SERIAL, MESSAGE_CODEC.encode(Response(3, ResponseFailed(UncaughtExn("no")))))
+        ),
+        "MessageReceived, undecodable": Case(rpc.NetworkRpcMessageReceived(SERIAL, b"\xff")),
+        "SessionEnded": Case(rpc.NetworkRpcSessionEnded(SERIAL)),
+        "SessionGone": Case(rpc.NetworkRpcSessionGone(SERIAL, 1)),
+        "SessionTimeout, early": Case(rpc.NetworkRpcSessionTimeout(SERIAL)),
+        "SessionTimeout": Case(rpc.NetworkRpcSessionTimeout(SERIAL), 10 * SECOND),
+        "SessionTimeout, silent": Case(rpc.NetworkRpcSessionTimeout(SERIAL), LATE),
+        "Answer": Case(rpc.NetworkRpcAnswer(SERIAL, 7, None)),
+        "Answer, no answer of the method": Case(rpc.NetworkRpcAnswer(SERIAL, 7, "nonsense")),
+        "Answer, another question": Case(rpc.NetworkRpcAnswer(SERIAL, 8, None)),
+        "Refuse": Case(rpc.NetworkRpcRefuse(SERIAL, 7, "why")),
+        "PeerGone": Case(rpc.NetworkRpcPeerGone(PEER)),
+    },
+    _look_rpc,
+    EXPECTED["rpc"],
+)
+
+TABLES = {"links": LINKS, "identify": IDENTIFYING, "kademlia": KADEMLIAS, "gossipsub": GOSSIP, "rpc": RPCS}

@@ -10,6 +10,7 @@ from mina_p2p.disconnection.reasons import ReasonCode
 from mina_p2p.identify.messages import IDENTIFY_CODEC, IdentifyMessage
 from mina_p2p.ids import PeerNumber, StreamId
 from mina_p2p.libp2p import transport as port
+from mina_p2p.libp2p.machine import NetworkCheckTimeouts
 from mina_p2p.libp2p.multiaddr import dialable
 from mina_p2p.libp2p.notifications import NetworkPeerIdentified
 from mina_p2p.libp2p.protocols import IDENTIFY, IDENTIFY_PUSH, KADEMLIA, MESHSUB, PROTOCOLS
@@ -149,8 +150,6 @@ def test_too_many_streams_are_reset():
 
 def test_idle_streams_are_reset():
     """What a peer opens and does not use goes after a minute, by the one input that time makes."""
-    from mina_p2p.libp2p.machine import NetworkCheckTimeouts
-
     alone = Alone()
     alone.arrive(1)
     alone.stream(IDENTIFY_PUSH.name)

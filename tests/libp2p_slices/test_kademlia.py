@@ -9,11 +9,12 @@ from libp2p_slices.pairs import IN, THEIRS, Alone
 from mina_p2p.address import Ipv4, Libp2pAddress
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.identity import DEVNET_CHAIN_ID
-from mina_p2p.ids import ConnectionId, StreamId, Timestamp
+from mina_p2p.ids import SECOND, ConnectionId, StreamId, Timestamp
 from mina_p2p.kademlia.actions import NetworkKadAdvertise, NetworkKadLookupStart
 from mina_p2p.kademlia.messages import KAD_CODEC, KadConnection, KadMessage, KadPeer, KadType
 from mina_p2p.kademlia.state import Entry, LookupKind, RoutingTable, position_of, rendezvous_key
 from mina_p2p.libp2p import transport as port
+from mina_p2p.libp2p.actions import NetworkDiallingSet
 from mina_p2p.libp2p.config import KademliaConfig
 from mina_p2p.libp2p.machine import NetworkCheckTimeouts
 from mina_p2p.libp2p.multiaddr import encode_multiaddr
@@ -230,8 +231,6 @@ def test_rust_is_asked_for_nodes_only(agent: str, kind: KadType):
 
 
 def test_nobody_is_dialled_where_we_shall_not():
-    from mina_p2p.libp2p.actions import NetworkDiallingSet
-
     alone = Alone(1)
     alone.feed(NetworkDiallingSet(False))
     lookup(alone)
@@ -253,11 +252,24 @@ def test_look_ups_are_bounded():
 
 
 def test_we_announce_ourselves_again():
-    """Every few hours to those nearest to the key."""
-    network = Network([Node(0), Node(1, 0)])
+    """From time to time to those nearest to the key."""
+    often = KademliaConfig(provide_again=60 * SECOND)
+    network = Network([Node(0), Node(1, 0, kademlia=often)])
     network.run(2)
     first = network.nodes[peer_id(0)].state.kademlia.providers_of(KEY, network.now)
-    network.run(6 * 3600 + 60)
+    network.run(65)
     again = network.nodes[peer_id(0)].state.kademlia.providers_of(KEY, network.now)
     assert [one.peer_id for one in first] == [one.peer_id for one in again] == [peer_id(1)]
     assert again[0].until > first[0].until
+
+
+def test_without_discovery_it_is_neither_spoken_nor_said():
+    alone = Alone(1, is_discovery_enabled=False)
+    alone.known(2)
+    assert KADEMLIA.name not in alone.state.protocols
+    assert not alone.opened(KADEMLIA.name)
+    alone.stream(KADEMLIA.name)
+    assert alone.did(port.Libp2pEffectfulStreamReset) == [port.Libp2pEffectfulStreamReset(IN, THEIRS)]
+    lookup(alone)
+    assert alone.effects == []
+    assert len(alone.state.kademlia.table) == 0

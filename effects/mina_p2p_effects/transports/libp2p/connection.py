@@ -184,6 +184,11 @@ class Connection:
         return self._pnet.send(out) if self._pnet is not None and out else out
 
     @property
+    def upgrade(self) -> Upgrade | None:
+        """What becomes of the upgrade, for reports; ``None`` when it is over."""
+        return self._upgrade
+
+    @property
     def has_output(self) -> bool:
         """Whether `transmit` gives anything."""
         return bool(self._out) or (self._yamux is not None and self._yamux.has_output)

@@ -60,7 +60,7 @@ class Libp2pNode:
         """The state; read only."""
         self.transport = Libp2pTransport(
             secret_key,
-            PROTOCOLS.values(),
+            [PROTOCOLS[name] for name in self.store.state.protocols],
             network_key=config.chain_id.libp2p_network_key if network_key is None else network_key or None,
             host=host,
             port=port,

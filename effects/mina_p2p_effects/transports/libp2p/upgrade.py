@@ -64,6 +64,11 @@ class Upgrade:
         self._peer_id: PeerId | None = None
         self.to_send = bytearray(taken(self._negotiation))
 
+    @property
+    def has_heard(self) -> bool:
+        """Whether the peer's first words made sense, which they do not where its network key is another one."""
+        return self.phase is not Phase.SECURITY or self._negotiation.has_heard
+
     def receive(self, data: bytes) -> Foundation | None:
         """Take bytes of the phase we are in, and those behind it of the next ones.
 

@@ -86,6 +86,8 @@ class Connection(Exchanges):
         """By what the endpoint knows a stateless reset of the peer, so far."""
         self.reason: Reason | None = None
         """Why it is closed."""
+        self.pings_answered = 0
+        """PING frames of ours that the peer has acknowledged."""
         self.wake: Callable[[Connection], None] = _nobody
         """Called where something happens to this connection while another one is handled."""
         self._phase_deadline: float | None = None
@@ -282,6 +284,8 @@ class Connection(Exchanges):
                         self.cids_issued.append(cid)
                     case quic_events.ConnectionIdRetired(connection_id=cid):
                         self.cids_retired.append(cid)
+                    case quic_events.PingAcknowledged():
+                        self.pings_answered += 1
                     case _:
                         pass
         except StreamViolationError as violation:
