@@ -9,7 +9,8 @@ The map of the tree, in the order in which to read it:
 * `mina_p2p.transport`: the boundary to transports, as data; `mina_p2p.notifications`: what the node software is told;
 * slices, each a package with state, actions and reducer: `mina_p2p.connection` (outgoing, incoming, hello),
   `mina_p2p.disconnection`, `mina_p2p.peer`, `mina_p2p.channels` (propagation: the permission machine; rpc and
-  streaming_rpc; signaling_discovery and signaling_exchange), `mina_p2p.signaling`, `mina_p2p.best_tip`, `mina_p2p.pool`;
+  streaming_rpc; signaling_discovery and signaling_exchange), `mina_p2p.signaling`, `mina_p2p.best_tip`, `mina_p2p.pool`,
+  `mina_p2p.gossiper` (items of any kind), `mina_p2p.discovery` (addresses, by it);
 * `mina_p2p.config`: every limit and time-out; `mina_p2p.errors`: whose fault;
 * `mina_p2p.identity`, `mina_p2p.address`: peers and where they are;
 * `mina_p2p.wire`: bin_prot and frames; `mina_p2p.mina`: Mina's types, hashes, chain selection;
