@@ -12,6 +12,7 @@ from mina_p2p.address import Libp2pAddress
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, PeerNumber, StreamId, Timestamp
 from mina_p2p.record import Record, record
+from mina_p2p.store import expect
 from mina_p2p.table import Deadlines, Index, Table, empty_table
 from mina_p2p.transport import SocketAddress
 
@@ -125,8 +126,7 @@ class Links(Record):
 
     def with_stream(self, connection_id: ConnectionId, stream: StreamId, value: Stream) -> Links:
         """With a stream that is there already changed."""
-        link = self.table[connection_id]
-        assert isinstance(link, Linked)  # noqa: S101 - guards have seen it
+        link = expect(self.table[connection_id], Linked, self)
         return self.replace(table=self.table.set(connection_id, link.replace(streams=link.streams.set(stream, value))))
 
     def adding_stream(self, connection_id: ConnectionId, link: Linked, stream: StreamId, value: Stream) -> Links:
@@ -142,8 +142,7 @@ class Links(Record):
 
     def without_stream(self, connection_id: ConnectionId, stream: StreamId) -> Links:
         """Without a stream and its wait."""
-        link = self.table[connection_id]
-        assert isinstance(link, Linked)  # noqa: S101 - guards have seen it
+        link = expect(self.table[connection_id], Linked, self)
         gone = link.streams[stream]
         deadlines, serials = self.deadlines, self.serials
         if gone.wait_at:

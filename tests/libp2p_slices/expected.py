@@ -444,9 +444,6 @@ EXPECTED: Final[dict[str, dict[str, dict[str, str]]]] = {
         "Answer": {
             "asked by the peer": "Idle, 0 calls: Send",
         },
-        "Answer, no answer of the method": {
-            "asked by the peer": "Idle, 0 calls: Send",
-        },
         "Refuse": {
             "asked by the peer": "Idle, 0 calls: Send",
         },

@@ -270,7 +270,7 @@ def _rpc_states() -> dict[str, NetworkState]:
     states = {"nobody": alone.state}
     alone.known(1)
     states["nothing asked"] = alone.state
-    alone.feed(rpc.NetworkRpcCall(RequestId(1), peer_id(1), "get_best_tip", None))
+    alone.feed(rpc.NetworkRpcCall(RequestId(1), peer_id(1), "get_best_tip", b"\x00"))
     states["opening"] = alone.state
     ((_, stream),) = alone.opened(RPC.name)
     alone.feed(port.Libp2pStreamOpened(IN, stream, RPC.name, True))
@@ -303,8 +303,8 @@ SERIAL = 5
 RPCS = Table(
     _rpc_states(),
     {
-        "Call": Case(rpc.NetworkRpcCall(RequestId(9), peer_id(1), "get_best_tip", None)),
-        "Call, no such method": Case(rpc.NetworkRpcCall(RequestId(9), peer_id(1), "nonsense", None)),
+        "Call": Case(rpc.NetworkRpcCall(RequestId(9), peer_id(1), "get_best_tip", b"\x00")),
+        "Call, no such method": Case(rpc.NetworkRpcCall(RequestId(9), peer_id(1), "nonsense", b"\x00")),
         "CallStart": Case(rpc.NetworkRpcCallStart(1)),
         "CallError": Case(rpc.NetworkRpcCallError(1, "why")),
         "SessionOpened": Case(rpc.NetworkRpcSessionOpened(IN, THEIRS, SERIAL, 0)),
@@ -324,9 +324,8 @@ RPCS = Table(
         "SessionTimeout, early": Case(rpc.NetworkRpcSessionTimeout(SERIAL)),
         "SessionTimeout": Case(rpc.NetworkRpcSessionTimeout(SERIAL), 10 * SECOND),
         "SessionTimeout, silent": Case(rpc.NetworkRpcSessionTimeout(SERIAL), LATE),
-        "Answer": Case(rpc.NetworkRpcAnswer(SERIAL, 7, None)),
-        "Answer, no answer of the method": Case(rpc.NetworkRpcAnswer(SERIAL, 7, "nonsense")),
-        "Answer, another question": Case(rpc.NetworkRpcAnswer(SERIAL, 8, None)),
+        "Answer": Case(rpc.NetworkRpcAnswer(SERIAL, 7, b"\x00")),
+        "Answer, another question": Case(rpc.NetworkRpcAnswer(SERIAL, 8, b"\x00")),
         "Refuse": Case(rpc.NetworkRpcRefuse(SERIAL, 7, "why")),
         "PeerGone": Case(rpc.NetworkRpcPeerGone(PEER)),
     },

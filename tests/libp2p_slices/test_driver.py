@@ -51,7 +51,7 @@ class Running:
         if isinstance(notification, NetworkPubsubMessageReceived):
             self.node.command(NetworkPubsubVerdict(notification.verdict_id, Verdict.ACCEPT))
         if isinstance(notification, NetworkRpcRequested):
-            self.node.command(NetworkRpcAnswer(notification.serial, notification.query_id, (bytes(32),)))
+            self.node.command(NetworkRpcAnswer(notification.serial, notification.query_id, b"\x01" + bytes(32)))
 
     @property
     def address(self) -> Libp2pAddress:
@@ -99,7 +99,7 @@ def test_gossip_and_rpc_between_two():
                 await node.until(lambda node=node: node.heard(NetworkPubsubMessageReceived))
                 assert [(m.data, m.author) for m in node.heard(NetworkPubsubMessageReceived)] == [(b"news", one.address.peer_id)]
             assert [told.peers_count for told in one.heard(NetworkPubsubPublished)] == [2]
-            assert one.node.command(NetworkRpcCall(RequestId(1), two.address.peer_id, "Get_transition_knowledge", None))
+            assert one.node.command(NetworkRpcCall(RequestId(1), two.address.peer_id, "Get_transition_knowledge", b"\x00"))
             await one.until(lambda: one.heard(NetworkRpcResponded))
             assert one.heard(NetworkRpcResponded)[0].answer == (bytes(32),)
 

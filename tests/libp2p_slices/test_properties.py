@@ -162,7 +162,7 @@ def answer(pick: int, ok: bool) -> Input:
         if not found:
             return None
         serial, query_id = found[pick % len(found)]
-        return NetworkRpcAnswer(serial, query_id, None) if ok else NetworkRpcRefuse(serial, query_id, "no")
+        return NetworkRpcAnswer(serial, query_id, b"\0") if ok else NetworkRpcRefuse(serial, query_id, "no")
 
     return make
 
@@ -208,8 +208,8 @@ inputs = st.one_of(
     ),
     st.sampled_from([gs.NetworkPubsubSubscribe(TOPIC_V0), gs.NetworkPubsubUnsubscribe(TOPIC_V0)]).map(always),
     st.just(always(port.Libp2pListening((address(0),)))),
-    st.builds(lambda n: always(NetworkRpcCall(RequestId(n), peer_id(n), "get_best_tip", None)), st.integers(1, 2)),
-    st.builds(lambda n: always(NetworkRpcCall(RequestId(n), peer_id(n), "get_best_tip", None)), st.integers(1, 2)),
+    st.builds(lambda n: always(NetworkRpcCall(RequestId(n), peer_id(n), "get_best_tip", b"\0")), st.integers(1, 2)),
+    st.builds(lambda n: always(NetworkRpcCall(RequestId(n), peer_id(n), "get_best_tip", b"\0")), st.integers(1, 2)),
     st.builds(answer, picks, st.booleans()),
 )
 steps = st.lists(st.tuples(inputs, st.sampled_from([0, 0, SECOND // 10, 1 * SECOND, 30 * SECOND])), min_size=30, max_size=100)

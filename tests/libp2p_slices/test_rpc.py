@@ -29,9 +29,9 @@ from mina_p2p.libp2p_rpc.messages import (
     UnimplementedRpc,
     check_greeting,
 )
-from mina_p2p.libp2p_rpc.state import KINDS, SERVING_MAX, SESSIONS_PER_PEER_MAX
+from mina_p2p.libp2p_rpc.state import KINDS, SERVING_MAX, SESSIONS_PER_PEER_MAX, method_of
 from mina_p2p.mina.block import Block
-from mina_p2p.mina.rpc import BlockWithProof, ErrorText, Query, ResponseOk, query_value, rpc_method
+from mina_p2p.mina.rpc import BlockWithProof, ErrorText, Query, ResponseOk, query_value
 from mina_p2p.wire import codec
 
 ONE = RequestId(1)
@@ -112,10 +112,10 @@ def recorded(name: str) -> Any:
 
 def asked(made: Network, who: Node, whom: Node, tag: str, query: Any, answer: Any) -> Any:
     """A call that the other's node software answers; what comes back."""
-    made.feed(who, NetworkRpcCall(ONE, whom.peer_id, tag, query))
+    made.feed(who, NetworkRpcCall(ONE, whom.peer_id, tag, method_of(tag).query_codec.encode(query)))
     (request,) = told(whom, NetworkRpcRequested)
     assert (request.tag, request.query, request.peer_id) == (tag, query, who.peer_id)
-    made.feed(whom, NetworkRpcAnswer(request.serial, request.query_id, answer))
+    made.feed(whom, NetworkRpcAnswer(request.serial, request.query_id, method_of(tag).response_codec.encode(answer)))
     (response,) = told(who, NetworkRpcResponded)
     assert (response.request_id, response.tag, response.peer_id) == (ONE, tag, whom.peer_id)
     for node in made.nodes.values():
@@ -129,12 +129,9 @@ def test_every_method_both_ways():
     made, first, second = network()
     ledger_query = MESSAGE_CODEC.decode(vectors_path("rpc", "answer-sync-ledger-query-00.bin").read_bytes())
     assert isinstance(ledger_query, Query)
-    method = rpc_method("answer_sync_ledger_query", 3)
-    assert method is not None
-    chain_proof = rpc_method("get_transition_chain_proof", 1)
-    staged = rpc_method("get_staged_ledger_aux_and_pending_coinbases_at_hash", 2)
-    assert chain_proof is not None
-    assert staged is not None
+    method = method_of("answer_sync_ledger_query")
+    chain_proof = method_of("get_transition_chain_proof")
+    staged = method_of("get_staged_ledger_aux_and_pending_coinbases_at_hash")
     staged_message = MESSAGE_CODEC.decode(vectors_path("staged_ledger", "rpc_response.bin").read_bytes())
     assert isinstance(staged_message, Response)
     assert isinstance(staged_message.result, ResponseOk)
@@ -171,14 +168,14 @@ def test_initial_peers_are_answered_by_the_library():
     made = Network([Node(0), Node(1, 0), Node(2, 0)])
     made.run(2)
     asker = made.nodes[peer_id(1)]
-    made.feed(asker, NetworkRpcCall(ONE, peer_id(0), "get_some_initial_peers", None))
+    made.feed(asker, NetworkRpcCall(ONE, peer_id(0), "get_some_initial_peers", b"\x00"))
     (response,) = told(asker, NetworkRpcResponded)
     assert [(one.host, one.libp2p_port, one.peer_id) for one in response.answer] == [(b"10.0.2.1", 8302, peer_id(2).libp2p.encode())]
 
 
 def test_a_ban_is_told():
     made, first, second = network()
-    made.feed(first, NetworkRpcCall(ONE, second.peer_id, "ban_notify", 1.5))
+    made.feed(first, NetworkRpcCall(ONE, second.peer_id, "ban_notify", method_of("ban_notify").query_codec.encode(1.5)))
     assert told(second, NetworkBanNotified) == [NetworkBanNotified(first.peer_id, 1.5)]
     assert [one.answer for one in told(first, NetworkRpcResponded)] == [None]
 
@@ -195,16 +192,15 @@ def test_many_calls_share_a_few_sessions():
     """More than there may be sessions wait their turn; all are answered, one session is left."""
     made, first, second = network()
     count = 3 * SESSIONS_PER_PEER_MAX
-    method = rpc_method("answer_sync_ledger_query", 3)
-    assert method is not None
-    query = method.query_codec.decode(bytes(32) + b"\x02")
+    query = bytes(32) + b"\x02"
+    answer = method_of("answer_sync_ledger_query").response_codec.encode(ErrorText(b"no"))
     for number in range(count):
         made.feed(first, NetworkRpcCall(RequestId(number), second.peer_id, "answer_sync_ledger_query", query))
     assert len(first.state.rpcs.sessions) == SESSIONS_PER_PEER_MAX
     answered = 0
     while requests := told(second, NetworkRpcRequested)[answered:]:
         for request in requests:
-            made.feed(second, NetworkRpcAnswer(request.serial, request.query_id, ErrorText(b"no")))
+            made.feed(second, NetworkRpcAnswer(request.serial, request.query_id, answer))
         answered += len(requests)
         check(first.state)
     assert sorted(one.request_id for one in told(first, NetworkRpcResponded)) == list(range(count))
@@ -214,7 +210,7 @@ def test_many_calls_share_a_few_sessions():
 
 def test_no_answer_of_the_node_software():
     made, first, second = network()
-    made.feed(first, NetworkRpcCall(ONE, second.peer_id, "get_best_tip", None))
+    made.feed(first, NetworkRpcCall(ONE, second.peer_id, "get_best_tip", b"\x00"))
     (request,) = told(second, NetworkRpcRequested)
     made.feed(second, NetworkRpcRefuse(request.serial, request.query_id, "not synced"))
     (failed,) = told(first, NetworkRpcFailed)
@@ -227,7 +223,7 @@ def test_no_answer_of_the_node_software():
 
 def test_a_call_has_a_deadline():
     made, first, second = network()
-    made.feed(first, NetworkRpcCall(ONE, second.peer_id, "get_best_tip", None))
+    made.feed(first, NetworkRpcCall(ONE, second.peer_id, "get_best_tip", b"\x00"))
     made.run(46)
     assert told(first, NetworkRpcFailed) == [NetworkRpcFailed(ONE, "no answer in time")]
     assert len(first.state.rpcs.calls) == 0
@@ -246,7 +242,7 @@ def test_heartbeats_keep_a_session():
 def test_a_peer_that_goes_leaves_no_call():
     made, first, second = network()
     for number in range(20):
-        made.feed(first, NetworkRpcCall(RequestId(number), second.peer_id, "get_best_tip", None))
+        made.feed(first, NetworkRpcCall(RequestId(number), second.peer_id, "get_best_tip", b"\x00"))
     made.remove(second)
     failed = {one.request_id for one in told(first, NetworkRpcFailed)}
     assert failed == set(range(20))
@@ -256,7 +252,7 @@ def test_a_peer_that_goes_leaves_no_call():
 
 def test_what_is_no_query_of_the_method_is_told_at_once():
     made, first, second = network()
-    made.feed(first, NetworkRpcCall(ONE, second.peer_id, "get_transition_chain", "nonsense"))
+    made.feed(first, NetworkRpcCall(ONE, second.peer_id, "get_transition_chain", b"nonsense"))
     (failed,) = told(first, NetworkRpcFailed)
     assert "get_transition_chain" in failed.detail
 
@@ -382,7 +378,7 @@ def test_what_was_asked_before_the_end_is_answered():
     (request,) = alone.did(NetworkRpcRequested)
     alone.feed(port.Libp2pStreamEnded(IN, THEIRS))
     assert not alone.did(port.Libp2pEffectfulStreamEnd)
-    alone.feed(NetworkRpcAnswer(request.serial, request.query_id, None))
+    alone.feed(NetworkRpcAnswer(request.serial, request.query_id, b"\x00"))
     assert [type(one).__name__ for one in alone.effects] == ["Libp2pEffectfulSend", "Libp2pEffectfulStreamEnd"]
     assert alone.state.links.stream(IN, THEIRS) is None
     check(alone.state)
@@ -392,7 +388,7 @@ def called(agent: str = "go") -> tuple[Alone, StreamId]:
     """We ask; the stream of our session, greeted."""
     alone = Alone()
     alone.known(1, agent=agent)
-    alone.feed(NetworkRpcCall(ONE, peer_id(1), "get_best_tip", None))
+    alone.feed(NetworkRpcCall(ONE, peer_id(1), "get_best_tip", b"\x00"))
     ((_, stream),) = alone.opened(RPC.name)
     alone.feed(port.Libp2pStreamOpened(IN, stream, RPC.name, True))
     alone.message(GREETING, stream)
@@ -445,5 +441,5 @@ def test_an_undecodable_answer_ends_the_connection():
 def test_a_peer_without_rpc_is_not_asked():
     alone = Alone()
     alone.known(1, protocols=())
-    alone.feed(NetworkRpcCall(ONE, peer_id(1), "get_best_tip", None))
+    alone.feed(NetworkRpcCall(ONE, peer_id(1), "get_best_tip", b"\x00"))
     assert alone.did(NetworkRpcFailed) == [NetworkRpcFailed(ONE, "the peer does not speak RPC")]

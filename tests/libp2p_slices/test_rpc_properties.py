@@ -93,7 +93,7 @@ def answer(alone: Watched, pick: int) -> None:
     found = [(serial, one.query_id) for serial, owner in alone.state.rpcs.sessions.items() for one in owner.serving]
     if found:
         serial, query_id = found[pick % len(found)]
-        alone.feed(NetworkRpcAnswer(serial, query_id, None) if pick % 2 else NetworkRpcRefuse(serial, query_id, "no"))
+        alone.feed(NetworkRpcAnswer(serial, query_id, b"\x00") if pick % 2 else NetworkRpcRefuse(serial, query_id, "no"))
 
 
 def end(alone: Watched, pick: int) -> None:
@@ -114,7 +114,7 @@ def wait(alone: Watched, pick: int) -> None:
 
 def call(alone: Watched, pick: int) -> None:
     alone.calls += 1
-    tag, query = [("get_best_tip", None), ("get_transition_chain", (bytes(32),)), ("get_transition_chain", "bad")][pick % 3]
+    tag, query = [("get_best_tip", b"\x00"), ("get_transition_chain", b"\x01" + bytes(32)), ("get_transition_chain", b"bad")][pick % 3]
     alone.feed(NetworkRpcCall(RequestId(alone.calls), peer_id(1), tag, query))
 
 

@@ -12,6 +12,7 @@ from mina_p2p.gossipsub.effects import GossipsubEffect
 from mina_p2p.libp2p.machine import network_machine
 from mina_p2p.libp2p.notifications import NetworkNotification
 from mina_p2p.libp2p.transport import Libp2pEffect
+from mina_p2p.trace.schema import Schema
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -38,3 +39,11 @@ def test_what_leaves_the_state_changes_none() -> None:
     machine = network_machine()
     leaving = {*get_args(Libp2pEffect), *get_args(NetworkNotification), *get_args(GossipsubEffect)}
     assert leaving == {action for action in machine.actions if machine.is_effect(action)}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_logs_hold_every_state_and_action(name: str) -> None:
+    """What is written into a log is read back as it was."""
+    schema = Schema.of(network_machine())
+    for value in (*TABLES[name].states.values(), *(case.action for case in TABLES[name].cases.values())):
+        assert schema.decode(schema.encode(value)) == value
