@@ -1,6 +1,6 @@
 """Compare how a block reaches all nodes: by header, outline and missing items, or whole.
 
-For each block of a directory (*.bin, wire bytes) and each network, one simulated run by channel 10 and one by the
+For each block of a directory (files that end in .bin, wire bytes) and each network, one simulated run by channel 10 and one by the
 classic best-tip channel, with the same topology, delays and seed: bytes that a node receives, and the time until
 50, 90 and 99 % of the nodes have the block verified. A node's items are drawn by --warm; its links are as wide
 as its own connection (--rate), which all its peers share.
