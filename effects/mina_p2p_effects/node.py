@@ -52,6 +52,7 @@ from mina_p2p.reducer import p2p_machine
 from mina_p2p.signaling.effects import SignalingOfferReceived, SignalingOfferWanted
 from mina_p2p.state import P2pState, initial_state
 from mina_p2p.store import Action, Store
+from mina_p2p.testing.invariants import sampled
 from mina_p2p.trace.machines import SHIPPED_MACHINE
 from mina_p2p_effects.clock import Clock
 from mina_p2p_effects.failures import PeerError
@@ -114,6 +115,9 @@ class NodeConfig:
     """Whether peers may name addresses that are not global, and names lead to such; for networks of one's own."""
     record_to: Path | None = None
     """Where to write the action log; nothing by default."""
+    check_every: int | None = 10_000
+    """After how many inputs the whole state is checked against its invariants; a violation stops the node as any bug of ours does.
+    It takes some milliseconds with a hundred peers. ``None`` never checks."""
     traffic_every_s: float | None = None
     """How often to report what the transports have counted, as a notification; never by default. `Node.traffic` tells it at any time."""
     quic: QuicConfig = attrs.field(factory=QuicConfig)
@@ -128,6 +132,8 @@ class NodeConfig:
         """
         if not 0 <= self.port <= PORT_MAX:
             raise CallerError(f"port {self.port} is none: 0 to {PORT_MAX}")
+        if self.check_every is not None and self.check_every < 1:
+            raise CallerError(f"check_every is {self.check_every}; it has to be at least 1, or None")
         if self.traffic_every_s is not None and not self.traffic_every_s > 0:
             raise CallerError(f"traffic_every_s is {self.traffic_every_s}; it has to be more than 0, or None")
         for address in self.initial_peers:
@@ -202,6 +208,9 @@ class Node:
             self._recorder.attach(self.store)
             self._runtime.on_failure = self._recorder.record_failure
             self._flush_later()
+        if self.config.check_every is not None:
+            # After the recorder, so that the input that led to a violation is in the log.
+            self.store.observe(sampled(self.config.check_every))
         try:
             await self._runtime.start()
         except BaseException:

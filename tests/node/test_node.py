@@ -17,8 +17,10 @@ from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import ItemReceived, PeerConnected, PeerDisconnected, RpcRequested
 from mina_p2p.peer.actions import PeerBan
 from mina_p2p.pool.actions import PoolVerdict
+from mina_p2p.reducer import p2p_machine
 from mina_p2p.state import P2pState
 from mina_p2p.store import Machine
+from mina_p2p.table import Table
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.node import PeerError
 from mina_p2p_effects.replay import replay_path
@@ -348,6 +350,28 @@ def test_a_bug_of_ours_is_in_the_log(tmp_path: Path) -> None:
         assert repaired.result.divergence is not None, "a reducer that was mended no longer does what was recorded"
 
     run(main())
+
+
+@pytest.mark.parametrize(("check_every", "is_seen"), [(1, True), (None, False)])
+def test_a_state_that_breaks_an_invariant_stops_a_node_that_looks(check_every: int | None, is_seen: bool) -> None:
+    """A node in service looks at its whole state now and then; here at once."""
+
+    def forgetful(state: P2pState, action: PeerBan, now: Timestamp) -> tuple[P2pState, tuple[()]]:
+        after, _ = p2p_machine().reduce(state, action, now)
+        return after.replace(peers=after.peers.replace(table=Table())), ()
+
+    async def main() -> None:
+        async with make(MemoryHub(), 0, check_every=check_every) as node:
+            node.store.machine = node.store.machine.replaced(PeerBan, reducer=forgetful)
+            node.ban(SecretKey.deterministic(5).peer_id, 1.0)
+            assert (node._runtime.failure is not None) is is_seen
+
+    run(main())
+
+
+def test_how_often_to_look_is_a_count() -> None:
+    with pytest.raises(CallerError, match="check_every"):
+        make(MemoryHub(), 0, check_every=0)
 
 
 def _breaking_on_ban(machine: Machine[P2pState]) -> Machine[P2pState]:
