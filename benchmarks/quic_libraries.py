@@ -1,6 +1,6 @@
 """QUIC libraries for Python beside each other: one large answer, 1 KB writes, handshakes.
 
-    python benchmarks/quic_libraries.py --library aioquic --library qh3=OTHER/bin/python --library libp2p=THIRD/bin/python
+    python benchmarks/quic_libraries.py --only aioquic --only qh3=OTHER/bin/python --only libp2p=THIRD/bin/python
 
 Each library runs in a process of its own, with the interpreter that is named after ``=``, so that libraries which exclude each other can
 be compared; both ends are in that process (but see quic_portal), over loopback. Rates are by its CPU time, all threads together. Every answer's length is
@@ -258,7 +258,7 @@ def measure(name: str, python: str, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--library", action="append", metavar="NAME[=PYTHON]", help=f"of {', '.join(LIBRARIES)} (default: all, here)")
+    parser.add_argument("--only", action="append", metavar="NAME[=PYTHON]", help=f"of {', '.join(LIBRARIES)} (default: all, here)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--here", choices=tuple(LIBRARIES), help=argparse.SUPPRESS)
@@ -271,7 +271,7 @@ def main() -> None:
         measure_here(arguments.here)
         return
     rows: dict[str, dict[str, Any]] = {}
-    for chosen in arguments.library or list(LIBRARIES):
+    for chosen in arguments.only or list(LIBRARIES):
         name, _, python = chosen.partition("=")
         if name not in LIBRARIES:
             parser.error(f"{name} is none of {', '.join(LIBRARIES)}")
