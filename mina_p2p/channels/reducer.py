@@ -7,10 +7,13 @@ connection. This one rule is what a violation of the protocol is (spec: pull-pro
 
 from __future__ import annotations
 
+from functools import partial
+
 from mina_p2p.channels.actions import ChannelsReady
 from mina_p2p.channels.address_gossip import events as address_gossip
 from mina_p2p.channels.address_gossip.actions import AddressGossipPeerReady
 from mina_p2p.channels.conversations import CONVERSATIONS
+from mina_p2p.channels.overtaking import in_order
 from mina_p2p.channels.propagation.actions import (
     ChannelsPropagationAnswerEnded,
     ChannelsPropagationAnswerReset,
@@ -46,7 +49,7 @@ from mina_p2p.channels.state import Channels, PeerChannels
 from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcResponsePartSend
 from mina_p2p.channels.streaming_rpc.state import StreamingRpc
 from mina_p2p.disconnection.actions import DisconnectionInit
-from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
+from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode, StreamResetCode
 from mina_p2p.errors import DecodeError
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.state import P2pState
@@ -110,25 +113,45 @@ def reduce_message_received(state: P2pState, action: ChannelsMessageReceived, no
         if channel == ChannelId.ADDRESS_GOSSIP:
             return state, (address_gossip.of_message(state, action),)
         if channel in CONVERSATIONS:
-            return state, (_conversation(state, channels, channel, CONVERSATIONS[channel].of_message(action)),)
-        return state, (_propagation_message(channels, action),)
+            return state, _conversation_message(state, channels, action)
+        return state, _propagation_message(channels, action)
     except DecodeError as error:
         return state, (_end(connection_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, channel, str(error)),)
 
 
-def _propagation_message(channels: PeerChannels, action: ChannelsMessageReceived) -> Action:
+def _propagation_message(channels: PeerChannels, action: ChannelsMessageReceived) -> FollowUps:
     connection_id, channel, stream = action.connection_id, action.channel, action.stream
+    machine = channels.propagation(channel)
     mapped: PropagationAction
     match KINDS[channel].decode(action.frame):
         case GetNext(limit=limit):
             if _is_ours(channels, stream):
-                return _end(connection_id, ReasonCode.STREAM_MISUSE, channel, "a request on a stream that we opened")
+                return (_end(connection_id, ReasonCode.STREAM_MISUSE, channel, "a request on a stream that we opened"),)
             mapped = ChannelsPropagationRequestReceived(connection_id, channel, stream, limit)
+            request = _or_end(mapped, propagation_violation(machine, mapped, stream), channel)
+            if machine is None:
+                return (request,)
+            cancelled = partial(ChannelsPropagationRequestCancelled, connection_id, channel)
+            return in_order(machine.remote, connection_id, stream, request, cancelled)
         case WillSend(count=count):
             mapped = ChannelsPropagationPromiseReceived(connection_id, channel, stream, count)
         case Item(item=item):
             mapped = ChannelsPropagationReceived(connection_id, channel, stream, item)
-    return _or_end(mapped, propagation_violation(channels.propagation(channel), mapped, stream), channel)
+    return (_or_end(mapped, propagation_violation(machine, mapped, stream), channel),)
+
+
+def _conversation_message(state: P2pState, channels: PeerChannels, action: ChannelsMessageReceived) -> FollowUps:
+    connection_id, channel, stream = action.connection_id, action.channel, action.stream
+    conversation = CONVERSATIONS[channel]
+    said, half = conversation.of_message(action), conversation.remote(channels)
+    mapped = _conversation(state, channels, channel, said)
+    if half is None or type(said) is not conversation.request or _is_ours(channels, stream):
+        return (mapped,)
+
+    def withdrawn(earlier: StreamId) -> Action:
+        return conversation.of_reset(ChannelsStreamReset(connection_id, channel, earlier, StreamResetCode.CANCELLED), channels)
+
+    return in_order(half, connection_id, stream, mapped, withdrawn)
 
 
 def _rpc_message(channels: PeerChannels, action: ChannelsMessageReceived) -> Action:

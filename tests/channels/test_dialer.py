@@ -280,11 +280,7 @@ def hostile_to_dialer() -> dict[str, tuple[Any, Any, ReasonCode]]:
     return {
         "Discovered twice": (wanted, on(DiscoveryDiscovered(key(3))), unexpected),
         "GetNext while it is the relay's": (wanted, on(DiscoveryGetNext()), ReasonCode.CHANNEL_MSG_OVER_PERMISSION),
-        "GetNext twice": (
-            permitted,
-            lambda lab, cid, stream: lab.discovery(cid, lab.peer_stream(cid), DiscoveryGetNext()),
-            ReasonCode.CHANNEL_MSG_OVER_PERMISSION,
-        ),
+        "GetNext twice": (permitted, on(DiscoveryGetNext()), ReasonCode.CHANNEL_MSG_OVER_PERMISSION),
         "Answer before an offer": (wanted, on(DiscoveryAnswer(b"")), unexpected),
         "Discover from the relay": (permitted, on(DiscoveryDiscover()), unexpected),
         "Reject from the relay": (accepted, on(DiscoveryDiscoveredReject()), unexpected),

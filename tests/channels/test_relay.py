@@ -445,7 +445,6 @@ def hostile_to_relay() -> dict[str, tuple[Any, ReasonCode]]:
         ),
         "target: an answer without an offer": (on_b(ExchangeAnswer(b"answer")), unexpected),
         "target: GetNext again": (on_b(ExchangeGetNext()), over),
-        "target: GetNext on another stream": (lambda lab, a, to_a, b, to_b: lab.exchange(b, lab.peer_stream(b), ExchangeGetNext()), over),
         "target: an offer": (on_b(ExchangeOfferToYou(key(1), b"")), unexpected),
         "target: the end of its permission": (lambda lab, a, to_a, b, to_b: lab.end(b, EXCHANGE, to_b), ReasonCode.STREAM_MISUSE),
         "target: garbage": (lambda lab, a, to_a, b, to_b: lab.frame(b, EXCHANGE, to_b, b""), ReasonCode.CHANNEL_MSG_UNDECODABLE),

@@ -243,7 +243,6 @@ def test_a_peer_that_waits_too_long_for_its_turn_is_told_none() -> None:
 def hostile_to_server() -> dict[str, tuple[Any, ReasonCode]]:
     """What a peer may try on somebody who serves it: after the question, and after some parts."""
     return {
-        "a second question": (lambda lab, cid, stream: lab.ask(cid, 1), ReasonCode.CHANNEL_MSG_OVER_PERMISSION),
         "the question again": (
             lambda lab, cid, stream: lab.streaming(cid, stream, StreamingRpcRequestMessage(0, QUESTION)),
             ReasonCode.CHANNEL_MSG_OVER_PERMISSION,

@@ -125,6 +125,7 @@ def test_thirty_nodes_recover() -> None:
     [
         (4, 4, 4, 20),  # an announcer too many was forgotten, and with it the item
         (65, 10, 20, 40),  # a request overtook the withdrawal of the one before, over a slow link
+        (179, 10, 20, 120),  # the same on the discovery channel, because its sender's clock had jumped
     ],
 )
 def test_seeds_that_once_failed(seed: int, nodes: int, transactions: int, duration: int) -> None:

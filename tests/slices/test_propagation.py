@@ -149,8 +149,7 @@ def _a_permission_for_nothing(lab: Lab, cid: ConnectionId, channel: ChannelId) -
 
 
 def _two_permissions(lab: Lab, cid: ConnectionId, channel: ChannelId) -> None:
-    lab.get_next(cid, channel, 1)
-    lab.get_next(cid, channel, 1)
+    lab.get_next(cid, channel, 1, lab.get_next(cid, channel, 1))
 
 
 def _a_permission_on_our_stream(lab: Lab, cid: ConnectionId, channel: ChannelId) -> None:

@@ -35,6 +35,7 @@ from mina_p2p.notifications import (
 )
 from mina_p2p.peer.actions import (
     BansReset,
+    ConnectionFeelerInit,
     PeerAnnounced,
     PeerDiscovered,
     PeerGroupUnban,
@@ -44,7 +45,7 @@ from mina_p2p.peer.actions import (
     PeerUndialable,
     PeerWoken,
 )
-from mina_p2p.peer.state import Attached, Banned
+from mina_p2p.peer.state import Attached, Banned, PeerSource
 from mina_p2p.pool.actions import (
     PoolCandidateTimeout,
     PoolExpire,
@@ -183,7 +184,8 @@ class Watch:
         if isinstance(action, Shutdown) and before.is_stopping:
             assert not steps, "a node stopped twice"
         if isinstance(action, ChannelsMessageReceived) and steps:
-            accepted = any(type(step) in _FROM_FRAMES for step in steps)
+            void = [step for step in steps if isinstance(step, ChannelsEffectfulStreamReset) and step.stream == action.stream]
+            accepted = bool(void) or any(type(step) in _FROM_FRAMES for step in steps)
             assert accepted or action.connection_id not in after.connections.table, "an unexpected message had no consequence"
         if isinstance(action, ConnectionIncomingReceived):
             answers = [step for step in steps if isinstance(step, ConnectionEffectfulAccept | ConnectionEffectfulReject)]
@@ -205,10 +207,19 @@ class Watch:
             if isinstance(step, ConnectionOutgoingTimeout | ConnectionIncomingTimeout):
                 assert step.connection_id not in after.connections.table, "an attempt took too long and goes on"
             if isinstance(step, PeerUndialable) and not isinstance(action, PeerUndialable):
-                assert len(before.connections) < before.config.limits.peers_min, "a peer is put off that need not be dialled"
+                is_test = any(isinstance(other, ConnectionFeelerInit) for other in steps)
+                is_needed = is_test or len(before.connections) < before.config.limits.peers_min
+                assert is_needed, "a peer is put off that need not be dialled"
                 assert not before.is_stopping, "a node that stops puts peers off"
             if isinstance(step, PeerAnnounced) and (known := before.peers.find(step.address.peer_id)) is not None:
                 assert not isinstance(known[1].status, Attached | Banned), "a peer's own word changed what happens to it now"
+            if isinstance(step, PeerDiscovered | PeerAnnounced) and step.source is PeerSource.REFERRAL:
+                assert step.source in before.config.peer_table.sources, "an address from a source that is off was believed"
+            if isinstance(step, ConnectionFeelerInit):
+                assert before.peers.next_feeler_at <= now, "tests of who can be reached follow too soon on one another"
+            if isinstance(step, ConnectionFeelerInit) and step is action:
+                assert len(before.connections) >= before.config.limits.peers_min, "a test where a connection is wanted"
+                assert not before.is_stopping and before.peers.feeler is None, "a test while there is another, or the end"
             if isinstance(step, PeerDiscovered | PeerAnnounced) and step.learned_from is not None:
                 assert isinstance(step.address, QuicAddress), "an address that nobody can dial was believed"
                 assert host_scope(step.address.host) is HostScope.GLOBAL, "a private address was believed"
@@ -232,7 +243,7 @@ class Watch:
         elif isinstance(step, ChannelsEffectfulAnswerSend):
             self._answered(step)
         elif isinstance(step, ChannelsEffectfulStreamReset):
-            del self.ours[step.connection_id, step.stream]
+            self._given_up(step)
         elif isinstance(step, prop.ChannelsPropagationResponseSend):
             self._advanced(step)
         elif isinstance(step, prop.ChannelsPropagationRequestReceived | rpc.ChannelsRpcRequestReceived):
@@ -251,6 +262,18 @@ class Watch:
                 self.last_tip.pop(step.connection_id, None)
         else:
             self._arrived(step)
+
+    def _given_up(self, step: ChannelsEffectfulStreamReset) -> None:
+        """We withdraw what we asked; or a peer has withdrawn what it asked, as its requests on later streams show."""
+        line = step.connection_id, step.stream
+        if line in self.ours:
+            del self.ours[line]
+            return
+        assert not isinstance(self.theirs.get(line), Question), "a question was given up, that no other can withdraw"
+        if line not in self.theirs:
+            later = [stream for cid, stream in self.theirs.keys() | self.answered if cid == line[0] and stream > line[1]]
+            assert later, "a stream was given up for nothing"
+        self.answered.add(line)
 
     def _asked(self, step: ChannelsEffectfulRequestSend) -> None:
         line = step.connection_id, step.stream

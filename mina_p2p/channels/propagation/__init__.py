@@ -28,7 +28,11 @@ Remote half (what the peer asked for):
 | RemoteRequested | `ChannelsPropagationResponseSend` | RemoteResponded | promise, items, end of stream |
 | RemoteRequested | reset by the peer | WaitingForRequest | |
 | RemoteResponded | reset by the peer | RemoteResponded | what it has not read is sent again later |
+| RemoteRequested | GetNext n, n > 0, on a later stream | RemoteRequested | what a reset by the peer would have done, and ours |
+| RemoteRequested, RemoteResponded | GetNext on an earlier stream | the same | that stream is reset |
 | any other | GetNext | (disconnected) | the violation's reason |
+
+The last but two are `mina_p2p.channels.overtaking`'s: the permission before, or that one, was withdrawn.
 
 Mirrors o1-labs/mina-rust@6fc3f265 p2p/src/channels/{best_tip,transaction,snark,snark_job_commitment}.
 """

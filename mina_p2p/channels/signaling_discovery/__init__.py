@@ -44,7 +44,9 @@ connections, by `SignalingFailed`:
 | AnswerDecryptPending | `…AnswerDecrypted`, or its deadline | RemoteAnswered | end; `SignalingAnswerReceived`, or failed (S2) |
 | RemoteDiscoveryRequested, RemoteDiscoveredAccepted | deadline | WaitingForRequest | reset; failed |
 | any with a stream | reset by the relay | WaitingForRequest | failed, if anything was begun |
-| any other | message | (disconnected) | `CHANNEL_MSG_UNEXPECTED`; a second ``GetNext`` `CHANNEL_MSG_OVER_PERMISSION` |
+| any with a stream | ``GetNext`` on a later stream | RemoteRequested | what a reset by the relay would have done, and ours (`mina_p2p.channels.overtaking`) |
+| any with a stream | ``GetNext`` on an earlier stream | the same | that stream is reset |
+| any other | message | (disconnected) | `CHANNEL_MSG_UNEXPECTED`; a second ``GetNext`` on a stream `CHANNEL_MSG_OVER_PERMISSION` |
 | any that awaits a word of the relay | end of the relay's half | (disconnected) | `STREAM_MISUSE` |
 
 Mirrors o1-labs/mina-rust@6fc3f265 p2p/src/channels/signaling/discovery, whose ``WaitingForRequest`` of the

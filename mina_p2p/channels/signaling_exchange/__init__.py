@@ -37,7 +37,9 @@ requester's half, which they are bound to:
 | RemoteOffered | `…RequesterLost` | WaitingForRequest | reset |
 | RemoteRequested | reset by the peer | WaitingForRequest | |
 | Promised, RemoteOffered | reset by the peer | WaitingForRequest | `ChannelsSignalingDiscoveryTargetLost` (R5) |
-| any other | message | (disconnected) | `CHANNEL_MSG_UNEXPECTED`; a second ``GetNext`` `CHANNEL_MSG_OVER_PERMISSION` |
+| any with a stream | ``GetNext`` on a later stream | RemoteRequested | what a reset by the peer would have done, and ours (`mina_p2p.channels.overtaking`) |
+| any with a stream | ``GetNext`` on an earlier stream | the same | that stream is reset |
+| any other | message | (disconnected) | `CHANNEL_MSG_UNEXPECTED`; a second ``GetNext`` on a stream `CHANNEL_MSG_OVER_PERMISSION` |
 | RemoteRequested, Promised, RemoteOffered | end of the peer's half | (disconnected) | `STREAM_MISUSE` |
 
 Mirrors o1-labs/mina-rust@6fc3f265 p2p/src/channels/signaling/exchange; Promised is new, and makes defect R1 a state that

@@ -47,7 +47,9 @@ The peer's question (*sent* are BaseSent, ScanStateBaseSent, UpdatesSent, TreesS
 | PartReady, sent | deadline | RemoteResponded | reset |
 | any of these | `…ResponseCancel` | RemoteResponded | reset |
 | any of these | reset by the peer | RemoteResponded | |
-| any of these | question | (disconnected) | `CHANNEL_MSG_OVER_PERMISSION` |
+| any of these | question, on a later stream | LedgerGetIdle | what a reset by the peer would have done, and ours (`mina_p2p.channels.overtaking`) |
+| any of these, RemoteResponded | question, on an earlier stream | the same | that stream is reset |
+| any of these | question, on the same stream | (disconnected) | `CHANNEL_MSG_OVER_PERMISSION` |
 | any but sent | ``Next`` | (disconnected) | `CHANNEL_MSG_UNEXPECTED` |
 | any but PartReady with the last part | end of the peer's half | (disconnected) | `STREAM_MISUSE` |
 
