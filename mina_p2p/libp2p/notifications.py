@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from mina_p2p.address import Libp2pAddress
 from mina_p2p.disconnection.reasons import Reason
@@ -94,19 +94,21 @@ class NetworkRpcRequested(Record):
     query_id: int
     peer_id: PeerId
     tag: str
-    query: Any
+    query: bytes
+    """What the method's codec reads (`mina_p2p.libp2p_rpc.state.method_of`); it has been checked that it does."""
     deadline: Timestamp
     """From then on the peer is told that there is no answer."""
 
 
 @record
 class NetworkRpcResponded(Record):
-    """The answer to a `NetworkRpcCall`, as the method's answer type says."""
+    """The answer to a `NetworkRpcCall`."""
 
     request_id: RequestId
     peer_id: PeerId
     tag: str
-    answer: Any
+    answer: bytes
+    """What the method's codec reads; it has been checked that it does."""
 
 
 @record

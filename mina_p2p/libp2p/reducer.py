@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.gossipsub.actions import NetworkPubsubPeerGone, NetworkPubsubRpcReceived, NetworkPubsubStreamGone, NetworkPubsubStreamReady
 from mina_p2p.identify.actions import (
     NetworkIdentifyEnded,
@@ -110,7 +110,7 @@ def reduce(state: Links, action: LinkAction, now: Timestamp, root: NetworkState)
                 deadlines = state.deadlines.cancel(stream.wait_at, serial).add(until, serial)
                 return state.with_stream(connection_id, stream_id, stream.replace(wait_at=until)).replace(deadlines=deadlines), ()
             gone = state.without_stream(connection_id, stream_id)
-            return gone, (Libp2pEffectfulStreamReset(connection_id, stream_id), *_lost(connection_id, stream_id, stream))
+            return gone, (Libp2pEffectfulStreamReset(connection_id, stream_id), *_lost(connection_id, stream_id, stream, "idle"))
 
         case _:
             assert_never(action)
@@ -178,7 +178,7 @@ def reduce_closed(state: NetworkState, action: Libp2pConnectionClosed, now: Time
     lost: list[object] = []
     for stream_id, stream in link.streams.items():
         links = links.without_stream(connection_id, stream_id)
-        lost += _lost(connection_id, stream_id, stream)
+        lost += _lost(connection_id, stream_id, stream, str(action.reason)[:DETAIL_CHARS_MAX])
     left = tuple(other for other in links.contacts[link.peer].connections if other != connection_id)
     links = links.replace(table=links.table.delete(connection_id))
     if left:
@@ -245,7 +245,7 @@ def reduce_stream_message(state: NetworkState, action: Libp2pStreamMessageReceiv
             return state, (Libp2pEffectfulSend(connection_id, stream_id, data),)
         case _:
             # Nobody asked for it: what the peer may not say on this stream is not taken.
-            return state, (NetworkStreamReset(connection_id, stream_id), *_lost(connection_id, stream_id, stream))
+            return state, (NetworkStreamReset(connection_id, stream_id), *_lost(connection_id, stream_id, stream, "out of turn"))
 
 
 def reduce_stream_ended(state: NetworkState, action: Libp2pStreamEnded, now: Timestamp) -> tuple[NetworkState, FollowUps]:
@@ -263,7 +263,7 @@ def reduce_stream_lost(state: NetworkState, action: Libp2pStreamLost, now: Times
     """A stream is gone."""
     connection_id, stream_id = action.connection_id, action.stream
     stream = expect(state.links.stream(connection_id, stream_id), Stream, action)
-    return state.replace(links=state.links.without_stream(connection_id, stream_id)), _lost(connection_id, stream_id, stream)
+    return state.replace(links=state.links.without_stream(connection_id, stream_id)), _lost(connection_id, stream_id, stream, action.detail)
 
 
 def _ended(connection_id: ConnectionId, stream_id: StreamId, stream: Stream) -> FollowUps:
@@ -275,10 +275,10 @@ def _ended(connection_id: ConnectionId, stream_id: StreamId, stream: Stream) -> 
             # What it has asked is answered before we end ours.
             return (Attempt(NetworkRpcSessionEnded(stream.serial), end),)
         case _:
-            return (*_lost(connection_id, stream_id, stream), end)
+            return (*_lost(connection_id, stream_id, stream, "it ended"), end)
 
 
-def _lost(connection_id: ConnectionId, stream_id: StreamId, stream: Stream) -> FollowUps:
+def _lost(connection_id: ConnectionId, stream_id: StreamId, stream: Stream, detail: str) -> FollowUps:
     """What a slice is told where a stream ends before it has done its work."""
     match stream.protocol, stream.is_ours:
         case (IDENTIFY.name, True) | (IDENTIFY_PUSH.name, False):
@@ -286,7 +286,7 @@ def _lost(connection_id: ConnectionId, stream_id: StreamId, stream: Stream) -> F
         case KADEMLIA.name, True if stream.token:
             return (NetworkKadRequestError(stream.token),)
         case RPC.name, _:
-            return (NetworkRpcSessionGone(stream.serial, stream.token),)
+            return (NetworkRpcSessionGone(stream.serial, stream.token, detail),)
         case MESHSUB.name, True:
             return (NetworkPubsubStreamGone(PeerNumber(stream.token), connection_id, stream_id),)
         case _:

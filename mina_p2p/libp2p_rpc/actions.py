@@ -86,6 +86,7 @@ class NetworkRpcSessionGone(Record):
 
     serial: int
     call: int
+    detail: str = ""
 
 
 @record

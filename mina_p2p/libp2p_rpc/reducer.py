@@ -103,12 +103,12 @@ def reduce(state: Rpcs, action: RpcsAction, now: Timestamp, root: NetworkState) 
             end = NetworkStreamEnd(session.connection_id, session.stream)
             return _without_session(state, serial, session), (end, *failed_calls)
 
-        case NetworkRpcSessionGone(serial=serial, call=number):
+        case NetworkRpcSessionGone(serial=serial, call=number, detail=detail):
             found = state.sessions.get(serial)
             if found is not None:
                 number = found.call
                 state = _without_session(state, serial, found)
-            return state, (NetworkRpcCallError(number, "the session was lost"),) if number else ()
+            return state, (NetworkRpcCallError(number, f"the session was lost: {detail}"),) if number else ()
 
         case NetworkRpcSessionTimeout(serial=serial):
             return _tick(state, serial, state.sessions[serial], now, root)
@@ -233,12 +233,12 @@ def _answered(state: Rpcs, serial: int, session: Session, response: Response, ro
             menu = MENU_CODEC.decode(result.data)[:MENU_MAX]
             known = tuple((tag.decode(errors="replace"), version) for tag, version in menu)
             return _ask(state.replace(menus=state.menus.set(session.peer, known)), serial, session, root)
-        answer = method_of(call.tag).response_codec.decode(result.data)
+        method_of(call.tag).response_codec.decode(result.data)
     except DecodeError as error:
         return state, (_violation(session, ReasonCode.CHANNEL_MSG_UNDECODABLE, f"{call.tag}: {error}"),)
     state = _without_call(state.replace(sessions=state.sessions.set(serial, idle)), session.call, call)
     contact = root.links.contacts[session.peer]
-    responded = NetworkRpcResponded(call.request_id, contact.peer_id, call.tag, answer)
+    responded = NetworkRpcResponded(call.request_id, contact.peer_id, call.tag, result.data)
     waiting = _next_call(state, session.peer)
     spare = any(isinstance(other.status, Idle) for one, other in state.opened_to(session.peer) if one != serial)
     if waiting or idle.serving or not spare:

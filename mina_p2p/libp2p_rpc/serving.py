@@ -38,7 +38,7 @@ def asked(state: Rpcs, serial: int, session: Session, query: Query, now: Timesta
         return state, _violation(session, ReasonCode.CHANNEL_MSG_OVER_PERMISSION, f"{tag}: more than {kind.per_minute} a minute")
     method = method_of(tag)
     try:
-        value = method.query_codec.decode(query.data)
+        asked_for = method.query_codec.decode(query.data)
     except DecodeError as error:
         # As OCaml: the question is answered with the error, and whoever asks like that is not worth a connection.
         failed = failing(session, query.id, BinIoExn("the query can not be read"))
@@ -47,10 +47,10 @@ def asked(state: Rpcs, serial: int, session: Session, query: Query, now: Timesta
         return state, (answering(session, query.id, method.response_codec.encode(_peers(session, root))),)
     contact = root.links.contacts[session.peer]
     if tag == "ban_notify":
-        return state, (answering(session, query.id, method.response_codec.encode(None)), NetworkBanNotified(contact.peer_id, value))
+        return state, (answering(session, query.id, method.response_codec.encode(None)), NetworkBanNotified(contact.peer_id, asked_for))
     serving = Serving(query.id, tag, Timestamp(now + SERVE_WAIT))
     state = state.replace(sessions=state.sessions.set(serial, session.replace(serving=(*session.serving, serving))))
-    return state, (NetworkRpcRequested(serial, query.id, contact.peer_id, tag, value, serving.until),)
+    return state, (NetworkRpcRequested(serial, query.id, contact.peer_id, tag, query.data, serving.until),)
 
 
 def answering(session: Session, query_id: int, data: bytes) -> Libp2pEffectfulSend:

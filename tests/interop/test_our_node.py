@@ -4,112 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
-from libp2p.pairs import NETWORK_KEY
 
+from interop.nodes import foreign, joined, ours, peer_id
 from interop.ours import theirs
-from interop.peers import DEADLINE_S, Peer
 from interop.running import KINDS, run
-from mina_p2p.gossipsub.actions import NetworkPubsubPublish, NetworkPubsubVerdict, Verdict
-from mina_p2p.identity import DEVNET_CHAIN_ID, PeerId
+from mina_p2p.gossipsub.actions import NetworkPubsubPublish, Verdict
+from mina_p2p.identity import PeerId
 from mina_p2p.kademlia.actions import NetworkKadLookupStart
 from mina_p2p.kademlia.state import LookupKind
 from mina_p2p.libp2p.actions import NetworkDial, NetworkDiallingSet
-from mina_p2p.libp2p.config import TOPIC_V0, NetworkConfig
+from mina_p2p.libp2p.config import TOPIC_V0
 from mina_p2p.libp2p.notifications import NetworkKadLookupFinished, NetworkPeerIdentified, NetworkPubsubMessageReceived
 from mina_p2p.libp2p.protocols import PROTOCOLS
-from mina_p2p_effects.keys import SecretKey
-from mina_p2p_effects.transports.libp2p.driver import Libp2pNode
-
-RENDEZVOUS = DEVNET_CHAIN_ID.rendezvous
-T = TypeVar("T")
-
-
-class Ours:
-    """Our node, with all that it told."""
-
-    def __init__(self, number: int, *seeds: str, verdict: Verdict = Verdict.ACCEPT, **options: Any) -> None:
-        self.secret_key = SecretKey.deterministic(number)
-        initial = tuple(map(theirs, seeds))
-        config = NetworkConfig(self.secret_key.peer_id, DEVNET_CHAIN_ID, seed=number, initial_peers=initial, **options)
-        self.node = Libp2pNode(config, self.secret_key, host="127.0.0.1")
-        self.node.listen(self._take)
-        self.told: list[Any] = []
-        self.port = 0
-        self._verdict = verdict
-        self._news = asyncio.Event()
-        self.node.store.observe(lambda *_: self._news.set())
-
-    def _take(self, notification: Any) -> None:
-        self.told.append(notification)
-        if isinstance(notification, NetworkPubsubMessageReceived):
-            self.node.command(NetworkPubsubVerdict(notification.verdict_id, self._verdict))
-
-    @property
-    def address(self) -> str:
-        return f"/ip4/127.0.0.1/tcp/{self.port}/p2p/{self.libp2p}"
-
-    @property
-    def libp2p(self) -> str:
-        return self.secret_key.peer_id.libp2p
-
-    @property
-    def peers(self) -> dict[str, list[bool]]:
-        """Whom we are connected with, and for each connection whether we dialled."""
-        links = self.node.state.links
-        return {
-            contact.peer_id.libp2p: [link.is_dialer for one in contact.connections if (link := links.linked(one)) is not None]
-            for contact in links.contacts.values()
-        }
-
-    async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait until ``condition``, which is asked after every input."""
-        async with asyncio.timeout(DEADLINE_S):
-            while not condition():
-                self._news.clear()
-                await self._news.wait()
-
-    async def next(self, kind: type[T]) -> T:
-        """Take the first notification of that kind."""
-        found: list[T] = []
-
-        def look() -> bool:
-            found.extend(one for one in self.told if isinstance(one, kind))
-            return bool(found)
-
-        await self.until(look)
-        self.told.remove(found[0])
-        return found[0]
-
-
-@asynccontextmanager
-async def ours(number: int, *seeds: str, **options: Any) -> AsyncIterator[Ours]:
-    made = Ours(number, *seeds, **options)
-    made.port = await made.node.start() or 0
-    try:
-        yield made
-    finally:
-        await made.node.stop()
-
-
-def peer_id(number: int) -> str:
-    return SecretKey.deterministic(number).peer_id.libp2p
-
-
-async def foreign(stack: AsyncExitStack, command: list[str], number: int) -> Peer:
-    return await stack.enter_async_context(Peer(command, SecretKey.deterministic(number).reveal_seed(), NETWORK_KEY))
-
-
-async def joined(peer: Peer, seed: str, seed_id: str) -> None:
-    """What a foreign node does that knows only a seed (spec: libp2p 8.3)."""
-    await peer.do("connect", addr=seed)
-    await peer.until("table", seed_id)
-    await peer.do("advertise", topic=RENDEZVOUS)
-    await peer.do("discover", topic=RENDEZVOUS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,11 +48,13 @@ async def test_a_look_up_finds_whom_only_the_other_knows(programs: Any, kind: st
         we = await stack.enter_async_context(ours(7))
         we.node.command(NetworkDiallingSet(False))
         we.node.command(NetworkDial(theirs(first.address)))
-        await we.until(lambda: any(isinstance(one, NetworkKadLookupFinished) for one in we.told) and not we.node.state.kademlia.lookups)
+        await we.until(lambda: any(isinstance(one, NetworkKadLookupFinished) for one in we.told) and not we.network.kademlia.lookups)
         we.node.command(NetworkDiallingSet(True))
-        we.told.clear()
         we.node.command(NetworkKadLookupStart(LookupKind.NODES, PeerId.parse(peer_id(61)).multihash))
-        assert (await we.next(NetworkKadLookupFinished)).nearest[0].libp2p == peer_id(61)
+        (lookup_id,) = we.network.kademlia.lookups
+        await we.until(lambda: any(one.lookup_id == lookup_id for one in we.heard(NetworkKadLookupFinished)))
+        (found,) = (one for one in we.heard(NetworkKadLookupFinished) if one.lookup_id == lookup_id)
+        assert found.nearest[0].libp2p == peer_id(61)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.ACCEPT, Verdict.REJECT])
@@ -159,7 +71,7 @@ async def test_gossip_passes_through_us_if_we_find_it_valid(programs: Any, sende
             await peer.do("connect", addr=we.address)
 
         def mesh() -> int:
-            topic = we.node.state.gossipsub.topic(TOPIC_V0)
+            topic = we.network.gossipsub.topic(TOPIC_V0)
             return 0 if topic is None else len(topic.mesh)
 
         await we.until(lambda: mesh() == 2)

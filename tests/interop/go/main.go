@@ -57,6 +57,10 @@ type command struct {
 	Topic    string `json:"topic"`
 	Data     string `json:"data"`
 	Protocol string `json:"protocol"`
+	Tag      string `json:"tag"`
+	Version  int    `json:"version"`
+	File     string `json:"file"`
+	How      string `json:"how"`
 }
 
 type answer map[string]any
@@ -78,6 +82,12 @@ type node struct {
 	dht    *dual.DHT
 	pubsub *pubsub.PubSub
 	topics map[string]*pubsub.Topic
+	lock   sync.Mutex
+	// Of RPC: what is served, and the sessions that peers opened last, by peer.
+	served  map[method]served
+	theirs  map[string]*session
+	noMenu  bool
+	queries int64
 }
 
 func main() {
@@ -178,7 +188,9 @@ func start(psk string, seed string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &node{made, table, gossip, map[string]*pubsub.Topic{}}, nil
+	started := &node{host: made, dht: table, pubsub: gossip, topics: map[string]*pubsub.Topic{}, served: map[method]served{}, theirs: map[string]*session{}}
+	made.SetStreamHandler(rpcs, func(stream network.Stream) { started.session(stream, false) })
+	return started, nil
 }
 
 // messageID is BLAKE2b-256 of the data, keyed with the topic.
@@ -231,6 +243,8 @@ func (n *node) obey(ctx context.Context, order command) (answer, error) {
 		return nil, err
 	case "discover":
 		return n.discover(ctx, order.Topic)
+	case "rpc-serve":
+		return nil, n.rpcServe(order)
 	}
 	id, err := peer.Decode(order.Peer)
 	if err != nil {
@@ -251,6 +265,10 @@ func (n *node) obey(ctx context.Context, order command) (answer, error) {
 			return nil, err
 		}
 		return nil, stream.Reset()
+	case "rpc-ask":
+		return n.rpcAsk(ctx, id, order)
+	case "rpc-raw":
+		return n.rpcRaw(ctx, id, order)
 	case "echo":
 		return nil, n.echo(ctx, id, order.Count, order.Bytes)
 	case "find":
