@@ -18,10 +18,14 @@ from typing import Any
 
 import attrs
 
+from mina_p2p.blocks.config import BlocksConfig
 from mina_p2p.config import Limits, P2pConfig, Timeouts
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.gossiper import GossipParameters
 from mina_p2p.ids import MILLISECOND, SECOND
+from mina_p2p.libp2p.config import GossipsubConfig, KademliaConfig, NetworkConfig
+from mina_p2p.peer.config import PeerTableConfig
+from mina_p2p.relay.config import RelayConfig
 from mina_p2p_effects.node import NodeConfig
 from mina_p2p_effects.transports.quic import QuicConfig
 
@@ -46,6 +50,12 @@ SECTIONS: tuple[tuple[type[Any], str], ...] = (
     (Timeouts, "Every wait ends: `mina_p2p.config.Timeouts`, given as `timeouts`. In code these are nanoseconds."),
     (AddressGossipConfig, "Address gossip: `mina_p2p.discovery.config.AddressGossipConfig`, given as `address_gossip`."),
     (GossipParameters, "A gossiper: `mina_p2p.gossiper.GossipParameters`, in `AddressGossipConfig.gossip`."),
+    (PeerTableConfig, "The peer table: `mina_p2p.peer.config.PeerTableConfig`, given as `peer_table`. In code durations are nanoseconds."),
+    (BlocksConfig, "Blocks by header first: `mina_p2p.blocks.config.BlocksConfig`, given as `blocks`. In code durations are nanoseconds."),
+    (NetworkConfig, "libp2p's network: `mina_p2p.libp2p.config.NetworkConfig`, in `P2pConfig.libp2p`. In code durations are nanoseconds."),
+    (KademliaConfig, "Discovery there: `mina_p2p.libp2p.config.KademliaConfig`, given as `kademlia`."),
+    (GossipsubConfig, "Gossip there: `mina_p2p.libp2p.config.GossipsubConfig`, given as `gossipsub`."),
+    (RelayConfig, "Push and pull: `mina_p2p.relay.config.RelayConfig`, given as `relay`. In code durations are nanoseconds."),
     (QuicConfig, "The QUIC transport: `mina_p2p_effects.transports.quic.QuicConfig`, given as `quic`."),
     (P2pConfig, "What the reducers know: `mina_p2p.config.P2pConfig`. Give it yourself where you run them without a `Node`."),
 )
@@ -106,7 +116,7 @@ def _value(cls: type[Any], name: str, value: Any) -> str:
         case tuple():
             return ", ".join(_value(cls, name, item) for item in value) or "none"
         case int() | float():
-            return _number(value, _unit(cls, name))
+            return _number(value, _unit(cls, name, value))
         case _:
             return f"`{type(value).__name__}()`"
 
@@ -119,11 +129,23 @@ GOSSIP_DURATIONS = frozenset(
 )
 
 
-def _unit(cls: type[Any], name: str) -> str:
+BLOCK_DURATIONS = frozenset({"hedge", "answer", "verdict", "candidate", "interval", "settle", "parked", "granularity"})
+
+OF_LIBP2P = frozenset({NetworkConfig, KademliaConfig, GossipsubConfig})
+"""Where every number from a million on that counts no bytes is a duration."""
+
+
+def _unit(cls: type[Any], name: str, value: float) -> str:
     words = name.split("_")
     if "percent" in words:
         return "%"
     if cls is Timeouts or (cls in {AddressGossipConfig, GossipParameters} and name in GOSSIP_DURATIONS):
+        return "ns"
+    if cls is PeerTableConfig and name in {"feeler_interval", "tested_within"}:
+        return "ns"
+    if cls in {BlocksConfig, RelayConfig} and name in BLOCK_DURATIONS:
+        return "ns"
+    if cls in OF_LIBP2P and "bytes" not in words and value >= MILLISECOND:
         return "ns"
     if "bytes" in words:
         return "bytes"

@@ -11,10 +11,14 @@ from typing import Any
 import attrs
 
 from mina_p2p.address import DialAddress
+from mina_p2p.blocks.config import BlocksConfig
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.identity import ChainId, PeerId
 from mina_p2p.ids import MILLISECOND, SECOND, ChannelId
+from mina_p2p.libp2p.config import NetworkConfig
+from mina_p2p.peer.config import PeerTableConfig
 from mina_p2p.record import Record, field_names, record
+from mina_p2p.relay.config import RelayConfig
 from mina_p2p.transport import TransportKind
 
 PROTOCOL_VERSION = 1
@@ -54,7 +58,10 @@ class Limits(Record):
     """Addresses of other peers that a refusal for want of room names, as far as they fit, so that a newcomer gets on."""
     dials_per_tick_max: int = attrs.field(default=8, validator=_positive)
     """Dials that begin at one look at the deadlines, so that a start is no burst."""
-    known_peers_max: int = attrs.field(default=2_000, validator=_positive)
+    peers_outgoing_percent: int = attrs.field(default=8, validator=_between(0, 100))
+    """Share of ``peers_max`` that is kept for connections that this node dials, up to ``peers_min``: no number of arrivals can take
+    these places, nor are they given up for newcomers (eclipse)."""
+    known_peers_max: int = attrs.field(default=2_400, validator=_positive)
     """Records of peers, connected or not."""
     known_per_group_max: int = attrs.field(default=64, validator=_positive)
     """Records of peers with hosts of one network, but for those that are connected (eclipse); exempt as above."""
@@ -97,6 +104,11 @@ class Limits(Record):
     """Longest introduction of a peer; a longer one is an invalid one."""
     deadlines_per_turn_max: int = attrs.field(default=256, validator=_positive)
     """Due deadlines one `CheckTimeouts` takes; it is dispatched again while more are due."""
+
+    @property
+    def peers_outgoing(self) -> int:
+        """Connections that this node keeps by dialling, whatever arrives."""
+        return min(self.peers_min, self.peers_max * self.peers_outgoing_percent // 100)
 
     @property
     def peers_stable(self) -> int:
@@ -266,6 +278,15 @@ class P2pConfig(Record):
     """Whether what a new best tip contains or outdates leaves the pools by itself, and is not taken from peers for a while."""
     address_gossip: AddressGossipConfig = AddressGossipConfig()
     """How addresses are gossiped, where ``channels`` has ``ChannelId.ADDRESS_GOSSIP``."""
+    blocks: BlocksConfig = BlocksConfig()
+    """How blocks are announced and fetched, where ``channels`` has ``ChannelId.BLOCK``; with peers that have it too that is in place
+    of whole best tips."""
+    libp2p: NetworkConfig | None = None
+    """How this node takes part in libp2p's network, of the same peer id and chain; ``None``: not at all."""
+    relay: RelayConfig = RelayConfig()
+    """What is relayed between libp2p's gossip and those who pull, where ``libp2p`` is on."""
+    peer_table: PeerTableConfig = PeerTableConfig()
+    """How the table of peers is bounded against an owner of many addresses, and what it remembers."""
     limits: Limits = Limits()
     """Bounds of every container and of every message."""
     timeouts: Timeouts = Timeouts()
@@ -286,3 +307,5 @@ class P2pConfig(Record):
             raise ValueError("a channel is listed twice")
         if not 0 <= self.seed < 1 << 64:
             raise ValueError("seed must be 64 bits, not negative")
+        if self.libp2p is not None and (self.libp2p.peer_id, self.libp2p.chain_id) != (self.peer_id, self.chain_id):
+            raise ValueError("libp2p has another peer_id or chain_id; a node is one peer of one chain on every transport")

@@ -9,6 +9,7 @@ import enum
 from typing import TypeAlias
 
 from mina_p2p.address import DialAddress
+from mina_p2p.blocks.actions import BlocksNotification
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse
 from mina_p2p.channels.streaming_rpc.messages import StagedLedgerPart, StreamingRpcRequest
@@ -64,9 +65,12 @@ class BestTipReceived(Record):
     """A peer has a new best tip; whether it is better is the node software's decision (`BestTipSet`)."""
 
     connection_id: ConnectionId
+    """`mina_p2p.relay.state.BY_LIBP2P` where it was gossiped; so in all notifications of things that both worlds have."""
     peer_id: PeerId
     block: RawBlock
     state_hash: bytes
+    verdict_id: RequestId | None = None
+    """Where it was gossiped: `RelayVerdict` with this id, or `BestTipSet`, lets it go on to others."""
 
 
 @record
@@ -105,7 +109,9 @@ class PoolItemsDropped(Record):
 
 @record
 class RpcRequested(Record):
-    """A peer asks what the library can not answer; `ChannelsRpcResponseSend` with this connection and serial answers."""
+    """A peer asks what the library can not answer; `PeerAnswer` with this connection and serial answers (`ChannelsRpcResponseSend` too, if it
+    was asked on a pull connection).
+    """
 
     connection_id: ConnectionId
     peer_id: PeerId
@@ -209,4 +215,5 @@ Notification: TypeAlias = (
     | ListenerReady
     | ListenerFailed
     | SignalingNotification
+    | BlocksNotification
 )

@@ -9,10 +9,13 @@ from typing import Any, get_args
 from mina_p2p import notifications, transport
 from mina_p2p.best_tip import reducer as best_tip
 from mina_p2p.best_tip.actions import BestTipAction
+from mina_p2p.blocks import reducer as blocks
+from mina_p2p.blocks.actions import BlocksAction, BlocksOutgoing
 from mina_p2p.channels import reducer as channels
 from mina_p2p.channels.actions import ChannelsReady
 from mina_p2p.channels.address_gossip import reducer as address_gossip
 from mina_p2p.channels.address_gossip.actions import AddressGossipEffect
+from mina_p2p.channels.block import reducer as block
 from mina_p2p.channels.propagation import reducer as propagation
 from mina_p2p.channels.rpc import reducer as rpc
 from mina_p2p.channels.signaling_discovery import dialer as discovery_dialer
@@ -34,10 +37,15 @@ from mina_p2p.disconnection import reducer as disconnection
 from mina_p2p.disconnection.actions import DisconnectionFinish, DisconnectionInit, Shutdown
 from mina_p2p.discovery import reducer as discovery
 from mina_p2p.ids import Timestamp
+from mina_p2p.libp2p.actions import NetworkHandOver
+from mina_p2p.libp2p.machine import network_machine
+from mina_p2p.libp2p.machine import steps_max as network_steps_max
 from mina_p2p.peer import reducer as peer
 from mina_p2p.peer.actions import PeerAction
 from mina_p2p.pool import reducer as pool
 from mina_p2p.pool.actions import PoolAction
+from mina_p2p.relay import reducer as relay
+from mina_p2p.relay.actions import RelayAction
 from mina_p2p.signaling import reducer as signaling
 from mina_p2p.signaling.actions import SignalingAction
 from mina_p2p.signaling.effects import SignalingEffect
@@ -68,7 +76,8 @@ STEPS_MAX_PER_CONNECTION = 500
 def steps_max(state: P2pState, action: Action) -> int:
     """Bound of the steps of one dispatch."""
     frame: bytes = getattr(action, "frame", b"")
-    return STEPS_MAX_BASE + STEPS_MAX_PER_BYTE * len(frame) + STEPS_MAX_PER_CONNECTION * len(state.connections.table)
+    own = STEPS_MAX_BASE + STEPS_MAX_PER_BYTE * len(frame) + STEPS_MAX_PER_CONNECTION * len(state.connections.table)
+    return own if state.network is None else own + network_steps_max(state.network, action)
 
 
 def reduce_listening(state: P2pState, action: TransportListening, now: Timestamp) -> tuple[P2pState, FollowUps]:
@@ -83,7 +92,11 @@ def reduce_listen_error(state: P2pState, action: TransportListenError, now: Time
 
 @cache
 def p2p_machine() -> Machine[P2pState]:
-    """The machine of a node."""
+    """The machine of a node: the pull slices, and libp2p's beside them."""
+    return _pull_machine().mount("network", network_machine()).replaced(NetworkHandOver, reducer=relay.reduce_hand_over)
+
+
+def _pull_machine() -> Machine[P2pState]:
     return Machine(
         P2pState,
         slices=(
@@ -101,6 +114,9 @@ def p2p_machine() -> Machine[P2pState]:
             Slice("signaling", _members(SignalingAction), signaling.reduce),
             Slice("best_tips", _members(BestTipAction), best_tip.reduce),
             Slice("pools", _members(PoolAction), pool.reduce),
+            Slice("blocks", _members(BlocksAction), blocks.reduce),
+            Slice("channels", _members(BlocksOutgoing), block.reduce),
+            Slice("relay", _members(RelayAction), relay.reduce),
         ),
         reducers=(
             (CheckTimeouts, reduce_check_timeouts),

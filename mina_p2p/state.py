@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mina_p2p.address import AddressError, DialAddress, Host, HostScope, QuicAddress, dial_host, host_scope, parse_ip
 from mina_p2p.best_tip.state import BestTips
+from mina_p2p.blocks.state import Blocks, initial_blocks
 from mina_p2p.channels.address_gossip.state import AddressGossip, initial_address_gossip
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.state import Channels
@@ -16,13 +17,16 @@ from mina_p2p.connection.state import Connections, OutgoingFinalizePending, Read
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
-from mina_p2p.peer.bans import Ban, GroupBans
-from mina_p2p.peer.state import Attached, Banned, Disconnected, Grouping, Peer, Peers, PeerSource
+from mina_p2p.libp2p.state import NetworkState, initial_network
+from mina_p2p.peer.bans import Ban
+from mina_p2p.peer.start import initial_peers
+from mina_p2p.peer.state import Attached, Banned, Peers
 from mina_p2p.pool.distributed import DistributedPool
 from mina_p2p.pool.kinds import KINDS as POOL_KINDS
 from mina_p2p.pool.state import Pool, Pools
 from mina_p2p.prng import Random
 from mina_p2p.record import Record, record
+from mina_p2p.relay.state import Relay, initial_relay
 from mina_p2p.signaling.state import Signaling
 from mina_p2p.store import Clock
 from mina_p2p.table import Deadlines, Index
@@ -54,7 +58,11 @@ class P2pState(Record):
     pools: Pools
     signaling: Signaling
     address_gossip: AddressGossip
+    blocks: Blocks
+    relay: Relay
     is_stopping: bool = False
+    network: NetworkState | None = None
+    """What is known of libp2p's network, where this node takes part in it. Its clock stands still: time is in ``clock``."""
 
     def connection_of(self, peer_id: PeerId) -> ConnectionId | None:
         """The one connection, or attempt, with that peer."""
@@ -142,11 +150,41 @@ class P2pState(Record):
             return None
         if found is None or not found[1].is_dialable:
             return Reason(ReasonCode.UNSUPPORTED, detail="the peer is not waiting to be dialled")
-        if len(self.connections) >= limits.peers_min:
+        if not self.lacks_connections() and not found[1].is_given and not self.is_feeler(address.peer_id):
             return Reason(ReasonCode.PEER_CAPACITY_FULL, detail=f"{limits.peers_min} connections are enough")
         if not found[1].is_given and (group := self._is_crowded(address.host)) is not None:
             return Reason(ReasonCode.PEER_CAPACITY_FULL, detail=f"{limits.peers_per_group_max} connections with {group} already")
         return None
+
+    def lacks_connections(self) -> bool:
+        """Whether this node dials: it has too few connections, or so few of its own that arrivals are nearly all it has."""
+        limits, connections = self.config.limits, self.connections
+        count = len(connections.table)
+        return count < limits.peers_min or (connections.outgoing_count < limits.peers_outgoing and count < limits.peers_max)
+
+    def is_feeler(self, peer_id: PeerId) -> bool:
+        """Whether that peer is, or is about to be, dialled only to see whether it can be reached."""
+        feeler = self.peers.feeler
+        return feeler is not None and self.peers.index.get(peer_id) == feeler.number
+
+    def may_feel(self) -> bool:
+        """Whether somebody is there to be dialled only to see whether it can be reached, and room for that."""
+        peers = self.peers
+        if peers.feeler is not None or not (peers.new.dialable or peers.contests) or not self.config.peer_table.are_feelers_sent:
+            return False
+        limits, connections = self.config.limits, self.connections
+        has_enough = connections.ready_count >= limits.peers_min and not self.lacks_connections()
+        return has_enough and len(connections) < limits.peers_max and not self.is_stopping
+
+    def outgoing_networks(self) -> frozenset[str]:
+        """The networks with which this node has a connection by a dial of its own, or an attempt."""
+        dialled = (connection.address for connection in self.connections.table.values() if not connection.is_incoming)
+        return frozenset(self.peers.shape.group_of(address) for address in dialled if address is not None)
+
+    def told_in(self, learned_from: PeerNumber | None) -> str:
+        """The network of a peer that tells us of others, as the table of new peers counts it; empty where nobody tells."""
+        teller = None if learned_from is None else self.peers.table.get(learned_from)
+        return "" if teller is None or teller.address is None else self.peers.shape.group_of(teller.address)
 
     def incoming_decision(self, peer_id: PeerId, remote: SocketAddress, now: Timestamp) -> Reason | ReplaceExisting | None:
         """What to do with an authenticated arrival: ``None`` accepts it (spec: pull-protocol 7.5, design 4)."""
@@ -166,7 +204,9 @@ class P2pState(Record):
         is_given = found is not None and found[1].is_given
         if not is_given and self._is_crowded(host) is not None:
             return Reason(ReasonCode.PEER_CAPACITY_FULL)
-        if len(self.connections) >= self.config.limits.peers_max:
+        limits, connections = self.config.limits, self.connections
+        kept_for_dials = 0 if is_given else max(0, limits.peers_outgoing - connections.outgoing_count)
+        if len(connections) + kept_for_dials >= limits.peers_max:
             return Reason(ReasonCode.PEER_CAPACITY_FULL)
         return None
 
@@ -284,16 +324,11 @@ def initial_state(config: P2pConfig, now: Timestamp) -> P2pState:
     granularity = config.timeouts.granularity
     waits = Deadlines(granularity)
     salt = config.seed.to_bytes(8, "big")
-    grouping = Grouping(config.limits.group_ipv4_bits, config.limits.group_ipv6_bits)
-    peers: Peers = Peers(Index(salt), waits, random.stream(0), grouping, Index(salt), GroupBans(Index(salt)))
-    for address in config.initial_peers:
-        if address.peer_id != config.peer_id and address.peer_id not in peers.index:
-            peers = peers.add(Peer(address.peer_id, address, PeerSource.CONFIG, None, Disconnected(now)))
     pool = Pool(DistributedPool(Index(salt)), DistributedPool(Index(salt)), Index(salt))
     return P2pState(
         Clock(0, now),
         config,
-        peers,
+        initial_peers(config, random.stream(0), salt, now),
         Connections(waits),
         Channels(waits),
         BestTips(),
@@ -302,4 +337,7 @@ def initial_state(config: P2pConfig, now: Timestamp) -> P2pState:
         initial_address_gossip(
             config.address_gossip, random.stream(2), salt, granularity, now, is_on=ChannelId.ADDRESS_GOSSIP in config.channels
         ),
+        initial_blocks(config.blocks, config.peer_id, salt),
+        initial_relay(salt, granularity),
+        network=None if config.libp2p is None else initial_network(config.libp2p, now),
     )

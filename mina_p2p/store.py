@@ -256,6 +256,28 @@ class Machine(Generic[S]):
                 more._add(action, kind, stepper, guard, self._why[action])
         return more
 
+    def mount(self, field: str, inner: Machine[T]) -> Machine[S]:
+        """This machine with all actions of ``inner``, whose state is in ``field`` of our root; this one stays as it is.
+
+        Where the field holds ``None``, all actions of ``inner`` that somebody reduces are refused. The clock of all is ours;
+        where ``inner``'s root has one of its own, it stands still. Steps are bounded by ours: see ``steps_max``.
+
+        :raises CallerError: where an action is in both tables, or the root has no such field.
+        """
+        get, put = _lens(self.root, field)
+        more: Machine[S] = self.extend()
+        for action, (kind, guard, stepper) in inner._table.items():
+            if action is Attempt:
+                continue
+            more._add(
+                action,
+                kind,
+                None if stepper is None else _mounted_stepper(get, put, stepper, self._set_clock),
+                _mounted_guard(get, guard, is_reduced=stepper is not None),
+                _mounted_reason(get, inner._why[action]),
+            )
+        return more
+
     def replaced(
         self, action: type[Any], *, guard: Callable[[Any, S, Timestamp], bool] | None = None, reducer: Reducer[S] | None = None
     ) -> Machine[S]:
@@ -329,63 +351,90 @@ class Machine(Generic[S]):
 
     def execute(self, state: S, action: Action, now: Timestamp) -> tuple[S, list[Action], int, RawSteps, RawRefusals]:
         """`dispatch`, with the fields of `Steps` in place of it, for a caller that may not look at them."""
-        clock = self._get_clock(state)
-        if now < clock.now:
-            raise CallerError(f"the time goes back by {clock.now - now} ns; feed a clock that never does")
-        table = self._table
-        first_id = action_id = clock.last_action_id + 1
-        id_max = action_id + (self._bound if self._bound_of is None else self._bound_of(state, action))
-        item: tuple[Action, int, int] = (action, 0, 0)
-        stack: list[tuple[Action, int, int]] = []
+        effects: list[Action] = []
         steps: RawSteps = []
         refused: RawRefusals = []
-        effects: list[Action] = []
+        state, next_id = self.run(state, ((action, now),), effects, steps, refused)
+        return state, effects, next_id - len(steps), steps, refused
+
+    def run(
+        self,
+        state: S,
+        inputs: Iterable[tuple[Action, Timestamp]],
+        effects: list[Action],
+        steps: RawSteps,
+        refused: RawRefusals,
+        ends: list[tuple[int, int]] | None = None,
+    ) -> tuple[S, int]:
+        """The loop: dispatch a row of inputs, each with its time, and add what comes of them to four lists.
+
+        A replay calls it with many inputs at once, which spares it a call and the lists for each.
+
+        :param ends: takes for each input the id behind its last action, and how long ``refused`` is then.
+        :returns: the new state, and the id of the next action.
+        :raises: as `dispatch`. The lists then hold what had happened until then; the state given stays valid.
+        """
+        table, bound, bound_of = self._table, self._bound, self._bound_of
+        clock = self._get_clock(state)
+        action_id, latest = clock.last_action_id + 1, clock.now
+        stack: list[tuple[Action, int, int]] = []
         is_chosen = False
-        try:
-            while True:
-                action, cause, depth = item
-                kind, guard, stepper = table[type(action)]
-                if is_chosen:
-                    # Its guard has just said yes.
-                    is_chosen = False
-                    guard = None
-                if guard is not None and not guard(action, state, now):
-                    refused.append((action, cause, depth, state))
-                elif stepper is not None:
-                    state, follow_ups = stepper(state, action, now, stack, action_id)
-                    steps.append(item)
-                    action_id += 1
-                    if action_id > id_max:
-                        break
-                    if follow_ups:
-                        cause = action_id - 1
-                        depth += 1
-                        if len(follow_ups) > 1:
-                            for follow_up in follow_ups[:0:-1]:
-                                stack.append((follow_up, cause, depth))  # noqa: PERF401 - a comprehension costs a frame on 3.11
-                        item = (follow_ups[0], cause, depth)
+        for given, now in inputs:
+            if now < latest:
+                raise CallerError(f"the time goes back by {latest - now} ns; feed a clock that never does")
+            first_id = action_id
+            id_max = first_id + (bound if bound_of is None else bound_of(state, given))
+            item: tuple[Action, int, int] = (given, 0, 0)
+            try:
+                while True:
+                    action, cause, depth = item
+                    kind, guard, stepper = table[type(action)]
+                    if is_chosen:
+                        # Its guard has just said yes.
+                        is_chosen = False
+                        guard = None
+                    if guard is not None and not guard(action, state, now):
+                        refused.append((action, cause, depth, state))
+                    elif stepper is not None:
+                        state, follow_ups = stepper(state, action, now, stack, action_id)
+                        steps.append(item)
+                        action_id += 1
+                        if action_id > id_max:
+                            break
+                        if follow_ups:
+                            cause = action_id - 1
+                            depth += 1
+                            if len(follow_ups) > 1:
+                                for follow_up in follow_ups[:0:-1]:
+                                    stack.append((follow_up, cause, depth))  # noqa: PERF401 - a comprehension costs a frame on 3.11
+                            item = (follow_ups[0], cause, depth)
+                            continue
+                        if not stack:
+                            break  # and the stepper has written the clock
+                    elif kind == _EFFECT:
+                        steps.append(item)
+                        action_id += 1
+                        effects.append(action)
+                    else:
+                        item, is_chosen = self._choose(state, item, now, refused)
                         continue
                     if not stack:
-                        return state, effects, first_id, steps, refused
-                elif kind == _EFFECT:
-                    steps.append(item)
-                    action_id += 1
-                    effects.append(action)
-                else:
-                    item, is_chosen = self._choose(state, item, now, refused)
-                    continue
-                if not stack:
-                    break
-                item = stack.pop()
-        except (CallerError, InvariantViolationError):
-            raise
-        except Exception as error:
-            raise self._blame(item, error) from error
-        if action_id > id_max:
-            raise InvariantViolationError(f"more than {id_max - first_id} steps followed from one {type(steps[0][0]).__qualname__}")
-        if steps:
-            state = self._set_clock(state, Clock(action_id - 1, now))
-        return state, effects, first_id, steps, refused
+                        if action_id > first_id:
+                            state = self._set_clock(state, Clock(action_id - 1, now))
+                        break
+                    item = stack.pop()
+            except (CallerError, InvariantViolationError):
+                raise
+            except Exception as error:
+                raise self._blame(item, error) from error
+            if action_id > id_max:
+                kind_of_input = type(given).__qualname__
+                raise InvariantViolationError(f"more than {id_max - first_id} steps followed from one {kind_of_input}")
+            if action_id > first_id:
+                latest = now
+            if ends is not None:
+                ends.append((action_id, len(refused)))
+        return state, action_id
 
     def _choose(
         self,
@@ -483,6 +532,41 @@ def _lifted_stepper(get: Any, put: Any, stepper: _Stepper) -> _Stepper:
     return step
 
 
+def _mounted_stepper(get: Any, put: Any, stepper: _Stepper, set_clock: Callable[[Any, Clock], Any]) -> _Stepper:
+    def step(state: Any, action: Any, now: Timestamp, waiting: Any, action_id: int) -> tuple[Any, FollowUps]:
+        before = get(state)
+        # As if something waited always: the part's own clock is not written.
+        after, follow_ups = stepper(before, action, now, True, action_id)
+        if after is not before:
+            state = put(state, after)
+        return (state if waiting or follow_ups else set_clock(state, Clock(action_id, now))), follow_ups
+
+    return step
+
+
+def _mounted_guard(get: Any, guard: Any, *, is_reduced: bool) -> Any:
+    """The guard asked about a part that may not be there; nothing refuses an effect that has no guard."""
+    if guard is None and not is_reduced:
+        return None
+
+    def is_enabled(action: Any, state: Any, now: Timestamp) -> bool:
+        part = get(state)
+        return part is not None and (guard is None or bool(guard(action, part, now)))
+
+    return is_enabled
+
+
+def _mounted_reason(get: Any, why: Any) -> Any:
+    if why is None:
+        return None
+
+    def why_refused(action: Any, state: Any, now: Timestamp) -> str:
+        part = get(state)
+        return "that part is off" if part is None else str(why(action, part, now))
+
+    return why_refused
+
+
 def _lifted_question(get: Any, question: Any) -> Any:
     """A guard or ``why_refused``, asked about the inner state."""
     if question is None:
@@ -543,8 +627,11 @@ class Store(Generic[S]):
         """
         if self._failed is not None:
             raise InvariantViolationError("the store has stopped after an earlier violation") from self._failed
+        effects: list[Action] = []
+        steps: RawSteps = []
+        refused: RawRefusals = []
         try:
-            state, effects, first_id, steps, refused = self.machine.execute(self.state, action, now)
+            state, next_id = self.machine.run(self.state, ((action, now),), effects, steps, refused)
             if refused:
                 self._count(refused, now)
         except InvariantViolationError as violation:
@@ -552,7 +639,7 @@ class Store(Generic[S]):
             raise
         self.state = state
         if self._observers:
-            seen = Steps(first_id, steps, refused)
+            seen = Steps(next_id - len(steps), steps, refused)
             for observer in self._observers:
                 observer(action, now, seen, state)
         return effects

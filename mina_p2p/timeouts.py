@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from mina_p2p.blocks.actions import blocks_timeout
 from mina_p2p.channels.address_gossip.actions import AddressGossipItemTimeout, AddressGossipTimeout
 from mina_p2p.channels.propagation.actions import ChannelsPropagationTimeout
 from mina_p2p.channels.rpc.actions import ChannelsRpcServeTimeout, ChannelsRpcTimeout
@@ -15,9 +16,12 @@ from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcServeTim
 from mina_p2p.connection.incoming.actions import ConnectionIncomingTimeout
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingTimeout
 from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
-from mina_p2p.peer.actions import ConnectionOutgoingRandomInit, PeersChurn, PeersDiscoverRandom, PeerWoken
+from mina_p2p.libp2p.machine import NetworkCheckTimeouts
+from mina_p2p.libp2p.machine import next_wake as network_next_wake
+from mina_p2p.peer.actions import ConnectionFeelerInit, ConnectionOutgoingRandomInit, PeersChurn, PeersDiscoverRandom, PeerWoken
 from mina_p2p.pool.actions import pool_timeout
 from mina_p2p.record import Record, record
+from mina_p2p.relay.actions import relay_timeout
 from mina_p2p.signaling.actions import SignalingPairForget
 from mina_p2p.state import P2pState
 from mina_p2p.store import Action, FollowUps
@@ -39,6 +43,8 @@ def deadlines_of(state: P2pState) -> tuple[Deadlines, ...]:
         state.signaling.deadlines,
         state.address_gossip.deadlines,
         state.address_gossip.gossip.deadlines,
+        state.blocks.deadlines,
+        state.relay.deadlines,
     )
 
 
@@ -63,13 +69,18 @@ def next_wake(state: P2pState, now: Timestamp) -> Timestamp | None:
     config, connections = state.config, state.connections
     at = next_deadline(state)
     soon = Timestamp(now + config.timeouts.granularity)
-    if len(connections.table) < config.limits.peers_min and not state.is_stopping:
+    if state.lacks_connections() and not state.is_stopping:
         if state.peers.dialable:
             at = _earlier(at, soon)
-        if config.is_discovery_enabled and connections.ready_count:
+        is_few = len(connections.table) < config.limits.peers_min
+        if is_few and config.is_discovery_enabled and connections.ready_count:
             at = _earlier(at, max(state.peers.next_discovery_at, soon))
+    elif state.may_feel():
+        at = _earlier(at, max(state.peers.next_feeler_at, soon))
     if connections.ready_count > config.limits.peers_stable:
         at = _earlier(at, max(state.peers.next_churn_at, soon))
+    if state.network is not None:
+        at = _earlier(at, network_next_wake(state.network))
     return at
 
 
@@ -80,14 +91,18 @@ def _earlier(at: Timestamp | None, other: Timestamp) -> Timestamp:
 def is_due(state: P2pState, now: Timestamp) -> bool:
     """Whether waits are due; after a `CheckTimeouts`, whether it left some for the next."""
     at = next_deadline(state)
+    if state.network is not None:
+        at = _earlier(at, network_next_wake(state.network))
     return at is not None and at <= now
 
 
 def reduce_check_timeouts(state: P2pState, action: CheckTimeouts, now: Timestamp) -> tuple[P2pState, FollowUps]:
-    """At most ``limits.deadlines_per_turn_max`` ends of waits, then dials, discovery and churn."""
+    """At most ``limits.deadlines_per_turn_max`` ends of waits, then dials, discovery and churn, then what time does to libp2p's part."""
     limits = state.config.limits
     ends = list(_due(state, now, limits.deadlines_per_turn_max))
-    return state, (*ends, ConnectionOutgoingRandomInit(limits.dials_per_tick_max - 1), PeersDiscoverRandom(), PeersChurn())
+    dials = (ConnectionOutgoingRandomInit(limits.dials_per_tick_max - 1), ConnectionFeelerInit())
+    always = (*dials, PeersDiscoverRandom(), PeersChurn())
+    return state, (*ends, *always, *(() if state.network is None else (NetworkCheckTimeouts(),)))
 
 
 def _due(state: P2pState, now: Timestamp, count_max: int) -> Iterator[Action]:
@@ -102,6 +117,8 @@ def _due(state: P2pState, now: Timestamp, count_max: int) -> Iterator[Action]:
             SignalingPairForget,
             AddressGossipTimeout,
             AddressGossipItemTimeout,
+            blocks_timeout,
+            relay_timeout,
         ),
         strict=True,
     ):

@@ -61,6 +61,8 @@ class TransportKind(enum.IntEnum):
 
     MEMORY = 0
     QUIC = 1
+    LIBP2P = 2
+    """TCP as OCaml nodes speak it; its connections have events and effects of their own (`mina_p2p.libp2p.transport`)."""
 
 
 @record

@@ -8,9 +8,11 @@ import multiprocessing
 import os
 import pickle
 import sys
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Self
@@ -39,8 +41,8 @@ _PART_DIGITS_MAX: Final = 9
 _SEGMENTS_PER_JOB: Final = 3
 """So that a process which is done early finds more to do."""
 
-_SHARED_ACTIONS_MIN: Final = 200_000
-"""A log of fewer actions is replayed sooner than other processes have started."""
+_SHARED_ACTIONS_MIN: Final = {"fork": 50_000, "spawn": 200_000}
+"""A log of fewer actions is replayed sooner than other processes have started, by how they start."""
 
 
 class FileSource:
@@ -119,9 +121,10 @@ def replay_path(path: str | Path, machine: Machine[Any] | None = None, *, jobs: 
     """Replay a log, or all logs of a directory: by node, and the parts of a rotated log in their order.
 
     :param machine: what to run instead of the machine that a log names.
-    :param jobs: processes that share a log between them, from checkpoint to checkpoint. Each has to import all
-        anew, which takes about half a second, and finds the machine only if it was registered by a function of a
-        module. ``None``: as many as there are processors, for logs that are long enough for that to pay.
+    :param jobs: processes that share a log between them, from checkpoint to checkpoint. On Linux they are copies of
+        this one, where it has a single thread; elsewhere each has to import all anew, which takes about half a second,
+        and finds the machine only if it was registered by a function of a module. ``None``: as many as there are
+        processors, for logs that are long enough for that to pay.
     :raises OSError: where ``path`` is not there or can not be listed.
     """
     root = Path(path)
@@ -164,12 +167,13 @@ def _replay_file(path: Path, given: RegisteredMachine | None, jobs: int | None) 
             header = reader.header()
             registered = machine_named(header.machine)
             upgrade = registered.upgrade(header)
-            if jobs != 1 and upgrade is None and _is_found_by_others(registered):
+            if jobs != 1 and upgrade is None:
+                method = _start_method()
                 index = reader.index()
-                jobs = _processes_for(index) if jobs is None else jobs
+                jobs = _processes_for(index, method) if jobs is None else jobs
                 segments = _segments(index, jobs) if jobs > 1 else []
-                if len(segments) > 1:
-                    return LogReplay(path, _replay_segments(path, registered, segments, jobs))
+                if len(segments) > 1 and (method == "fork" or _is_found_by_others(registered)):
+                    return LogReplay(path, _replay_segments(path, registered, segments, jobs, method))
             return LogReplay(path, replay(reader, registered.machine, registered.schema, upgrade))
     except (LogError, OSError) as error:
         return LogReplay(path, None, str(error))
@@ -196,10 +200,15 @@ def _is_found_by_others(registered: RegisteredMachine) -> bool:
     return True
 
 
-def _processes_for(index: Index) -> int:
+def _start_method() -> str:
+    """How other processes begin: as copies of this one, which know all it has imported, where no other thread can be amid something."""
+    return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
+
+
+def _processes_for(index: Index, method: str) -> int:
     """How many processes are worth their start."""
     ids = [first_id for kind, first_id in zip(index.kinds, index.first_ids, strict=True) if kind == ChunkKind.STATE]
-    if not ids or ids[-1] - ids[0] < _SHARED_ACTIONS_MIN:
+    if not ids or ids[-1] - ids[0] < _SHARED_ACTIONS_MIN[method]:
         return 1
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
@@ -213,18 +222,24 @@ def _segments(index: Index, jobs: int) -> list[tuple[int, int | None]]:
     return list(zip([0, *cuts], [*(cut + 1 for cut in cuts), None], strict=True))
 
 
-def _replay_segments(path: Path, registered: RegisteredMachine, segments: list[tuple[int, int | None]], jobs: int) -> ReplayResult:
-    with ProcessPoolExecutor(min(jobs, len(segments)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        tasks = [
-            pool.submit(_replay_segment, path, registered.name, registered.source, registered.version, start, end)
-            for start, end in segments
-        ]
+def _replay_segments(
+    path: Path, registered: RegisteredMachine, segments: list[tuple[int, int | None]], jobs: int, method: str
+) -> ReplayResult:
+    name = registered.name
+    prepare = None if method == "fork" else partial(_register, name, registered.source, registered.version)
+    with ProcessPoolExecutor(min(jobs, len(segments)), mp_context=multiprocessing.get_context(method), initializer=prepare) as pool:
+        tasks = [pool.submit(_replay_segment, path, name, start, end) for start, end in segments]
         return joined([task.result() for task in tasks])
 
 
-def _replay_segment(path: Path, name: str, source: Any, version: int, start: int, end: int | None) -> ReplayResult:
+def _register(name: str, source: Any, version: int) -> None:
+    """Let a process that imported all anew know the machine."""
+    register_machine(name, source, version=version)
+
+
+def _replay_segment(path: Path, name: str, start: int, end: int | None) -> ReplayResult:
     """Replay a part of a log, in a process of its own."""
-    registered = register_machine(name, source, version=version)
+    registered = machine_named(name)
     with _no_garbage_collection(), FileSource(path) as file:
         reader = Reader(file)
         reader.position = start

@@ -261,7 +261,7 @@ def host_scope(host: Host) -> HostScope:
     if isinstance(host, Domain):
         name = host.name.removesuffix(".")
         return HostScope.LOOPBACK if name == "localhost" or name.endswith(".localhost") else HostScope.NAME
-    ip = _carried(host)
+    ip = carried_ip(host)
     for scope, ranges in _SCOPES[type(ip)]:
         if _in_any(ip, ranges):
             return scope
@@ -282,15 +282,15 @@ def address_group(host: Host, ipv4_bits: int = 24, ipv6_bits: int = 48) -> str:
     """
     if isinstance(host, Domain):
         return ".".join(host.name.removesuffix(".").split(".")[-2:])
-    ip = _carried(host)
+    ip = carried_ip(host)
     bits = ipv4_bits if isinstance(ip, Ipv4) else ipv6_bits
     width = 8 * len(ip.packed)
     network = int.from_bytes(ip.packed, "big") >> (width - bits) << (width - bits)
     return f"{type(ip)(network.to_bytes(width // 8, 'big')).plain}/{bits}"
 
 
-def _carried(ip: Ip) -> Ip:
-    """The IPv4 address that an IPv6 address stands for, else the address itself."""
+def carried_ip(ip: Ip) -> Ip:
+    """The IPv4 address that an IPv6 address stands for (mapped, NAT64, 6to4), else the address itself."""
     if isinstance(ip, Ipv6):
         for embedding, start in _EMBEDDED:
             if _in_any(ip, (embedding,)):

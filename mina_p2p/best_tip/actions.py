@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from mina_p2p.best_tip.state import PeerTip
 from mina_p2p.channels.propagation.state import RemoteRequested
 from mina_p2p.ids import ChannelId, ConnectionId, Timestamp
 from mina_p2p.mina.raw import RawBlock
@@ -20,6 +21,8 @@ class BestTipSet(Record):
 
     block: RawBlock
     state_hash: bytes
+    is_produced: bool = False
+    """Whether this node made it: by channel 10 all peers are sent its header at once, and not only those who chose us for that."""
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
         own = state.best_tips.own
@@ -50,4 +53,15 @@ class PeerBestTipReceived(Record):
         return self.connection_id in state.channels.table
 
 
-BestTipAction: TypeAlias = BestTipSet | BestTipSend | PeerBestTipReceived
+@record
+class PeerBestTipKnown(Record):
+    """A peer said by channel 10 what its best tip is."""
+
+    connection_id: ConnectionId
+    tip: PeerTip
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return self.connection_id in state.channels.table
+
+
+BestTipAction: TypeAlias = BestTipSet | BestTipSend | PeerBestTipReceived | PeerBestTipKnown

@@ -52,6 +52,8 @@ class BlocksTipSet(Record):
 
     header: RawBlockHeader
     body: RawBlockBody
+    is_produced: bool = False
+    """Whether this node made it."""
 
 
 @record
@@ -164,11 +166,18 @@ BlocksAction: TypeAlias = (
     | BlocksCandidateDue
 )
 
-# --- what is wanted of whoever carries the channel ------------------------------------------------
+
+def blocks_timeout(key: int) -> BlocksPeerDue | BlocksCandidateDue:
+    """The action of a deadline of this slice."""
+    number, is_candidate = divmod(key, 2)
+    return BlocksCandidateDue(number) if is_candidate else BlocksPeerDue(ConnectionId(number))
+
+
+# --- what is wanted of whoever carries the channel (`mina_p2p.channels.block.reducer`) ------------
 
 
 @record
-class BlocksEffectfulRequestSend(Record):
+class BlocksRequestSend(Record):
     """Open a stream for a request of ours; what comes of it is told by ``ticket``."""
 
     connection_id: ConnectionId
@@ -180,33 +189,40 @@ class BlocksEffectfulRequestSend(Record):
 
 
 @record
-class BlocksEffectfulRequestCancel(Record):
+class BlocksRequestCancel(Record):
     """Give up the stream of a request; nothing is told of it any more."""
 
     connection_id: ConnectionId
     ticket: Ticket
 
 
-BlocksEffect: TypeAlias = BlocksEffectfulRequestSend | BlocksEffectfulRequestCancel
+BlocksOutgoing: TypeAlias = BlocksRequestSend | BlocksRequestCancel
 
 # --- what the node software is told -----------------------------------------------------------------
 
 
 @record
 class BlockHeaderReceived(Record):
-    """A header of a block that would win; `BlocksVerdict` says whether its proofs and versions are valid."""
+    """A header of a block that would win; `BlocksVerdict` says whether its proofs and versions are valid.
+
+    Its body is being fetched meanwhile; `mina_p2p.notifications.BestTipReceived` brings the whole block.
+    """
 
     verdict_id: RequestId
     state_hash: bytes
     header: RawBlockHeader
+    connection_id: ConnectionId
     peer_id: PeerId
+    """Who sent it first."""
+    deadline: Timestamp
+    """From then on the verdict is no longer wanted, and the block is given up."""
 
 
 @record
 class BlockReceived(Record):
     """A block is complete: its header was found valid, its body is the one that the header promises.
 
-    It was offered to other peers already, if it is better than the best we had.
+    By channel 10 it was offered to other peers already, if it is better than the best we had; `BestTipSet` offers it to all.
     """
 
     state_hash: bytes

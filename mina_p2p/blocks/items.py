@@ -27,6 +27,7 @@ class Items(Record):
     by_digest: Index[int]
     bytes_max: int
     """Bytes of all items together."""
+    count_max: int
     stored: Table[int, StoredItem] = empty_table()
     bytes_held: int = 0
     counter: int = 0
@@ -46,7 +47,7 @@ class Items(Record):
         if (old := by_digest.get(digest)) is not None:
             stored, held = stored.delete(old), held - len(data)
         stored, by_digest, held = stored.set(number, StoredItem(digest, data)), by_digest.set(digest, number), held + len(data)
-        while held > self.bytes_max and (oldest := stored.first_key()) is not None:
+        while (held > self.bytes_max or len(stored) > self.count_max) and (oldest := stored.first_key()) is not None:
             gone = stored[oldest]
             stored, by_digest, held = stored.delete(oldest), by_digest.delete(gone.digest), held - len(gone.data)
         return self.replace(stored=stored, by_digest=by_digest, bytes_held=held, counter=number + 1)

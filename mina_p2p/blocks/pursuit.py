@@ -52,6 +52,7 @@ from mina_p2p.errors import DecodeError, InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId
 from mina_p2p.mina.chain_selection import select_chain
 from mina_p2p.mina.raw import RawBlock
+from mina_p2p.notifications import BestTipReceived
 from mina_p2p.wire import EncodeError
 
 MISMATCH = ReasonCode.RESPONSE_HASH_MISMATCH
@@ -72,6 +73,8 @@ def enter(turn: Turn, connection_id: ConnectionId, state_hash: bytes) -> Candida
         candidate = Candidate(number, state_hash, turn.after(turn.state.config.candidate), ())
     if connection_id not in candidate.announcers:
         candidate = candidate.replace(announcers=(*candidate.announcers, connection_id))
+        if candidate.facts is not None:
+            turn.tell_tip(connection_id, candidate.facts)
     turn.put(candidate)
     turn.put_peer(connection_id, turn.state.peers[connection_id].replace(local=Unsettled(candidate.number)))
     return candidate
@@ -82,6 +85,7 @@ def drop(turn: Turn, candidate: Candidate, reason: Reason | None) -> None:
     for question in candidate.questions:
         turn.cancel(question.connection_id, question.ticket)
     turn.state = turn.state.with_candidate(candidate.number, None)
+    turn.end_race(candidate.state_hash, is_taken=False)
     if reason is not None:
         # Others may announce the same block later, and give all of it.
         turn.out.append(BlockDropped(candidate.state_hash, reason))
@@ -169,7 +173,7 @@ def _ask_one(turn: Turn, number: int, kind: Kind) -> None:
     if source is None:
         return
     state_hash = candidate.state_hash
-    along = FULL_BYTES_MAX if turn.state.is_cold and isinstance(candidate.body, NoOutline) else turn.state.body_along_max
+    along = turn.state.body_along_max
     request: BlockRequest
     match kind:
         case Kind.HEADER:
@@ -180,7 +184,7 @@ def _ask_one(turn: Turn, number: int, kind: Kind) -> None:
             request = BlockGetBody(state_hash)
         case Kind.ITEMS:
             raise InvariantViolationError("items are asked for by place")
-    bytes_max = max(HEADER_BYTES_MAX, along) if kind is Kind.HEADER else FULL_BYTES_MAX
+    bytes_max = HEADER_BYTES_MAX + along if kind is Kind.HEADER else FULL_BYTES_MAX
     _ask(turn, candidate.replace(tried=(*candidate.tried, (kind, source))), source, kind, (), request, bytes_max)
 
 
@@ -219,7 +223,7 @@ def take_outline(turn: Turn, number: int, connection_id: ConnectionId, outline: 
     except DecodeError as error:
         expose(turn, number, connection_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, str(error))
         return
-    salt = None if outline.id_bytes == DIGEST_BYTES else outline_salt(candidate.state_hash, turn.state.config.peer_id)
+    salt = None if outline.id_bytes == DIGEST_BYTES else outline_salt(candidate.state_hash, turn.state.peer_id)
     for claim in candidate.claims:
         if isinstance(claim, OutlineClaim) and claim.connection_id == connection_id and not _agree(turn, candidate, claim.outline, outline):
             expose(turn, number, connection_id, MISMATCH, "two outlines of one block by one peer")
@@ -243,7 +247,7 @@ def _agree(turn: Turn, candidate: Candidate, one: Outline, other: Outline) -> bo
     if one.id_bytes == other.id_bytes:
         return one.id_string == other.id_string
     short, full = (one, other) if other.id_bytes == DIGEST_BYTES else (other, one)
-    salt = outline_salt(candidate.state_hash, turn.state.config.peer_id)
+    salt = outline_salt(candidate.state_hash, turn.state.peer_id)
     return short.ids == tuple(short_id(salt, digest) for digest in full.ids)
 
 
@@ -334,7 +338,7 @@ def take_body(turn: Turn, number: int, connection_id: ConnectionId, body: RawBlo
 def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
     """The body is known: judge what was said of it, and keep its items for other blocks."""
     candidate, parts = turn.state.candidates[number], split_body(body)
-    salt = outline_salt(candidate.state_hash, turn.state.config.peer_id)
+    salt = outline_salt(candidate.state_hash, turn.state.peer_id)
     for claim in candidate.claims:
         if isinstance(claim, ItemClaim):
             is_true = claim.index < len(parts.digests) and parts.digests[claim.index] == claim.digest
@@ -354,7 +358,16 @@ def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
         items = items.add(data)
     turn.state = turn.state.replace(items=items)
     turn.put(candidate.replace(body=Complete(body, parts), claims=(), spare=()))
+    for copy in candidate.copies:
+        tell_whole(turn, candidate, copy, body)
     _release(turn, number)
+
+
+def tell_whole(turn: Turn, candidate: Candidate, copy: Copy, body: RawBlockBody) -> None:
+    """Give a block to the node software, as it came together with one of its headers; the verdict may still be open."""
+    (connection_id, peer_id), *_ = copy.senders
+    block = RawBlock(join_block(copy.header, body))
+    turn.out.append(BestTipReceived(connection_id, peer_id, block, candidate.state_hash))
 
 
 def _release(turn: Turn, number: int) -> None:
@@ -383,7 +396,7 @@ def accept(turn: Turn, candidate: Candidate) -> None:
     if is_best:
         turn.state = turn.state.replace(tip=facts)
         announce(turn)
-    turn.rate(candidate)
+    turn.end_race(candidate.state_hash, is_taken=True)
     turn.out.append(BlockReceived(candidate.state_hash, RawBlock(join_block(copy.header, body.body)), is_best))
     turn.settle(candidate, useful=True)
 

@@ -21,7 +21,7 @@ from mina_p2p.blocks.actions import (
     BlocksTipSet,
     BlocksVerdict,
 )
-from mina_p2p.blocks.pursuit import condemn, drop, enter, expose, lose_source, pursue, take_body, take_items, take_outline, wins
+from mina_p2p.blocks.pursuit import condemn, drop, enter, expose, lose_source, pursue, take_body, take_items, take_outline, tell_whole, wins
 from mina_p2p.blocks.serving import announce, hold, knows, serve
 from mina_p2p.blocks.split import DIGEST_BYTES, RawBlockHeader, split_body
 from mina_p2p.blocks.state import (
@@ -29,6 +29,7 @@ from mina_p2p.blocks.state import (
     BlockPeer,
     Blocks,
     Candidate,
+    Complete,
     Copy,
     Facts,
     Held,
@@ -122,7 +123,7 @@ def reduce(state: Blocks, action: BlocksAction, now: Timestamp, root: Any) -> tu
 
         case _:
             assert_never(action)
-    return turn.state, turn.out
+    return turn.state, turn.follow_ups
 
 
 def _decoded(turn: Turn, connection_id: ConnectionId, frame: bytes) -> BlockMessage | None:
@@ -153,7 +154,7 @@ def _own_tip(turn: Turn, action: BlocksTipSet) -> None:
         parts = split_body(action.body)
     except DecodeError:
         return
-    hold(turn, Held(facts, action.header, action.body, parts))
+    hold(turn, Held(facts, action.header, action.body, parts, action.is_produced))
     items = turn.state.items
     for data in parts.items:
         items = items.add(data)
@@ -186,7 +187,7 @@ def _facts_of(header: RawBlockHeader) -> Facts:
         digest = hash_of_state(state)
     except ValueError as error:
         raise DecodeError("protocol_state", 0, str(error)) from None
-    return Facts(digest, state.body.consensus_state, state.body.blockchain_state.body_reference)
+    return Facts(digest, state.previous_state_hash, state.body.consensus_state, state.body.blockchain_state.body_reference)
 
 
 # --- answers ------------------------------------------------------------------------------------
@@ -218,12 +219,18 @@ def _announced(turn: Turn, connection_id: ConnectionId, asked: Asked, answer: Bl
     match answer:
         case BlockHash(state_hash=state_hash) if wants is Wants.HASH:
             turn.put_peer(connection_id, knows(turn.state.peers[connection_id], state_hash))
-            if turn.state.holding(state_hash) is None and state_hash not in turn.state.losers:
-                pursue(turn, enter(turn, connection_id, state_hash).number)
+            turn.arrived(connection_id, state_hash, is_new=False)
+            if (held := turn.state.holding(state_hash)) is not None:
+                turn.tell_tip(connection_id, held.facts)
+            elif state_hash not in turn.state.losers:
+                candidate = enter(turn, connection_id, state_hash)
+                turn.arrived(connection_id, state_hash, is_new=True)
+                pursue(turn, candidate.number)
         case BlockHeaderItem(rest=BodyRest(body=body)) if len(body) > asked.body_bytes_max:
             turn.end(connection_id, ReasonCode.CHANNEL_MSG_OVER_PERMISSION, f"a body of {len(body)} bytes came along")
-        case BlockHeaderItem() if wants is Wants.HEADER or (wants is Wants.FULL and isinstance(answer.rest, BodyRest)):
-            _header(turn, connection_id, answer, None)
+        case BlockHeaderItem() if wants is not Wants.FULL or isinstance(answer.rest, BodyRest):
+            # For a hash permission only by who made the block; who says so falsely gets no further than with a hash.
+            _header(turn, connection_id, answer, None, is_given=wants is Wants.HASH)
         case _:
             turn.end(connection_id, ReasonCode.RESPONSE_KIND_MISMATCH, f"{type(answer).__name__} for a permission for {wants.name}")
 
@@ -252,8 +259,8 @@ def _question_answered(turn: Turn, number: int, question: Question, answer: Bloc
     pursue(turn, number)
 
 
-def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expected: bytes | None) -> None:
-    """A header came, for a permission or for a question."""
+def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expected: bytes | None, *, is_given: bool = False) -> None:
+    """A header came, for a permission or for a question; ``is_given`` where the permission was for a hash."""
     peer, digest = turn.state.peers[connection_id], blake2b(item.header, digest_size=32).digest()
     try:
         facts = facts_of(item.header)
@@ -267,9 +274,14 @@ def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expe
             pursue(turn, number)
         return
     turn.put_peer(connection_id, knows(peer, facts.state_hash))
+    turn.tell_tip(connection_id, facts)
+    if expected is None:
+        turn.arrived(connection_id, facts.state_hash, is_new=False, is_given=is_given)
     if turn.state.holding(facts.state_hash) is not None or facts.state_hash in turn.state.losers:
         return
     candidate = enter(turn, connection_id, facts.state_hash)
+    if expected is None:
+        turn.arrived(connection_id, facts.state_hash, is_new=True, is_given=is_given)
     if not wins(turn, facts):
         drop(turn, candidate, None)
         return
@@ -298,8 +310,16 @@ def _add_copy(turn: Turn, candidate: Candidate, header: RawBlockHeader, digest: 
         copies.append(copy.replace(senders=(*copy.senders, sender)) if is_same else copy)
     if not any(copy.digest == digest for copy in copies):
         verdict_id = turn.next_verdict()
-        copies.append(Copy(header, digest, (sender,), verdict_id, turn.after(turn.state.config.verdict)))
-        turn.out.append(BlockHeaderReceived(verdict_id, facts.state_hash, header, sender[1]))
+        deadline = turn.after(turn.state.config.verdict)
+        copy = Copy(header, digest, (sender,), verdict_id, deadline)
+        copies.append(copy)
+        turn.out.append(BlockHeaderReceived(verdict_id, facts.state_hash, header, *sender, deadline))
+        if isinstance(candidate.body, Complete):
+            tell_whole(turn, candidate, copy, candidate.body.body)
+    if candidate.facts is None:
+        for announcer in candidate.announcers:
+            if announcer != connection_id:
+                turn.tell_tip(announcer, facts)
     # A header is here: questions for one serve nobody, but whoever is overdue stays so.
     kept: list[Question] = []
     tried = candidate.tried

@@ -59,9 +59,9 @@ def offer(turn: Turn, connection_id: ConnectionId) -> None:
         return
     answer: BlockAnswer
     match permission.wants:
-        case Wants.HASH:
+        case Wants.HASH if not held.is_produced:
             answer = BlockHash(held.facts.state_hash)
-        case Wants.HEADER:
+        case Wants.HASH | Wants.HEADER:
             answer = _header(held, peer, permission.body_bytes_max)
         case Wants.FULL:
             answer = BlockHeaderItem(held.header, BodyRest(held.body))

@@ -5,66 +5,19 @@ from __future__ import annotations
 import enum
 from typing import NewType, Protocol, TypeAlias
 
-import attrs
-
+from mina_p2p.blocks.config import BlocksConfig
 from mina_p2p.blocks.items import Items
+from mina_p2p.blocks.ranking import Race
 from mina_p2p.blocks.split import Frame, Outline, Parts, RawBlockBody, RawBlockHeader
 from mina_p2p.channels.block.messages import Wants
 from mina_p2p.identity import PeerId
-from mina_p2p.ids import MILLISECOND, SECOND, ConnectionId, RequestId, StreamId, Timestamp
+from mina_p2p.ids import ConnectionId, RequestId, StreamId, Timestamp
 from mina_p2p.mina.protocol_state import ConsensusState
 from mina_p2p.record import Record, record
 from mina_p2p.table import Deadlines, Index, Table, empty_table
 
 Ticket = NewType("Ticket", int)
 """A request of ours: a counter that no two of them share. Whoever carries it opens a stream for it."""
-
-_positive = attrs.validators.gt(0)
-
-
-@record
-class BlocksConfig(Record):
-    """Bounds and waits. Durations are nanoseconds, sizes bytes."""
-
-    peer_id: PeerId
-    """Who we are: the salt of short ids that we are sent follows from it."""
-    header_permissions_max: int = attrs.field(default=3, validator=_positive)
-    """Peers that may send us a header at one time; the others send hashes."""
-    body_along_max: int = attrs.field(default=512, validator=attrs.validators.ge(0))
-    """Up to this size a body comes with its header, where items are nearly always here already."""
-    body_along_cold_max: int = attrs.field(default=16 << 10, validator=attrs.validators.ge(0))
-    """The same elsewhere: one more question would take longer than so many bytes."""
-    warm_percent: int = attrs.field(default=98, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
-    """Where as much of the last block's items was here already, items are taken to be here."""
-    parallel_max: int = attrs.field(default=4, validator=_positive)
-    """Peers that are asked for a block's items at one time."""
-    held_max: int = attrs.field(default=4, validator=_positive)
-    """Blocks that are kept to serve them; the oldest goes first."""
-    items_bytes_max: int = attrs.field(default=256 << 20, validator=_positive)
-    """Transactions and snark works that are kept for blocks to come."""
-    losers_max: int = attrs.field(default=64, validator=_positive)
-    """Hashes of blocks of no use that are remembered, so that they are not asked for again."""
-    serve_factor: int = attrs.field(default=4, validator=_positive)
-    """A peer is sent of one block at most so many times its size, whatever it asks."""
-    cold_percent: int = attrs.field(default=30, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
-    """Where less of the last block's items was here already, whole blocks are asked for."""
-    hedge: int = attrs.field(default=1 * SECOND, validator=_positive)
-    """After this another peer is asked too."""
-    answer: int = attrs.field(default=30 * SECOND, validator=_positive)
-    """After this whoever announced a block and does not deliver is left."""
-    verdict: int = attrs.field(default=60 * SECOND, validator=_positive)
-    """For the node software's verdict on a header."""
-    candidate: int = attrs.field(default=120 * SECOND, validator=_positive)
-    """For a block from its first announcement to its last byte and verdict."""
-    interval: int = attrs.field(default=1 * SECOND, validator=_positive)
-    """Between two announcements of one peer that were of no use: a state hash costs milliseconds."""
-    settle: int = attrs.field(default=5 * SECOND, validator=_positive)
-    """From a permission that was withdrawn to the next one, which must not overtake it."""
-    parked: int = attrs.field(default=600 * SECOND, validator=_positive)
-    """A permission that nobody used is withdrawn and given anew."""
-    granularity: int = attrs.field(default=100 * MILLISECOND, validator=_positive)
-    """Resolution of all of the above: never early, at most this late."""
-
 
 # --- what a peer may send us, and we it ---------------------------------------------------------
 
@@ -150,8 +103,6 @@ class BlockPeer(Record):
     """State hashes of what it announced to us or we to it, oldest first."""
     owing: tuple[Owing, ...] = ()
     served: tuple[Served, ...] = ()
-    score: int = 0
-    """How early it announced the last blocks: decides who may send headers."""
 
     @property
     def wakes_at(self) -> Timestamp | None:
@@ -205,8 +156,14 @@ class Facts(Record):
     """What every header of a state hash says."""
 
     state_hash: bytes
+    previous_state_hash: bytes
     consensus: ConsensusState
     body_reference: bytes
+
+    @property
+    def height(self) -> int:
+        """Blocks up to this one."""
+        return self.consensus.blockchain_length
 
 
 @record
@@ -310,6 +267,8 @@ class Held(Record):
     header: RawBlockHeader
     body: RawBlockBody
     parts: Parts
+    is_produced: bool = False
+    """Whether it is this node's own: nobody else can send its header before us, so all peers are sent it."""
 
     @property
     def size(self) -> int:
@@ -322,6 +281,8 @@ class Blocks(Record):
     """The slice's state."""
 
     config: BlocksConfig
+    peer_id: PeerId
+    """Who we are: the salt of short ids that we are sent follows from it."""
     deadlines: Deadlines
     """Keys are `peer_key` and `candidate_key`."""
     items: Items
@@ -337,6 +298,12 @@ class Blocks(Record):
     """The best block of which a proof was found valid."""
     losers: tuple[bytes, ...] = ()
     """Hashes of blocks that lost or could not be had."""
+    races: tuple[Race, ...] = ()
+    """Of the last blocks that were taken, and of those that are being fetched."""
+    preferred: tuple[ConnectionId, ...] = ()
+    """Who may send headers, as the races say."""
+    is_ranked: bool = True
+    """Whether ``preferred`` is chosen since the last block was taken."""
     warmth: int = 0
     """Percent of the last block's items, by their bytes, that were here already."""
     last_number: int = 0
@@ -394,12 +361,13 @@ class HasBlocks(Protocol):
         ...
 
 
-def initial_blocks(config: BlocksConfig, salt: bytes) -> Blocks:
+def initial_blocks(config: BlocksConfig, peer_id: PeerId, salt: bytes) -> Blocks:
     """The slice of a node that starts.
 
     :param salt: of its indexes, from the node's seed.
     """
-    return Blocks(config, Deadlines(config.granularity), Items(Index(salt), config.items_bytes_max), Index(salt))
+    items = Items(Index(salt), config.items_bytes_max, config.items_max)
+    return Blocks(config, peer_id, Deadlines(config.granularity), items, Index(salt), warmth=config.warmth_at_start)
 
 
 def peer_key(connection_id: ConnectionId) -> int:

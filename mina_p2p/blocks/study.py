@@ -1,39 +1,39 @@
-"""What a block costs on its way to all nodes of a network: by channel 10, and by the classic best-tip channel.
+"""What blocks cost on their way to all nodes of a network: by channel 10, the classic best-tip channel, and GossipSub.
 
-One run is one block in one simulated network, decided by a seed: the same topology, delays and warm items for
-both protocols. Links are as wide as the nodes' own connections, which all their peers share.
+One run is one simulated network, decided by a seed: the same topology, delays, producers and warm items for
+all protocols. Links are as wide as the nodes' own connections, which all their peers share.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from functools import cache, partial
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from mina_p2p.best_tip.actions import BestTipSet
-from mina_p2p.blocks.actions import BlockHeaderReceived, BlockReceived, BlocksItemKnown, BlocksTipSet, BlocksVerdict
+from mina_p2p.blocks.actions import BlockHeaderReceived, BlockReceived, BlocksItemKnown, BlocksVerdict
+from mina_p2p.blocks.gossip_study import GossipStudy, Place
 from mina_p2p.blocks.simulated import BlockNode, BlockSimulation
-from mina_p2p.blocks.split import Parts, split_block, split_body
+from mina_p2p.blocks.split import split_block, split_body
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, Timestamp
-from mina_p2p.mina.hashes import state_hash_of_block
+from mina_p2p.mina.block import Block
+from mina_p2p.mina.hashes import body_reference, state_hash_of_block
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import BestTipReceived
 from mina_p2p.record import Record, record
 from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.mina import MinaGenerator
 from mina_p2p.testing.sim import SimNode
-from mina_p2p.transport import ChannelsMessageReceived, TransportEvent
-from mina_p2p.wire.framing import HEADER_SIZE
 
 SETTLE: Final = 20 * SECOND
 """For connections to be made before the block appears."""
 PATIENCE: Final = 120 * SECOND
-"""For the block to reach everybody."""
+"""For a block to reach everybody."""
+BETWEEN: Final = 10 * SECOND
+"""From one block to the next."""
 HEADER_TAG, OUTLINE_TAG, ITEMS_TAG, BODY_TAG = 6, 7, 8, 9
-EARLIER: Final = 8
-"""Blocks before the one that is measured."""
 
 
 class Protocol(enum.Enum):
@@ -41,6 +41,8 @@ class Protocol(enum.Enum):
 
     OUTLINES = "channel 10"
     BEST_TIP = "best tip"
+    GOSSIP = "gossipsub"
+    """As OCaml nodes run it."""
 
 
 @record
@@ -60,6 +62,8 @@ class Setting(Record):
     delay_max: int = 200 * MILLISECOND
     """From node to node, one way."""
     seed: int = 1
+    earlier: int = 32
+    """Empty blocks before those that are measured, from which nodes learn who announces early."""
 
 
 @record
@@ -87,116 +91,193 @@ class Outcome(Record):
         return self.times[needed - 1] if 0 < needed <= len(self.times) else None
 
 
-def study(raw: bytes, protocol: Protocol, setting: Setting) -> Outcome:
-    """Let one block reach a network.
+def study(raws: Sequence[bytes], protocol: Protocol, setting: Setting) -> Iterator[Outcome]:
+    """Let blocks reach one network, one after the other, each from another producer; those that win over the ones before.
 
-    :raises DecodeError: where ``raw`` is no block.
+    :param raws: blocks, the best last.
+    :raises DecodeError: where one is no block.
     :raises CallerError: for a network of fewer than two nodes.
     """
     if setting.nodes < 2 or setting.peers < 1:
         raise CallerError("a study takes two nodes at least, and a peer for each")
-    run = _OutlinesRun(raw, setting) if protocol is Protocol.OUTLINES else _BestTipRun(raw, setting)
-    return run.outcome()
+    make = {Protocol.OUTLINES: _OutlinesRun, Protocol.BEST_TIP: _BestTipRun, Protocol.GOSSIP: _GossipRun}[protocol]
+    run, producers = make(setting), Dice(setting.seed, "producers")
+    if raws:
+        run.prepare(raws[0])
+    for raw in raws:
+        yield run.outcome(Sample.of(raw), producers.below(setting.nodes))
 
 
-@cache
-def earlier_blocks() -> tuple[bytes, ...]:
-    """Empty blocks of another branch, one after the other; mainnet's later blocks win over them."""
-    generator = MinaGenerator(1)
-    blocks = [generator.genesis()]
-    while len(blocks) < EARLIER:
-        blocks.append(generator.block(blocks[-1], commands=()))
-    return tuple(bytes(RawBlock.of(block)) for block in blocks)
+def earlier_blocks(raw: bytes, count: int) -> tuple[bytes, ...]:
+    """Empty blocks, one better than the other, over which a block wins: of its slot, but lower.
+
+    :raises DecodeError: where ``raw`` is no block.
+    """
+    block, empty = RawBlock(raw).value, MinaGenerator(1).genesis().body
+    state = block.header.protocol_state
+    chain = state.body.blockchain_state.replace(body_reference=body_reference(empty))
+    blocks: list[bytes] = []
+    for height in range(max(0, state.body.consensus_state.blockchain_length - count), state.body.consensus_state.blockchain_length):
+        consensus = state.body.consensus_state.replace(blockchain_length=height)
+        lower = state.replace(body=state.body.replace(consensus_state=consensus, blockchain_state=chain))
+        blocks.append(bytes(RawBlock.of(Block(block.header.replace(protocol_state=lower), empty))))
+    return tuple(blocks)
+
+
+@record
+class Sample(Record):
+    """A block in the forms that a run needs."""
+
+    raw: RawBlock
+    header: bytes
+    body: bytes
+    items: tuple[bytes, ...]
+    state_hash: bytes
+
+    @classmethod
+    def of(cls, raw: bytes) -> Sample:
+        """From wire bytes.
+
+        :raises DecodeError: no block.
+        """
+        header, body = split_block(raw)
+        return cls(RawBlock(raw), header, body, split_body(body).items, state_hash_of_block(raw))
+
+    def tip(self) -> BestTipSet:
+        """The command that makes it its producer's best tip."""
+        return BestTipSet(self.raw, self.state_hash, is_produced=True)
+
+
+def dialled(dice: Dice, place: int, count: int, peers: int) -> list[int]:
+    """Half of a node's peers, the next one among them, so that the network is whole."""
+    chosen = {(place + 1) % count: None}
+    while len(chosen) < min(max(1, peers // 2), count - 1):
+        other = dice.below(count)
+        if other != place:
+            chosen[other] = None
+    return [other for other in chosen if other != place and not (other < place and count == 2)]
+
+
+def cost(received: Iterable[tuple[ChannelId, int, int]], block: Sample) -> tuple[int, int, int]:
+    """Useful, duplicate and announcing bytes among what a node received, by channel, tag and size."""
+    useful = twice = told = 0
+    has_header = has_outline = has_body = False
+    for channel, tag, size in received:
+        rest = size
+        if channel is ChannelId.BEST_TIP:
+            if size <= len(block.raw):
+                told += size
+            else:
+                useful, twice = (useful, twice + size) if has_body else (useful + size, twice)
+                has_body = True
+            continue
+        if tag == HEADER_TAG:
+            useful, twice = (useful, twice + len(block.header)) if has_header else (useful + len(block.header), twice)
+            has_header, rest = True, size - len(block.header)
+        if tag == BODY_TAG or (tag == HEADER_TAG and rest >= len(block.body)):
+            useful, twice = (useful, twice + rest) if has_body else (useful + rest, twice)
+            has_body = True
+        elif tag == HEADER_TAG:
+            useful, twice = (useful, twice + rest) if has_outline else (useful + rest, twice)
+            has_outline = True
+        elif tag in {OUTLINE_TAG, ITEMS_TAG}:
+            useful += size
+        else:
+            told += size
+    return useful, twice, told
+
+
+def topology(setting: Setting, dice: Dice) -> list[Place]:
+    """Where the nodes of a network are, and whom they dial."""
+    count, places = setting.nodes, list[Place]()
+    for number in range(count):
+        latency = dice.between(setting.delay_min // 2, setting.delay_max // 2)
+        places.append(Place(latency, tuple(dialled(dice, number, count, setting.peers))))
+    return places
 
 
 class _Run:
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.places = topology(setting, Dice(setting.seed, "study"))
+
+    def prepare(self, raw: bytes) -> None:
+        """Let the network learn whatever it learns from blocks before this one."""
+
+    def outcome(self, block: Sample, producer: int) -> Outcome:
+        """Spread one block."""
+        raise NotImplementedError
+
+
+class _GossipRun(_Run):
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._study = GossipStudy(self.places, seed=setting.seed, verify=setting.verify, rate=setting.rate, settle=SETTLE)
+
+    def outcome(self, block: Sample, producer: int) -> Outcome:
+        """Spread one block."""
+        spread = self._study.spread(block.raw, producer, patience=PATIENCE)
+        sizes, reached = (len(block.raw), len(block.body)), len(spread.times)
+        costs = spread.useful_bytes, spread.duplicate_bytes, spread.announcement_bytes
+        return Outcome(Protocol.GOSSIP.value, self.setting, *sizes, reached, spread.times, *costs)
+
+
+class _PullRun(_Run):
     protocol: Protocol
 
-    def __init__(self, raw: bytes, setting: Setting) -> None:
-        self.raw, self.setting = raw, setting
-        self.header, self.body = split_block(raw)
-        self.state_hash = state_hash_of_block(raw)
-        self.dice = Dice(setting.seed, "study")
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
         self.simulation = BlockSimulation(setting.seed, latency=0, jitter_percent=0, keeps_notifications=False)
         self.simulation.network.send_high_bytes = 64 << 20
         self.times: list[int] = []
         self.started_at = Timestamp(0)
-        self.nodes = [self.add() for _ in range(setting.nodes)]
-        for place, node in enumerate(self.nodes):
-            node.port.latency = self.dice.between(setting.delay_min // 2, setting.delay_max // 2)
-            for other in self._dialled(place):
+        self.warmth = Dice(setting.seed, "warmth")
+        self.nodes = [self.add() for _ in self.places]
+        for node, place in zip(self.nodes, self.places, strict=True):
+            node.port.latency = place.latency
+            for other in place.dials:
                 self.simulation.connect(node, self.nodes[other])
         self.simulation.run(SETTLE)
         for node in self.nodes:
             node.port.write_rate = node.port.read_rate = setting.rate
 
-    def _dialled(self, place: int) -> list[int]:
-        """Half of a node's peers, the next one among them, so that the network is whole."""
-        count, wished = self.setting.nodes, max(1, self.setting.peers // 2)
-        chosen = {(place + 1) % count: None}
-        while len(chosen) < min(wished, count - 1):
-            other = self.dice.below(count)
-            if other != place:
-                chosen[other] = None
-        return [other for other in chosen if other != place and not (other < place and count == 2)]
-
-    def add(self) -> SimNode:
-        raise NotImplementedError
-
-    def start(self, producer: SimNode) -> None:
-        raise NotImplementedError
-
-    def cost(self, node: SimNode) -> tuple[int, int, int]:
-        """Useful, duplicate and announcing bytes of a node."""
+    def add(self) -> BlockNode:
         raise NotImplementedError
 
     def arrived(self) -> None:
         self.times.append(self.simulation.now - self.started_at)
 
-    def warm_up(self) -> None:
-        """Whatever a network learns from the blocks before."""
-
-    def outcome(self) -> Outcome:
-        producer, *others = self.nodes
-        self.warm_up()
+    def outcome(self, block: Sample, producer: int) -> Outcome:
+        """Spread one block."""
+        others = [node for node in self.nodes if node is not self.nodes[producer]]
+        for node in others:
+            node.received.clear()
+            for item in block.items:
+                if self.warmth.chance(self.setting.warm_percent):
+                    node.dispatch(BlocksItemKnown(item))
         self.times.clear()
         self.started_at = self.simulation.now
-        self.start(producer)
+        self.nodes[producer].dispatch(block.tip())
         self.simulation.run(PATIENCE, until=lambda: len(self.times) >= len(others))
         times = tuple(sorted(self.times))
-        self.simulation.run(5 * SECOND)
-        costs = [self.cost(node) for node in others]
+        self.simulation.run(BETWEEN)
+        costs = [cost(node.received, block) for node in others]
         useful, twice, told = (sum(part) / len(others) for part in zip(*costs, strict=True))
-        setting, sizes = self.setting, (len(self.raw), len(self.body))
-        return Outcome(self.protocol.value, setting, *sizes, len(times), times, useful, twice, told)
+        sizes = len(block.raw), len(block.body)
+        return Outcome(self.protocol.value, self.setting, *sizes, len(times), times, useful, twice, told)
 
 
-class _OutlinesRun(_Run):
+class _OutlinesRun(_PullRun):
     protocol = Protocol.OUTLINES
 
-    def __init__(self, raw: bytes, setting: Setting) -> None:
-        super().__init__(raw, setting)
-        parts: Parts = split_body(self.body)
-        for node in self.nodes[1:]:
-            for item in parts.items:
-                if self.dice.chance(setting.warm_percent):
-                    node.dispatch(BlocksItemKnown(item))
+    def prepare(self, raw: bytes) -> None:
+        """Nodes learn who announces early."""
+        producers = Dice(self.setting.seed, "earlier producers")
+        for earlier in earlier_blocks(raw, self.setting.earlier):
+            producers.choice(self.nodes).dispatch(Sample.of(earlier).tip())
+            self.simulation.run(BETWEEN)
 
-    def warm_up(self) -> None:
-        """A few empty blocks from different producers: nodes learn who announces early."""
-        for block in earlier_blocks():
-            self.dice.choice(self.nodes).dispatch(BlocksTipSet(*split_block(block)))
-            self.simulation.run(10 * SECOND)
-        self.simulation.run(10 * SECOND)
-        for node in self.nodes:
-            self._of(node).received.clear()
-
-    def _of(self, node: SimNode) -> BlockNode:
-        if not isinstance(node, BlockNode):
-            raise CallerError("a node of another protocol")
-        return node
-
-    def add(self) -> SimNode:
+    def add(self) -> BlockNode:
         return self.simulation.add_block_node(software=self._software, warmth=self.setting.warm_percent)
 
     def _software(self, node: SimNode, told: Any) -> None:
@@ -208,75 +289,25 @@ class _OutlinesRun(_Run):
             case _:
                 pass
 
-    def start(self, producer: SimNode) -> None:
-        producer.dispatch(BlocksTipSet(self.header, self.body))
 
-    def cost(self, node: SimNode) -> tuple[int, int, int]:
-        useful = twice = told = 0
-        has_header = has_outline = has_body = False
-        for tag, size in self._of(node).received:
-            rest = size
-            if tag == HEADER_TAG:
-                useful, twice = (useful, twice + len(self.header)) if has_header else (useful + len(self.header), twice)
-                has_header, rest = True, size - len(self.header)
-            if tag == BODY_TAG or (tag == HEADER_TAG and rest >= len(self.body)):
-                useful, twice = (useful, twice + rest) if has_body else (useful + rest, twice)
-                has_body = True
-            elif tag == HEADER_TAG:
-                useful, twice = (useful, twice + rest) if has_outline else (useful + rest, twice)
-                has_outline = True
-            elif tag in {OUTLINE_TAG, ITEMS_TAG}:
-                useful += size
-            else:
-                told += size
-        return useful, twice, told
-
-
-class _ClassicNode(SimNode):
-    """Counts what comes on the best-tip channel."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.received: list[int] = []
-
-    def feed(self, event: TransportEvent) -> None:
-        """Take an event of the network."""
-        if isinstance(event, ChannelsMessageReceived) and event.channel is ChannelId.BEST_TIP:
-            self.received.append(HEADER_SIZE + len(event.frame))
-        super().feed(event)
-
-
-class _BestTipRun(_Run):
+class _BestTipRun(_PullRun):
     protocol = Protocol.BEST_TIP
 
-    def __init__(self, raw: bytes, setting: Setting) -> None:
-        self._asked: set[int] = set()
-        super().__init__(raw, setting)
+    def __init__(self, setting: Setting) -> None:
+        self._asked: set[tuple[int, bytes]] = set()
+        super().__init__(setting)
 
-    def add(self) -> SimNode:
-        node = _ClassicNode(self.simulation, *self.simulation.next_place((ChannelId.BEST_TIP,)), self._software, None)
-        self.simulation.nodes.append(node)
-        return node
+    def add(self) -> BlockNode:
+        return self.simulation.add_block_node(software=self._software, is_header_first=False)
 
     def _software(self, node: SimNode, told: Any) -> None:
-        if isinstance(told, BestTipReceived) and node.number not in self._asked:
-            self._asked.add(node.number)
-            self.simulation.after(self.setting.verify, partial(self._adopt, node, told.block))
+        if not isinstance(told, BestTipReceived) or (node.number, told.state_hash) in self._asked:
+            return
+        own = node.state.best_tips.own
+        if own is None or own.state_hash != told.state_hash:
+            self._asked.add((node.number, told.state_hash))
+            self.simulation.after(self.setting.verify, partial(self._adopt, node, told))
 
-    def _adopt(self, node: SimNode, block: RawBlock) -> None:
+    def _adopt(self, node: SimNode, told: BestTipReceived) -> None:
         self.arrived()
-        node.dispatch(BestTipSet(block, self.state_hash))
-
-    def start(self, producer: SimNode) -> None:
-        self._asked.add(producer.number)
-        producer.dispatch(BestTipSet(RawBlock(self.raw), self.state_hash))
-
-    def cost(self, node: SimNode) -> tuple[int, int, int]:
-        received = node.received if isinstance(node, _ClassicNode) else []
-        blocks = [size for size in received if size > len(self.raw)]
-        return blocks[0] if blocks else 0, sum(blocks[1:]), sum(received) - sum(blocks)
-
-
-def compare(raws: Sequence[bytes], settings: Sequence[Setting]) -> list[Outcome]:
-    """Every block in every network by every protocol."""
-    return [study(raw, protocol, setting) for setting in settings for raw in raws for protocol in Protocol]
+        node.dispatch(BestTipSet(told.block, told.state_hash))

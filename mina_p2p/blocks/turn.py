@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mina_p2p.blocks.actions import BlocksEffectfulRequestCancel, BlocksEffectfulRequestSend
-from mina_p2p.blocks.state import Asked, BlockPeer, Blocks, Candidate, Owing, Paused, Ticket, Unsettled
+from mina_p2p.best_tip.actions import PeerBestTipKnown
+from mina_p2p.best_tip.state import PeerTip
+from mina_p2p.blocks.actions import BlocksRequestCancel, BlocksRequestSend
+from mina_p2p.blocks.ranking import Race, chosen
+from mina_p2p.blocks.state import Asked, BlockPeer, Blocks, Candidate, Facts, Owing, Paused, Ticket, Unsettled
 from mina_p2p.channels.block.messages import (
     BLOCK_MESSAGE,
     BODY_BYTES_MAX,
@@ -22,11 +25,6 @@ from mina_p2p.peer.actions import PeerBan
 from mina_p2p.store import Attempt
 from mina_p2p.wire.framing import HEADER_SIZE
 
-HASH_ANSWER_BYTES_MAX = 64
-SCORED_MAX = 4
-"""Announcers of a block that gain by it,"""
-SCORE = 64
-"""the first so much, each further one half of that; a quarter is forgotten with every block."""
 FULL_BYTES_MAX = BODY_BYTES_MAX + HEADER_BYTES_MAX
 BAN = 600 * SECOND
 """How long a liar is not met again that has left before it was found out (as after other violations)."""
@@ -35,12 +33,18 @@ BAN = 600 * SECOND
 class Turn:
     """The state as it becomes, and follow-ups in order."""
 
-    __slots__ = ("now", "out", "state")
+    __slots__ = ("_ends", "now", "out", "state")
 
     def __init__(self, state: Blocks, now: Timestamp) -> None:
         self.state = state
         self.now = now
         self.out: list[Any] = []
+        self._ends: list[Any] = []
+
+    @property
+    def follow_ups(self) -> list[Any]:
+        """All that follows. The ends of connections are last: what they lead to in this slice builds upon all else."""
+        return [*self.out, *self._ends]
 
     def after(self, wait: int) -> Timestamp:
         """So many nanoseconds from now."""
@@ -61,7 +65,7 @@ class Turn:
         ticket = Ticket(self.state.last_ticket + 1)
         self.state = self.state.replace(last_ticket=ticket, tickets=self.state.tickets.set(ticket, about))
         frame = BLOCK_MESSAGE.encode(request)
-        self.out.append(BlocksEffectfulRequestSend(connection_id, ticket, frame, HEADER_SIZE + bytes_max, bytes_max))
+        self.out.append(BlocksRequestSend(connection_id, ticket, frame, HEADER_SIZE + bytes_max, bytes_max))
         return ticket
 
     def close(self, ticket: Ticket) -> None:
@@ -71,33 +75,39 @@ class Turn:
     def cancel(self, connection_id: ConnectionId, ticket: Ticket) -> None:
         """Give up a request."""
         self.close(ticket)
-        self.out.append(BlocksEffectfulRequestCancel(connection_id, ticket))
+        self.out.append(BlocksRequestCancel(connection_id, ticket))
 
     def permit(self, connection_id: ConnectionId) -> None:
-        """Permit a peer its next announcement: a header or a block while few others may send one, else a hash."""
-        config = self.state.config
-        wants = Wants.HASH
-        if self._may_send_much(connection_id, config.header_permissions_max):
-            halves = (peer.local for peer in self.state.peers.values())
-            is_first = not any(isinstance(local, Asked) and local.wants is Wants.FULL for local in halves)
-            wants = Wants.FULL if self.state.is_cold and is_first else Wants.HEADER
-        peer = self.state.peers[connection_id]
-        bytes_max = {Wants.HASH: HASH_ANSWER_BYTES_MAX, Wants.HEADER: HEADER_BYTES_MAX, Wants.FULL: FULL_BYTES_MAX}[wants]
+        """Permit a peer its next announcement: a header or a block where it is one of the few, else a hash."""
+        if not self.state.is_ranked:
+            self._rank()
+        wants, peer = self._wants(connection_id), self.state.peers[connection_id]
         along = FULL_BYTES_MAX if wants is Wants.FULL else self.state.body_along_max
-        ticket = self.request(connection_id, BlockGetNext(wants, along), 0, bytes_max)
-        self.put_peer(connection_id, peer.replace(local=Asked(ticket, wants, along, self.after(config.parked))))
+        ticket = self.request(connection_id, BlockGetNext(wants, along), 0, HEADER_BYTES_MAX + along)
+        self.put_peer(connection_id, peer.replace(local=Asked(ticket, wants, along, self.after(self.state.config.parked))))
 
-    def _may_send_much(self, connection_id: ConnectionId, most: int) -> bool:
-        """Whether a peer is one of the few, at the cost of one that announces later than it does."""
-        peers = self.state.peers
-        large = [cid for cid, peer in peers.items() if isinstance(peer.local, Asked) and peer.local.wants is not Wants.HASH]
-        if len(large) < most:
-            return True
-        worst = min(large, key=lambda cid: (peers[cid].score, -cid))
-        if len(large) > most or peers[worst].score >= peers[connection_id].score:
-            return False
-        self.withdraw(worst)
-        return True
+    def _wants(self, connection_id: ConnectionId) -> Wants:
+        """What to permit a peer, at the cost of one that may send headers and is not among the chosen."""
+        peers, most, preferred = self.state.peers, self.state.config.header_permissions_max, self.state.preferred
+        large = {cid: peer.local for cid, peer in peers.items() if isinstance(peer.local, Asked) and peer.local.wants is not Wants.HASH}
+        if connection_id in preferred:
+            if len(large) >= most:
+                self.withdraw(max(cid for cid in large if cid not in preferred))
+        elif len(large) + sum(cid not in large for cid in preferred) >= most:
+            return Wants.HASH
+        # Who has no block yet has nothing to make one of.
+        is_first = not any(local.wants is Wants.FULL for local in large.values())
+        return Wants.FULL if self.state.tip is None and is_first else Wants.HEADER
+
+    def _rank(self) -> None:
+        """Choose anew who may send headers; who is chosen and was permitted a hash gets that permission instead."""
+        state = self.state
+        preferred = chosen(state.races, state.peers.keys(), state.config.header_permissions_max, state.preferred)
+        self.state = state.replace(preferred=preferred, is_ranked=True)
+        for connection_id in preferred:
+            local = state.peers[connection_id].local
+            if isinstance(local, Asked) and local.wants is Wants.HASH:
+                self.withdraw(connection_id)
 
     def withdraw(self, connection_id: ConnectionId) -> None:
         """Take a permission back; the next one must not overtake that."""
@@ -111,13 +121,31 @@ class Turn:
         if (peer := self.state.peers.get(connection_id)) is not None:
             self.put_peer(connection_id, peer.replace(local=Paused(self.after(self.state.config.interval))))
 
-    def rate(self, candidate: Candidate) -> None:
-        """Remember who announced a block early that was taken."""
-        for connection_id, peer in self.state.peers.items():
-            place = candidate.announcers.index(connection_id) if connection_id in candidate.announcers else SCORED_MAX
-            score = peer.score * 3 // 4 + (SCORE >> place if place < SCORED_MAX else 0)
-            if score != peer.score:
-                self.put_peer(connection_id, peer.replace(score=score))
+    def arrived(self, connection_id: ConnectionId, state_hash: bytes, *, is_new: bool, is_given: bool = False) -> None:
+        """Note when a peer announced a block; of one that nobody announced before only if it ``is_new``.
+
+        :param is_given: whether its header came for a hash permission.
+        """
+        races = self.state.races
+        race = next((race for race in races if race.state_hash == state_hash), None)
+        if race is not None:
+            races = tuple(
+                race.arrived(connection_id, self.now, is_given=is_given) if race.state_hash == state_hash else race for race in races
+            )
+        elif is_new:
+            races = (*races, Race(state_hash, self.now).arrived(connection_id, self.now, is_given=is_given))
+        self.state = self.state.replace(races=races)
+
+    def end_race(self, state_hash: bytes, *, is_taken: bool) -> None:
+        """A block was taken, or given up."""
+        races = tuple(race.replace(is_run=True) if race.state_hash == state_hash else race for race in self.state.races)
+        if not is_taken:
+            races = tuple(race for race in races if race.state_hash != state_hash)
+        run = [race.state_hash for race in races if race.is_run]
+        old = set(run[: max(0, len(run) - self.state.config.races_max)])
+        left = tuple(race for race in races if race.state_hash not in old)
+        # Once for each block: who else announces this one counts from the next one on.
+        self.state = self.state.replace(races=left, is_ranked=self.state.is_ranked and not is_taken)
 
     def settle(self, candidate: Candidate, *, useful: bool) -> None:
         """What peers announced is decided: they may announce the next, in the order in which they announced this."""
@@ -135,16 +163,20 @@ class Turn:
         self.state = self.state.replace(tickets=self.state.tickets.set(owing.ticket, 0))
         self.put_peer(connection_id, peer.replace(owing=(*peer.owing, owing)))
 
+    def tell_tip(self, connection_id: ConnectionId, facts: Facts) -> None:
+        """Say what a peer's best tip is, which decides whether pool items are announced to it."""
+        self.out.append(PeerBestTipKnown(connection_id, PeerTip(facts.state_hash, facts.previous_state_hash, facts.height)))
+
     # --- blame ----------------------------------------------------------------------------
 
     def end(self, connection_id: ConnectionId, code: ReasonCode, detail: str) -> None:
         """Leave a peer."""
-        self.out.append(DisconnectionInit(connection_id, Reason(code, ChannelId.BLOCK, detail[:DETAIL_CHARS_MAX])))
+        self._ends.append(DisconnectionInit(connection_id, Reason(code, ChannelId.BLOCK, detail[:DETAIL_CHARS_MAX])))
 
     def blame(self, connection_id: ConnectionId, peer_id: PeerId, code: ReasonCode, detail: str) -> None:
         """Leave a liar, or ban it where it has left."""
         reason = Reason(code, ChannelId.BLOCK, detail[:DETAIL_CHARS_MAX])
-        self.out.append(Attempt(DisconnectionInit(connection_id, reason), PeerBan(peer_id, self.after(BAN), reason)))
+        self._ends.append(Attempt(DisconnectionInit(connection_id, reason), PeerBan(peer_id, self.after(BAN), reason)))
 
     def next_verdict(self) -> RequestId:
         """An id for a question to the node software."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from mina_p2p.blocks.actions import BlocksPeerJoined
 from mina_p2p.channels.actions import ChannelsReady
 from mina_p2p.channels.address_gossip import events as address_gossip
 from mina_p2p.channels.address_gossip.actions import AddressGossipPeerReady
+from mina_p2p.channels.block import reducer as block
+from mina_p2p.channels.block.state import BlockStreams
 from mina_p2p.channels.conversations import CONVERSATIONS
 from mina_p2p.channels.overtaking import in_order
 from mina_p2p.channels.propagation.actions import (
@@ -90,8 +93,13 @@ def reduce_ready(state: Channels, action: ChannelsReady, now: Timestamp, root: P
         streaming_rpc=StreamingRpc() if ChannelId.STREAMING_RPC in agreed else None,
         discovery=Discovery(DiscoveryResting(now)) if ChannelId.SIGNALING_DISCOVERY in agreed else None,
         exchange=Exchange(ExchangeResting(now)) if ChannelId.SIGNALING_EXCHANGE in agreed else None,
+        block=BlockStreams() if ChannelId.BLOCK in agreed else None,
     )
-    requests: list[Action] = [ChannelsPropagationRequestSend(connection_id, channel) for channel in agreed if channel in KINDS]
+    # Best tips come by channel 10 where both speak it; whoever asks for one by channel 3 all the same is answered.
+    asked = [channel for channel in agreed if channel in KINDS and not (channel == ChannelId.BEST_TIP and ChannelId.BLOCK in agreed)]
+    requests: list[Action] = [ChannelsPropagationRequestSend(connection_id, channel) for channel in asked]
+    if channels.block is not None:
+        requests.append(BlocksPeerJoined(connection_id, connection.peer_id))
     if channels.discovery is not None:
         requests.append(ChannelsSignalingDiscoveryRequestSend(connection_id))
     if channels.exchange is not None:
@@ -105,8 +113,10 @@ def reduce_message_received(state: P2pState, action: ChannelsMessageReceived, no
     """Decode a frame and map it to what it means."""
     connection_id, channel = action.connection_id, action.channel
     channels = state.channels.table.get(connection_id)
-    if channels is None or not (channel in KINDS or channel in _OTHERS or channel in CONVERSATIONS):
+    if channels is None or not _is_open(channels, channel):
         return state, (_end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, channel, "the channel is not open"),)
+    if channel == ChannelId.BLOCK:
+        return block.message_received(state, action, channels)
     try:
         if channel == ChannelId.RPC:
             return state, (_rpc_message(channels, action),)
@@ -117,6 +127,12 @@ def reduce_message_received(state: P2pState, action: ChannelsMessageReceived, no
         return state, _propagation_message(channels, action)
     except DecodeError as error:
         return state, (_end(connection_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, channel, str(error)),)
+
+
+def _is_open(channels: PeerChannels, channel: ChannelId) -> bool:
+    if channel == ChannelId.BLOCK:
+        return channels.block is not None
+    return channel in KINDS or channel in _OTHERS or channel in CONVERSATIONS
 
 
 def _propagation_message(channels: PeerChannels, action: ChannelsMessageReceived) -> FollowUps:
@@ -178,6 +194,8 @@ def reduce_stream_ended(state: P2pState, action: ChannelsStreamEnded, now: Times
         return state, () if over_there is None else (over_there,)
     if channels is None or not _is_ours(channels, action.stream):
         return state, ()
+    if action.channel == ChannelId.BLOCK:
+        return block.stream_ended(state, action, channels)
     if action.channel == ChannelId.RPC:
         ended: RpcAction = ChannelsRpcAnswerEnded(action.connection_id, action.stream)
         return state, (_or_end(ended, rpc_violation(channels.rpc, ended, action.stream), action.channel),)
@@ -196,6 +214,8 @@ def reduce_stream_reset(state: P2pState, action: ChannelsStreamReset, now: Times
         return state, (CONVERSATIONS[channel].of_reset(action, channels),)
     if channel == ChannelId.ADDRESS_GOSSIP:
         return state, (address_gossip.of_reset(action),)
+    if channel == ChannelId.BLOCK:
+        return block.stream_reset(state, action, channels)
     if channel == ChannelId.RPC:
         if is_ours:
             return state, (ChannelsRpcAnswerReset(connection_id, stream, action.code),)

@@ -13,6 +13,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
+from mina_p2p.channels.block.state import BlockStreams
 from mina_p2p.channels.propagation.state import Propagation, RemoteRequested
 from mina_p2p.channels.rpc.state import Rpc
 from mina_p2p.channels.signaling_discovery.state import Discovery, DiscoveryRequested
@@ -84,6 +85,7 @@ class PeerChannels(Record):
     streaming_rpc: StreamingRpc | None = None
     discovery: Discovery | None = None
     exchange: Exchange | None = None
+    block: BlockStreams | None = None
 
     def propagation(self, channel: ChannelId) -> Propagation | None:
         """The permission machine of a channel."""

@@ -98,6 +98,8 @@ class Connections(Record):
     table: Table[ConnectionId, Connection] = empty_table()
     last_id: ConnectionId = ConnectionId(0)
     ready_count: int = 0
+    outgoing_count: int = 0
+    """Connections and attempts that began with a dial of ours."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -119,7 +121,8 @@ class Connections(Record):
     def add(self, connection: Connection) -> tuple[Connections, ConnectionId]:
         """With a new connection, under the id that is returned."""
         connection_id = ConnectionId(self.last_id + 1)
-        return self.replace(last_id=connection_id).put(connection_id, connection), connection_id
+        outgoing_count = self.outgoing_count + (not connection.is_incoming)
+        return self.replace(last_id=connection_id, outgoing_count=outgoing_count).put(connection_id, connection), connection_id
 
     def put(self, connection_id: ConnectionId, connection: Connection) -> Connections:
         """With ``connection`` in the place of what that id was before."""
@@ -133,7 +136,9 @@ class Connections(Record):
     def remove(self, connection_id: ConnectionId) -> Connections:
         """Without that connection, which must be there."""
         deadlines, ready_count = self._without(connection_id)
-        return self.replace(table=self.table.delete(connection_id), deadlines=deadlines, ready_count=ready_count)
+        outgoing_count = self.outgoing_count - (not self.table[connection_id].is_incoming)
+        table = self.table.delete(connection_id)
+        return self.replace(table=table, deadlines=deadlines, ready_count=ready_count, outgoing_count=outgoing_count)
 
     def _without(self, connection_id: ConnectionId) -> tuple[Deadlines, int]:
         """Deadlines and count as if that connection, which may be new, were gone."""

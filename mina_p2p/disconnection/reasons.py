@@ -24,6 +24,8 @@ class ReasonCode(enum.IntEnum):
     """Another connection between the same two peers was kept."""
     USER_REQUEST = 0x03
     """The node software asked for it."""
+    ONLY_A_TEST = 0x04
+    """A dial that was to see whether the peer can be reached; it can. Who wants the connection may dial at once."""
 
     CHAIN_ID_MISMATCH = 0x10
     PROTOCOL_VERSION_MISMATCH = 0x11

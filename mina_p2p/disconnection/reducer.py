@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mina_p2p.blocks.actions import BlocksPeerLeft
 from mina_p2p.channels.address_gossip.actions import AddressGossipPeerGone
 from mina_p2p.channels.parting import parted
 from mina_p2p.channels.rpc.reducer import failed
@@ -13,6 +14,7 @@ from mina_p2p.connection.transitions import give_up
 from mina_p2p.disconnection.actions import DisconnectionFinish, DisconnectionInit, Shutdown
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.ids import Timestamp
+from mina_p2p.libp2p.actions import NetworkDiallingSet, NetworkDisconnect
 from mina_p2p.notifications import PeerDisconnected
 from mina_p2p.peer.actions import PeerDetached
 from mina_p2p.pool.actions import PoolForget, wake_held_back
@@ -46,17 +48,23 @@ def reduce_finish(state: P2pState, action: DisconnectionFinish, now: Timestamp) 
         best_tips=state.best_tips.replace(of_peers=state.best_tips.of_peers.discard(connection_id)),
     )
     gossiping = (AddressGossipPeerGone(connection_id),) if connection_id in state.address_gossip.links else ()
+    announcing = (BlocksPeerLeft(connection_id),) if connection_id in state.blocks.peers else ()
     return forgotten, (
         PeerDetached(connection_id, peer_id, reason, action.by_peer, True),
         PeerDisconnected(connection_id, peer_id, reason, action.by_peer),
         PoolForget(connection_id),
         *gossiping,
+        *announcing,
         *waiting,
         *wake_held_back(state),
     )
 
 
 def reduce_shutdown(state: P2pState, action: Shutdown, now: Timestamp) -> tuple[P2pState, FollowUps]:
-    """Goodbye to all."""
-    goodbyes = tuple(DisconnectionInit(connection_id, Reason(ReasonCode.SHUTDOWN)) for connection_id in state.connections.table)
+    """Goodbye to all, on every transport."""
+    reason = Reason(ReasonCode.SHUTDOWN)
+    goodbyes: list[Any] = [DisconnectionInit(connection_id, reason) for connection_id in state.connections.table]
+    if state.network is not None:
+        goodbyes.append(NetworkDiallingSet(is_allowed=False))
+        goodbyes += (NetworkDisconnect(connection_id, reason) for connection_id in state.network.links.table)
     return state.replace(is_stopping=True), goodbyes

@@ -27,7 +27,7 @@ from mina_p2p.gossipsub.incoming import backing_off, receive
 from mina_p2p.gossipsub.messages import MESSAGE_CODEC, PubsubMessage, message_id, signed_bytes
 from mina_p2p.gossipsub.state import Cached, Gossipsub, Neighbour, Topic, Validating
 from mina_p2p.ids import PeerNumber, RequestId, Timestamp
-from mina_p2p.libp2p.actions import NetworkStreamOpen
+from mina_p2p.libp2p.actions import NetworkHandOver, NetworkStreamOpen
 from mina_p2p.libp2p.config import GossipsubConfig
 from mina_p2p.libp2p.links import Linked
 from mina_p2p.libp2p.notifications import NetworkPubsubMessageReceived, NetworkPubsubPublished
@@ -152,7 +152,8 @@ def _verified(state: Gossipsub, action: NetworkPubsubVerified, now: Timestamp, r
     contact = root.links.contacts.get(found.peer)
     sender = found.author if contact is None else contact.peer_id
     data = found.message.data or b""
-    return state, (NetworkPubsubMessageReceived(verdict_id, topic.name, data, found.message_id, found.author, sender),)
+    heard = NetworkPubsubMessageReceived(verdict_id, topic.name, data, found.message_id, found.author, sender)
+    return state, (NetworkHandOver(heard),)
 
 
 def _identified(state: Gossipsub, action: NetworkPubsubPeerIdentified, root: NetworkState) -> tuple[Gossipsub, FollowUps]:
@@ -169,6 +170,9 @@ def _identified(state: Gossipsub, action: NetworkPubsubPeerIdentified, root: Net
 
 
 def _cached(state: Gossipsub, found: bytes, topic: str, encoded: bytes) -> Gossipsub:
+    if found in state.cache:
+        # It came again after it had been forgotten as seen: it leaves with its first window.
+        return state
     first, *others = state.windows
     return state.replace(
         cache=state.cache.set(found, Cached(topic, encoded)),

@@ -6,7 +6,10 @@ from typing import TypeAlias
 
 from mina_p2p.address import Libp2pAddress
 from mina_p2p.disconnection.reasons import Reason
+from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, StreamId, Timestamp
+from mina_p2p.libp2p.gating import GatingConfig
+from mina_p2p.libp2p.notifications import NetworkPubsubMessageReceived, NetworkRpcFailed, NetworkRpcRequested, NetworkRpcResponded
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.record import Record, record
 
@@ -22,7 +25,8 @@ class NetworkDial(Record):
 
     def why_refused(self, state: NetworkState, now: Timestamp) -> str:
         """For counters."""
-        return "connected, being dialled, full, or ourselves"
+        denial = state.gating.denial(self.address.peer_id, self.address.host)
+        return "connected, being dialled, full, or ourselves" if denial is None else denial.value
 
 
 @record
@@ -30,6 +34,33 @@ class NetworkDiallingSet(Record):
     """From now on this node dials by itself, or waits for others only. A command; `NetworkDial` is never refused for it."""
 
     is_allowed: bool
+
+
+@record
+class NetworkGatingSet(Record):
+    """Other lists of whom this node is not connected with, and whom always; what they deny ends. A command."""
+
+    gating: GatingConfig
+
+
+@record
+class NetworkPeerAdd(Record):
+    """Trust a peer and keep a connection with it, as with those of the configuration. A command."""
+
+    address: Libp2pAddress
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        return self.address.peer_id != state.config.peer_id
+
+
+@record
+class NetworkPeerUseful(Record):
+    """The node software found a peer useful: of those that the routing table holds it is ended later. A command."""
+
+    peer_id: PeerId
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        return self.peer_id in state.links.numbers
 
 
 @record
@@ -98,6 +129,13 @@ class NetworkStreamTimeout(Record):
 
     def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
         return self.serial in state.links.serials
+
+
+@record
+class NetworkHandOver(Record):
+    """Something for the node software that a larger root may put into other words; a libp2p node by itself tells it as it is."""
+
+    notification: NetworkPubsubMessageReceived | NetworkRpcRequested | NetworkRpcResponded | NetworkRpcFailed
 
 
 LinkAction: TypeAlias = NetworkDial | NetworkDisconnect | NetworkStreamOpen | NetworkStreamEnd | NetworkStreamReset | NetworkStreamTimeout

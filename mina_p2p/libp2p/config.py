@@ -8,6 +8,7 @@ from attrs.validators import ge, gt
 from mina_p2p.address import Libp2pAddress
 from mina_p2p.identity import ChainId, PeerId
 from mina_p2p.ids import MILLISECOND, SECOND
+from mina_p2p.libp2p.gating import GatingConfig, IpRange
 from mina_p2p.record import Record, record
 
 AGENT = "mina_p2p"
@@ -109,11 +110,17 @@ class NetworkConfig(Record):
     """Whether this node speaks Kademlia; else it knows whom it is told of and who comes."""
     is_advertised: bool = True
     """Whether this node announces itself under the chain's rendezvous, and looks for others there."""
+    protected_percent: int = field(default=20, validator=ge(0))
+    """Share of the routing table whose peers are not ended for want of room, though at most ``connections_min`` of them (spec: libp2p 11)."""
     dials_max: int = field(default=32, validator=gt(0))
     per_peer_max: int = field(default=4, validator=gt(0))
     """Connections with one peer: Go nodes open several."""
     are_private_addresses_allowed: bool = False
-    """Whether addresses of private ranges are believed from everybody, not only from peers of the same range."""
+    """Whether addresses of private ranges are believed from everybody, not only from peers of the same range, and dialled."""
+    known_private_ranges: tuple[IpRange, ...] = ()
+    """Private ranges that are dialled besides those from which peers have come; trusted peers are dialled wherever they are."""
+    gating: GatingConfig = GatingConfig()
+    """Whom this node is not connected with, and whom always; `NetworkGatingSet` replaces it. Peers of ``initial_peers`` are trusted."""
     granularity: int = field(default=100 * MILLISECOND, validator=gt(0))
     topics: tuple[str, ...] = (TOPIC_V0,)
     agent: str = AGENT

@@ -75,6 +75,8 @@ class Contact(Record):
     peer_id: PeerId
     connections: tuple[ConnectionId, ...]
     """Oldest first."""
+    useful_at: Timestamp = Timestamp(0)
+    """When the node software last found it useful."""
 
 
 @record

@@ -16,7 +16,16 @@ from mina_p2p.kademlia import reducer as kademlia
 from mina_p2p.kademlia.actions import KademliaAction, NetworkKadRequestError, NetworkKadTick
 from mina_p2p.libp2p import keeping
 from mina_p2p.libp2p import reducer as links
-from mina_p2p.libp2p.actions import LinkAction, NetworkDiallingSet, NetworkKeep, NetworkStreamTimeout
+from mina_p2p.libp2p.actions import (
+    LinkAction,
+    NetworkDiallingSet,
+    NetworkGatingSet,
+    NetworkHandOver,
+    NetworkKeep,
+    NetworkPeerAdd,
+    NetworkPeerUseful,
+    NetworkStreamTimeout,
+)
 from mina_p2p.libp2p.notifications import NetworkNotification
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p.transport import (
@@ -81,6 +90,11 @@ def _due(state: NetworkState, now: Timestamp) -> Iterator[Action]:
         yield NetworkRpcCallError(key // 2, "no answer in time") if key % 2 else NetworkRpcSessionTimeout(key // 2)
 
 
+def reduce_hand_over(state: NetworkState, action: NetworkHandOver, now: Timestamp) -> tuple[NetworkState, FollowUps]:
+    """Tell the node software."""
+    return state, (action.notification,)
+
+
 def steps_max(state: NetworkState, action: Action) -> int:
     """Bound of the steps of one dispatch."""
     data: bytes = getattr(action, "data", b"")
@@ -102,7 +116,11 @@ def network_machine() -> Machine[NetworkState]:
         reducers=(
             (NetworkCheckTimeouts, reduce_check_timeouts),
             (NetworkDiallingSet, links.reduce_dialling_set),
+            (NetworkHandOver, reduce_hand_over),
             (NetworkKeep, keeping.reduce_keep),
+            (NetworkGatingSet, keeping.reduce_gating_set),
+            (NetworkPeerAdd, keeping.reduce_peer_add),
+            (NetworkPeerUseful, keeping.reduce_peer_useful),
             (Libp2pListening, links.reduce_listening),
             (Libp2pConnectionOpened, links.reduce_opened),
             (Libp2pConnectionClosed, links.reduce_closed),

@@ -32,6 +32,7 @@ from mina_p2p.libp2p.actions import (
     NetworkStreamReset,
     NetworkStreamTimeout,
 )
+from mina_p2p.libp2p.gating import remote_ip
 from mina_p2p.libp2p.links import Contact, Dialling, Linked, Links, Stream
 from mina_p2p.libp2p.notifications import NetworkDialFailed, NetworkPeerConnected, NetworkPeerDisconnected
 from mina_p2p.libp2p.protocols import IDENTIFY, IDENTIFY_PUSH, KADEMLIA, MESHSUB, PING, PROTOCOLS, RPC
@@ -144,13 +145,15 @@ def reduce_opened(state: NetworkState, action: Libp2pConnectionOpened, now: Time
     if number is None:
         number = links.next_peer
         links = links.replace(numbers=links.numbers.set(peer_id, number), next_peer=PeerNumber(number + 1))
-    connections = () if is_new else links.contacts[number].connections
+    before = Contact(peer_id, ()) if is_new else links.contacts[number]
+    contact = before.replace(connections=(*before.connections, connection_id))
     address = dialling.address if isinstance(dialling, Dialling) else None
     link = Linked(number, peer_id, action.is_dialer, action.remote, address, now)
-    refusal = _refusal(state, action, len(connections))
-    links = links.replace(
-        table=links.table.set(connection_id, link), contacts=links.contacts.set(number, Contact(peer_id, (*connections, connection_id)))
-    )
+    refusal = _refusal(state, action, len(before.connections))
+    ip = remote_ip(action.remote.host)
+    if refusal is None and ip is not None and not action.is_dialer:
+        state = state.replace(gating=state.gating.learning(ip))
+    links = links.replace(table=links.table.set(connection_id, link), contacts=links.contacts.set(number, contact))
     told = (NetworkPeerConnected(connection_id, peer_id, action.is_dialer, action.remote),) if is_new else ()
     if refusal is not None:
         return state.replace(links=links), (*told, NetworkDisconnect(connection_id, refusal))
@@ -164,7 +167,8 @@ def _refusal(state: NetworkState, action: Libp2pConnectionOpened, connections_co
         return Reason(ReasonCode.PEER_CAPACITY_FULL)
     if connections_count >= state.config.per_peer_max:
         return Reason(ReasonCode.ALREADY_CONNECTED)
-    return None
+    denial = state.gating.denial(action.peer_id, remote_ip(action.remote.host), is_outgoing=action.is_dialer)
+    return None if denial is None else denial.reason
 
 
 def reduce_closed(state: NetworkState, action: Libp2pConnectionClosed, now: Timestamp) -> tuple[NetworkState, FollowUps]:
@@ -182,7 +186,7 @@ def reduce_closed(state: NetworkState, action: Libp2pConnectionClosed, now: Time
     left = tuple(other for other in links.contacts[link.peer].connections if other != connection_id)
     links = links.replace(table=links.table.delete(connection_id))
     if left:
-        links = links.replace(contacts=links.contacts.set(link.peer, Contact(link.peer_id, left)))
+        links = links.replace(contacts=links.contacts.set(link.peer, links.contacts[link.peer].replace(connections=left)))
         return state.replace(links=links), lost
     links = links.replace(contacts=links.contacts.delete(link.peer), numbers=links.numbers.delete(link.peer_id))
     gone = (

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from mina_p2p.address import HostScope, Libp2pAddress, host_scope
-from mina_p2p.address.errors import AddressError
-from mina_p2p.address.host import parse_ip
 from mina_p2p.gossipsub.state import Gossipsub, initial_gossipsub
 from mina_p2p.identify.state import Identify
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, Timestamp
 from mina_p2p.kademlia.state import Kademlia, initial_kademlia
 from mina_p2p.libp2p.config import NetworkConfig
+from mina_p2p.libp2p.gating import EVERY_PRIVATE_RANGE, Gating, initial_gating, remote_ip
 from mina_p2p.libp2p.links import Links
 from mina_p2p.libp2p.protocols import KADEMLIA, PROTOCOLS
 from mina_p2p.libp2p_rpc.state import Rpcs
@@ -31,6 +30,7 @@ class NetworkState(Record):
     kademlia: Kademlia
     gossipsub: Gossipsub
     rpcs: Rpcs
+    gating: Gating
     next_keep_at: Timestamp
     """When to look after the number of connections next."""
     is_dialling_allowed: bool = True
@@ -49,23 +49,19 @@ class NetworkState(Record):
     def scope_of(self, connection_id: ConnectionId) -> HostScope | None:
         """From where a connection's peer speaks to us."""
         link = self.links.linked(connection_id)
-        if link is None:
-            return None
-        try:
-            return host_scope(parse_ip(link.remote.host))
-        except AddressError:
-            return None
+        ip = None if link is None else remote_ip(link.remote.host)
+        return None if ip is None else host_scope(ip)
 
     def accepts_address(self, address: Libp2pAddress, named_by: ConnectionId) -> bool:
-        """Whether an address that a peer named is believed: those of private ranges only from peers of the same range."""
-        scope = host_scope(address.host)
-        if scope in {HostScope.GLOBAL, HostScope.NAME}:
-            return True
-        return scope is not HostScope.RESERVED and (self.config.are_private_addresses_allowed or self.scope_of(named_by) is scope)
+        """Whether an address that a peer named is believed: private ones only from peers of the same range, none of who is banned."""
+        return self.shows_address(address, named_by) and not self.gating.is_unwanted(address.peer_id, address.host)
 
     def shows_address(self, address: Libp2pAddress, to: ConnectionId) -> bool:
-        """Whether the peer of a connection could dial that address."""
-        return self.accepts_address(address, to)
+        """Whether the peer of a connection could dial that address: those of private ranges only from the same range."""
+        scope = host_scope(address.host)
+        if scope is HostScope.GLOBAL or scope is HostScope.NAME:
+            return True
+        return scope is not HostScope.RESERVED and (self.config.are_private_addresses_allowed or self.scope_of(to) is scope)
 
     def may_dial(self, address: Libp2pAddress) -> bool:
         """Whether that address can be dialled now."""
@@ -76,6 +72,7 @@ class NetworkState(Record):
             and len(links.dials) < config.dials_max
             and address.peer_id not in links.dials
             and links.connection_to(address.peer_id) is None
+            and self.gating.denial(address.peer_id, address.host) is None
         )
 
     def is_settled(self, peer_id: PeerId) -> bool:
@@ -96,5 +93,11 @@ def initial_network(config: NetworkConfig, now: Timestamp) -> NetworkState:
         initial_kademlia(config, salt, random.stream(10), now),
         initial_gossipsub(config, salt, random.stream(11), now),
         Rpcs(Deadlines(config.granularity)),
+        initial_gating(
+            config.gating,
+            EVERY_PRIVATE_RANGE if config.are_private_addresses_allowed else config.known_private_ranges,
+            tuple(address.peer_id for address in config.initial_peers),
+            salt,
+        ),
         now,
     )

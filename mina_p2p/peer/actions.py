@@ -8,7 +8,7 @@ from mina_p2p.address import DialAddress, Host
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, PeerNumber, Timestamp
-from mina_p2p.peer.state import Attached, BackingOff, Banned, Disconnected, PeerSource
+from mina_p2p.peer.state import GIVEN, Attached, BackingOff, Banned, Disconnected, PeerSource
 from mina_p2p.record import Record, record
 from mina_p2p.state import P2pState
 
@@ -27,10 +27,16 @@ class PeerDiscovered(Record):
         if not state.accepts_address(self.address, self.learned_from, now):
             return False
         limits, known = state.config.limits, state.peers.find(self.address.peer_id)
+        if not state.config.peer_table.believes(self.source):
+            return False
+        if known is not None and not known[1].takes_address(self.address):
+            return self.source not in known[1].sources
         if not state.peers.has_group_room(self.address, self.source, limits.known_per_group_max):
             return False
         if known is not None:
-            return known[1].takes_address(self.address)
+            return True
+        if self.source not in GIVEN and state.peers.make_new_room(self.address, state.told_in(self.learned_from)) is None:
+            return False
         if self.learned_from is None:
             return True
         return state.peers.learned_counts.get(self.learned_from, 0) < limits.discovered_per_source_max
@@ -50,6 +56,8 @@ class PeerAnnounced(Record):
         if found is None:
             return PeerDiscovered(self.address, self.source, self.learned_from).is_enabled(state, now)
         if not isinstance(found[1].status, BackingOff | Disconnected) or not state.accepts_address(self.address, self.learned_from, now):
+            return False
+        if not state.config.peer_table.believes(self.source):
             return False
         return state.peers.has_group_room(self.address, self.source, state.config.limits.known_per_group_max)
 
@@ -230,7 +238,15 @@ class ConnectionOutgoingRandomInit(Record):
     """How many further ones may follow in this turn."""
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
-        return not state.is_stopping and bool(state.peers.dialable) and len(state.connections) < state.config.limits.peers_min
+        return not state.is_stopping and bool(state.peers.dialable) and state.lacks_connections()
+
+
+@record
+class ConnectionFeelerInit(Record):
+    """Enough connections: see from time to time whether somebody of whom we only heard can be reached."""
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return state.peers.next_feeler_at <= now and state.may_feel()
 
 
 PeerAction: TypeAlias = (
@@ -252,4 +268,5 @@ PeerAction: TypeAlias = (
     | PeersDiscover
     | PeersDiscoverRandom
     | ConnectionOutgoingRandomInit
+    | ConnectionFeelerInit
 )

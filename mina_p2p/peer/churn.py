@@ -10,10 +10,11 @@ from mina_p2p.state import P2pState
 def makes_room(state: P2pState, now: Timestamp) -> list[ConnectionId]:
     """Ready connections of which any may be given up, ascending.
 
-    Not those that a person named, nor the young ones. And not the oldest of those that have been of use: who has brought good
+    Not those that a person named, nor the young ones, nor those that this node dialled, while they are few. And not the oldest of those that have been of use: who has brought good
     things for long can not be pushed out by any number of newcomers, so an attacker can not take all places (eclipse).
     """
     youngest = now - state.config.timeouts.churn_age
+    are_dials_kept = state.connections.outgoing_count <= state.config.limits.peers_outgoing
     old_enough: list[ConnectionId] = []
     useful: list[tuple[Timestamp, ConnectionId]] = []
     for connection_id, connection in state.connections.table.items():
@@ -23,7 +24,7 @@ def makes_room(state: P2pState, now: Timestamp) -> list[ConnectionId]:
         since, peer = connection.status.since, found[1]
         if peer.useful_at is not None and peer.useful_at >= since:
             useful.append((since, connection_id))
-        if since <= youngest and not peer.is_given:
+        if since <= youngest and not peer.is_given and not (are_dials_kept and not connection.is_incoming):
             old_enough.append(connection_id)
     protected = {connection_id for _, connection_id in sorted(useful)[: state.config.limits.peers_protected]}
     return [connection_id for connection_id in old_enough if connection_id not in protected]

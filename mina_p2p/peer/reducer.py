@@ -19,6 +19,7 @@ from mina_p2p.identity import PeerId
 from mina_p2p.ids import PeerNumber, Timestamp
 from mina_p2p.peer.actions import (
     BansReset,
+    ConnectionFeelerInit,
     ConnectionOutgoingRandomInit,
     PeerAction,
     PeerAnnounced,
@@ -39,9 +40,11 @@ from mina_p2p.peer.actions import (
     PeerWoken,
 )
 from mina_p2p.peer.bans import Ban
+from mina_p2p.peer.choice import choose, choose_feeler
 from mina_p2p.peer.churn import makes_room
 from mina_p2p.peer.referrals import referrals
-from mina_p2p.peer.state import ANYTHING, HEARSAY, Attached, BackingOff, Banned, Disconnected, Peer, Peers, PeerSource
+from mina_p2p.peer.state import ANYTHING, GIVEN, HEARSAY, Attached, BackingOff, Banned, Disconnected, Feeler, Peer, Peers, PeerSource
+from mina_p2p.peer.trial import FELT, reached, unreached
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt, FollowUps
 
@@ -66,6 +69,7 @@ _NOBODY_FAILED: Final[Mapping[ReasonCode, Callable[[Timeouts], int]]] = MappingP
         ReasonCode.ALREADY_CONNECTED: lambda timeouts: timeouts.reconnect_duplicate,
         ReasonCode.DUPLICATE_CONNECTION: lambda timeouts: timeouts.reconnect_duplicate,
         ReasonCode.PEER_CAPACITY_FULL: lambda timeouts: timeouts.reconnect_full,
+        ReasonCode.ONLY_A_TEST: lambda timeouts: timeouts.reconnect_duplicate,
         ReasonCode.FREE_UP_SPACE: lambda timeouts: timeouts.reconnect_freed,
     }
 )
@@ -80,18 +84,20 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
         case PeerDiscovered(address=address, source=source, learned_from=learned_from):
             if (known := state.find(address.peer_id)) is not None:
                 number, peer = known
-                return state.put(number, peer.replace(address=address)), ()
-            room = state.make_room(limits.known_peers_max, HEARSAY, stale_before)
+                return state.put(number, _named_again(peer, address, source)), ()
+            told_in = root.told_in(learned_from)
+            room: Peers | None = state if source in GIVEN else state.make_new_room(address, told_in)
+            room = None if room is None else room.make_room(limits.known_peers_max, HEARSAY, stale_before)
             if room is None:
                 return state, ()
-            return room.add(Peer(address.peer_id, address, source, learned_from, Disconnected(now))), ()
+            return room.add(Peer(address.peer_id, address, source, learned_from, Disconnected(now), told_in=told_in)), ()
 
         case PeerAnnounced(address=address, source=source, learned_from=learned_from):
             if (known := state.find(address.peer_id)) is None:
                 return state, (PeerDiscovered(address, source, learned_from),)
             number, peer = known
             is_better = not peer.is_address_proven or peer.failures > 0
-            announced = peer.replace(address=address if is_better else peer.address)
+            announced = _with_source(peer.replace(address=address if is_better else peer.address), source)
             if isinstance(peer.status, BackingOff):
                 announced = announced.replace(status=Disconnected(now))
             return state.put(number, announced), ()
@@ -100,7 +106,7 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
             for number, peer in state.table.items():
                 if peer.is_given and isinstance(peer.status, BackingOff):
                     state = state.put(number, peer.replace(status=Disconnected(now)))
-            return state, ()
+            return _redial_given(state, limits.dials_per_tick_max)
 
         case PeerAttached(connection_id=connection_id, peer_id=peer_id, address=address, source=source):
             if (known := state.find(peer_id)) is not None:
@@ -122,14 +128,23 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
             is_dialled = not root.connections.table[connection_id].is_incoming
             if address is not None and (is_dialled or not peer.is_address_proven or _has_moved(peer, address)):
                 peer = peer.replace(address=address, is_address_proven=True)
-            return state.put(number, peer).trim_group(peer.address, limits.known_per_group_max, stale_before), ()
+            state = state.put(number, peer)
+            if is_dialled:
+                state = reached(state, number, root.config.peer_table, now)
+            return state.trim_group(peer.address, limits.known_per_group_max, stale_before), ()
 
         case PeerDetached(peer_id=peer_id, reason=reason, by_peer=by_peer, was_ready=was_ready):
             number, peer = _known(state, peer_id)
-            if reason.code.is_violation and not by_peer:
+            if state.feeler == Feeler(number) and reason == FELT:
+                peer = peer.replace(failures=0, last_success=now, is_address_proven=True)
+                state = _backed_off(state, number, peer, reason, True, now, timeouts)
+                state = reached(state, number, root.config.peer_table, now)
+            elif reason.code.is_violation and not by_peer:
                 state = state.put(number, peer.replace(status=Banned(Timestamp(now + timeouts.ban), reason, now)))
             else:
                 state = _backed_off(state, number, peer, reason, was_ready, now, timeouts)
+                if not was_ready and reason.code not in _NOBODY_FAILED:
+                    state = unreached(state, number)
             others = referrals(reason, limits.referrals_max) if by_peer and not was_ready else ()
             found = tuple(PeerDiscovered(address, PeerSource.REFERRAL, number) for address in others)
             return state.trim_group(peer.address, limits.known_per_group_max, stale_before), found
@@ -142,7 +157,9 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
             peer = state.table[number]
             if isinstance(peer.status, BackingOff) and not root.config.address_gossip.retries_failures:
                 return state.remove(number), ()  # the entry is deleted (rule 3 of the proposal)
-            return state.put(number, peer.replace(status=Disconnected(now))), ()
+            woken = state.put(number, peer.replace(status=Disconnected(now)))
+            has_no_place = woken.table[number].bucket is None and peer.address is not None and not peer.is_given
+            return (woken.remove(number) if has_no_place else woken), ()  # nobody would ever dial it
 
         case PeerBan(peer_id=peer_id, until=until, reason=reason):
             known = state.find(peer_id)
@@ -199,21 +216,59 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
         case ConnectionOutgoingRandomInit(more=more):
             return _dial_some(state, more, root)
 
+        case ConnectionFeelerInit():
+            state = state.replace(next_feeler_at=Timestamp(now + root.config.peer_table.feeler_interval))
+            return _feel(state, root.config.peer_table.draws_max)
+
         case _:
             assert_never(action)
 
 
 def _dial_some(state: Peers, more: int, root: P2pState) -> tuple[Peers, FollowUps]:
-    number, random = state.random.choice(state.dialable.keys())
+    number, random = choose(state, root.outgoing_networks(), root.config.peer_table.draws_max)
+    follow_ups: list[Any] = [_attempt(state, number)]
+    if more > 0:
+        follow_ups.append(ConnectionOutgoingRandomInit(more - 1))
+    return state.replace(random=random, anchors=state.anchors.discard(number)), follow_ups
+
+
+def _redial_given(state: Peers, count_max: int) -> tuple[Peers, FollowUps]:
+    """Dial what a person named, however many connections there are (AG-1); others of a long list are drawn at other times."""
+    left, chosen, random = list(state.given.keys()), list[PeerNumber](), state.random
+    while left and len(chosen) < count_max:
+        number, random = random.choice(left)
+        left.remove(number)
+        chosen.append(number)
+    addresses = (state.table[number].address for number in chosen)
+    return state.replace(random=random), tuple(ConnectionOutgoingInit(address, None) for address in addresses if address is not None)
+
+
+def _feel(state: Peers, draws_max: int) -> tuple[Peers, FollowUps]:
+    chosen = choose_feeler(state, draws_max)
+    if chosen is None:
+        return state, ()
+    number, random = chosen
+    return state.replace(random=random, feeler=Feeler(number)), (_attempt(state, number),)
+
+
+def _attempt(state: Peers, number: PeerNumber) -> Attempt:
     address = state.table[number].address
     if address is None:
         raise InvariantViolationError(f"peer {number} is dialable and has no address")
     # A refusal must not leave the peer dialable, or the next turn would choose it again.
-    refused = PeerUndialable(number, Reason(ReasonCode.UNSUPPORTED, detail="its address can not be dialled"))
-    follow_ups: list[Any] = [Attempt(ConnectionOutgoingInit(address, None), refused)]
-    if more > 0:
-        follow_ups.append(ConnectionOutgoingRandomInit(more - 1))
-    return state.replace(random=random), follow_ups
+    return Attempt(
+        ConnectionOutgoingInit(address, None),
+        PeerUndialable(number, Reason(ReasonCode.UNSUPPORTED, detail="its address can not be dialled")),
+    )
+
+
+def _named_again(peer: Peer, address: DialAddress, source: PeerSource) -> Peer:
+    """A record after somebody has named its peer once more."""
+    return _with_source(peer.replace(address=address) if peer.takes_address(address) else peer, source)
+
+
+def _with_source(peer: Peer, source: PeerSource) -> Peer:
+    return peer if source in peer.sources else peer.replace(also_from=(*peer.also_from, source))
 
 
 def _has_moved(peer: Peer, address: DialAddress) -> bool:

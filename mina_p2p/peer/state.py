@@ -1,7 +1,7 @@
 """Peers: what is known of other nodes, connected or not.
 
 Every record is in exactly one status. The table is bounded; `Peers.put` is the one place
-where a record changes, so that index, dialable set and deadlines can not disagree with it.
+where a record changes, so that index, buckets, dialable sets and deadlines can not disagree with it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, PeerNumber, Timestamp
 from mina_p2p.peer.bans import GroupBans
+from mina_p2p.peer.buckets import Buckets, Shape
 from mina_p2p.prng import Random
 from mina_p2p.record import Record, record
 from mina_p2p.table import Deadlines, Index, Table, empty_table
 
 
 class PeerSource(enum.IntEnum):
-    """How this node learned of a peer first."""
+    """How this node learned of a peer."""
 
     CONFIG = 0
     USER = 1
@@ -32,6 +33,12 @@ class PeerSource(enum.IntEnum):
     """The refusal of a peer that had no room."""
     ADDRESS_GOSSIP = 5
     """A record that the peer itself signed."""
+    SIGNALING = 6
+    """A relay's introduction (signaling discovery)."""
+    KADEMLIA = 7
+    """A look-up in libp2p's distributed hash table."""
+    REMEMBERED = 8
+    """What was kept from the last run, in which a person had named it."""
 
 
 GIVEN: Final = frozenset({PeerSource.CONFIG, PeerSource.USER})
@@ -79,6 +86,7 @@ class Peer(Record):
     peer_id: PeerId
     address: DialAddress | None
     source: PeerSource
+    """How we learned of it first."""
     learned_from: PeerNumber | None
     """Who told us, where a peer did."""
     status: PeerStatus
@@ -89,6 +97,14 @@ class Peer(Record):
     last_success: Timestamp | None = None
     useful_at: Timestamp | None = None
     """When it last gave us what the node software found good."""
+    also_from: tuple[PeerSource, ...] = ()
+    """In which other ways we have learned of it since."""
+    told_in: str = ""
+    """The network of who told us first; empty where nobody did."""
+    is_tried: bool = False
+    """Whether it is among those that we reached by a dial of our own."""
+    bucket: int | None = None
+    """Where it is in the table of new or of tried peers; nowhere if a person named it, and without an address."""
 
     @property
     def wakes_at(self) -> Timestamp | None:
@@ -98,7 +114,18 @@ class Peer(Record):
     @property
     def is_dialable(self) -> bool:
         """Whether it waits to be dialled."""
-        return self.address is not None and isinstance(self.status, Disconnected)
+        has_place = self.bucket is not None or self.is_given
+        return has_place and self.address is not None and isinstance(self.status, Disconnected)
+
+    @property
+    def sources(self) -> tuple[PeerSource, ...]:
+        """Every way in which we have learned of it, the first one first."""
+        return (self.source, *self.also_from)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it was never reached and has been tried often enough: anybody else is worth more."""
+        return self.last_success is None and self.failures >= HOPELESS_AFTER_FAILURES and not isinstance(self.status, Attached)
 
     @property
     def is_given(self) -> bool:
@@ -131,6 +158,8 @@ class Peer(Record):
                 return 2 if self.is_given else 1 if is_good else 0
 
 
+HOPELESS_AFTER_FAILURES: Final = 3
+
 _BOUNDED: Final = (HostScope.GLOBAL, HostScope.NAME)
 
 
@@ -151,6 +180,13 @@ class Grouping(Record):
 
 
 @record
+class Feeler(Record):
+    """A dial that only sees whether a peer can be reached."""
+
+    number: PeerNumber
+
+
+@record
 class Peers(Record):
     """The slice's state."""
 
@@ -158,12 +194,27 @@ class Peers(Record):
     deadlines: Deadlines
     """Ends of back-offs and bans, by peer number."""
     random: Random
+    shape: Shape
     grouping: Grouping
     group_counts: Index[int]
     """Records by the network of their address, but for those that a person named."""
     group_bans: GroupBans
     table: Table[PeerNumber, Peer] = empty_table()
     dialable: Table[PeerNumber, None] = empty_table()
+    """All that wait to be dialled, of both tables and of what persons named."""
+    given: Table[PeerNumber, None] = empty_table()
+    """Those of them that persons named."""
+    anchors: Table[PeerNumber, None] = empty_table()
+    """Connections of the last run, to be dialled before all others."""
+    new: Buckets = Buckets()
+    """What was heard of."""
+    tried: Buckets = Buckets()
+    """What was reached by a dial of our own."""
+    contests: Table[PeerNumber, PeerNumber] = empty_table()
+    """Tried peers that are tested before they make room, and for whom."""
+    feeler: Feeler | None = None
+    next_feeler_at: Timestamp = Timestamp(0)
+    """Not before this time does a dial only see whether somebody can be reached."""
     learned_counts: Table[PeerNumber, int] = empty_table()
     """Records that each peer is the source of."""
     last_number: PeerNumber = PeerNumber(0)
@@ -181,19 +232,60 @@ class Peers(Record):
         return None if number is None else (number, self.table[number])
 
     def put(self, number: PeerNumber, peer: Peer) -> Peers:
-        """With ``peer`` at ``number``, new or in the place of its former record."""
+        """With ``peer`` at ``number``, new or in the place of its former record; its bucket is found here."""
         old = self.table.get(number)
-        deadlines = self.deadlines
+        has_moved = old is None or old.address is not peer.address or old.is_tried != peer.is_tried
+        if has_moved or (peer.bucket is None and peer.address is not None and not peer.is_given):
+            return self.without_place(number, old).with_record(number, old, peer.replace(bucket=self.bucket_for(peer, old)))
+        return self.with_record(number, old, peer)
+
+    def with_record(self, number: PeerNumber, old: Peer | None, peer: Peer) -> Peers:
+        """With a record in the bucket that it names; use `put`, which finds it."""
+        deadlines, new, tried, given = self.deadlines, self.new, self.tried, self.given
         if old is not None and (at := old.wakes_at) is not None:
             deadlines = deadlines.cancel(at, number)
         if (at := peer.wakes_at) is not None:
             deadlines = deadlines.add(at, number)
+        is_dialable = peer.is_dialable
+        is_over = isinstance(peer.status, BackingOff | Banned) and self.feeler == Feeler(number)
+        if peer.bucket is None:
+            given = given.set(number, None) if is_dialable else given.discard(number)
+        elif peer.is_tried:
+            tried = tried.put(peer.bucket, number, is_dialable=is_dialable)
+        else:
+            new = new.put(peer.bucket, number, is_dialable=is_dialable)
         return self.replace(
             table=self.table.set(number, peer),
-            dialable=self.dialable.set(number, None) if peer.is_dialable else self.dialable.discard(number),
+            dialable=self.dialable.set(number, None) if is_dialable else self.dialable.discard(number),
+            given=given,
+            new=new,
+            tried=tried,
+            feeler=None if is_over else self.feeler,
             deadlines=deadlines,
             group_counts=self._counted(None if old is None else old.address, peer.address, peer),
         )
+
+    def without_place(self, number: PeerNumber, old: Peer | None) -> Peers:
+        """With a record in no bucket; a part of `put`."""
+        if old is None or old.bucket is None:
+            return self if number not in self.given else self.replace(given=self.given.delete(number))
+        if old.is_tried:
+            contests = self.contests.discard(number)
+            return self.replace(tried=self.tried.remove(old.bucket, number), contests=contests)
+        return self.replace(new=self.new.remove(old.bucket, number))
+
+    def bucket_for(self, peer: Peer, old: Peer | None = None) -> int | None:
+        """Where a record belongs; ``None`` where it has no place in the tables, or there is no room.
+
+        :param old: what was known of the same peer, and makes room in any case.
+        """
+        if peer.address is None or peer.is_given:
+            return None
+        if peer.is_tried:
+            return self.shape.tried_bucket(peer.address)
+        bucket = self.shape.new_bucket(peer.address, peer.told_in or self.shape.group_of(peer.address))
+        is_in_new = old is not None and old.bucket is not None and not old.is_tried
+        return bucket if len(self.new) - is_in_new < self.shape.new_max else None
 
     def _counted(self, before: DialAddress | None, after: DialAddress | None, peer: Peer) -> Index[int]:
         """The counts by network, with one record's address changed."""
@@ -234,13 +326,16 @@ class Peers(Record):
     def remove(self, number: PeerNumber) -> Peers:
         """Without that record, which must be there and not be attached."""
         peer = self.table[number]
+        peers = self.without_place(number, peer)
         counts = self.learned_counts
         if peer.learned_from is not None:
             left = counts[peer.learned_from] - 1
             counts = counts.set(peer.learned_from, left) if left else counts.delete(peer.learned_from)
         at = peer.wakes_at
-        return self.replace(
+        return peers.replace(
             table=self.table.delete(number),
+            anchors=self.anchors.discard(number),
+            feeler=None if self.feeler == Feeler(number) else self.feeler,
             index=self.index.delete(peer.peer_id),
             dialable=self.dialable.discard(number),
             deadlines=self.deadlines if at is None else self.deadlines.cancel(at, number),
@@ -260,6 +355,38 @@ class Peers(Record):
         number = _least_missed(self.table.items(), keep_rank_max, stale_before)
         return None if number is None else self.remove(number)
 
+    def make_new_room(self, address: DialAddress, told_in: str) -> Peers | None:
+        """With room for an address in the table of new peers; ``None`` where nobody makes it.
+
+        A full table takes from its most crowded bucket, and there from the network that has most, unless the newcomer would be
+        in as large a crowd. So who is alone in a bucket stays, however many come. In its own bucket the newcomer takes the
+        place of somebody hopeless.
+        """
+        if len(self.new) < self.shape.new_max:
+            return self
+        bucket, crowded = self.shape.new_bucket(address, told_in or self.shape.group_of(address)), self.new.most_crowded()
+        if self.new.size(crowded) >= self.new.size(bucket) + 2:
+            number = _least_missed(self.largest_network(self.new.members[crowded]), GOOD, Timestamp(0))
+        else:
+            there = ((n, self.table[n]) for n in self.new.members.get(bucket, ()))
+            number = next((n for n, peer in there if peer.is_hopeless), None)
+        return None if number is None else self.remove(number)
+
+    def largest_network(self, numbers: Iterable[PeerNumber]) -> list[tuple[PeerNumber, Peer]]:
+        """Of some records with addresses those of the network that has most of them, ascending."""
+        by_network = self.by_network(numbers)
+        largest = max(by_network, key=lambda network: len(by_network[network]))
+        return [(number, self.table[number]) for number in by_network[largest]]
+
+    def by_network(self, numbers: Iterable[PeerNumber]) -> dict[str, list[PeerNumber]]:
+        """Records with addresses by their network, in the order of the first of each."""
+        found: dict[str, list[PeerNumber]] = {}
+        for number in numbers:
+            address = self.table[number].address
+            if address is not None:
+                found.setdefault(self.shape.group_of(address), []).append(number)
+        return found
+
     def trim_group(self, address: DialAddress | None, known_per_group_max: int, stale_before: Timestamp) -> Peers:
         """With no more records of that address' network than its bound, as far as they are not connected or given."""
         group = None if address is None else self.group_of(address)
@@ -275,7 +402,7 @@ class Peers(Record):
         return peers
 
 
-HEARSAY, ANYTHING = 0, 3
+HEARSAY, GOOD, ANYTHING = 0, 1, 3
 """Highest `Peer.keep_rank` of records that make room: for what somebody said, and for what happens."""
 
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.propagation.state import RemoteRequested
 from mina_p2p.channels.rpc.messages import RpcResponse
+from mina_p2p.identity import PeerId
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.pool.kinds import check_item
 from mina_p2p.pool.state import Announced, Fetching, VerifyPending, split_candidate_key
@@ -49,6 +50,18 @@ class PoolFetched(Record):
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
         candidate = state.pools.of(self.channel).candidates.get(self.candidate)
         return candidate is not None and candidate.status == Fetching(self.connection_id)
+
+
+@record
+class PoolItemPushed(Record):
+    """An item came by gossip, whole: the node software is asked about it as if it had been fetched."""
+
+    message: RequestId
+    """That lists it; the relay hears under this id what becomes of it."""
+    channel: ChannelId
+    info: PropagationItem
+    body: bytes
+    peer_id: PeerId
 
 
 @record
@@ -170,6 +183,7 @@ PoolAction: TypeAlias = (
     | PoolFetchNext
     | PoolFetchHeldBack
     | PoolFetched
+    | PoolItemPushed
     | PoolVerdict
     | PoolVerdictTimeout
     | PoolCandidateTimeout

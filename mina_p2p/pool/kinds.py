@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from mina_p2p.blocks.split import work_item
 from mina_p2p.channels.propagation.kinds import KINDS as MESSAGES
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse, SnarkRequest, SnarkResponse, TransactionRequest, TransactionResponse
@@ -126,6 +127,11 @@ def check_item(channel: ChannelId, key: bytes, info: PropagationItem) -> None:
         identity(channel, info)
     except EncodeError as error:
         raise CallerError(f"this {kind.info.__qualname__} can not be announced: {error}") from error
+
+
+def item_of(channel: ChannelId, body: bytes) -> bytes:
+    """What of a pool a block will hold, in the bytes that it will have there."""
+    return work_item(body) if channel == ChannelId.SNARK else body
 
 
 def answer_for(request: RpcRequest, body: bytes) -> RpcResponse | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any, assert_never
 
 from mina_p2p.best_tip.state import OwnTip
+from mina_p2p.blocks.actions import BlocksItemKnown
 from mina_p2p.channels.propagation.actions import ChannelsPropagationRequestSend, ChannelsPropagationResponseSend
 from mina_p2p.channels.propagation.kinds import PropagationItem
 from mina_p2p.channels.propagation.state import RemoteRequested
@@ -13,6 +15,7 @@ from mina_p2p.channels.rpc.state import ForPool
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.errors import DecodeError, InvariantViolationError
+from mina_p2p.identity import PeerId
 from mina_p2p.ids import ChannelId, ConnectionId, RequestId, Timestamp
 from mina_p2p.notifications import ItemReceived
 from mina_p2p.peer.actions import PeerBan, PeerUseful
@@ -26,15 +29,18 @@ from mina_p2p.pool.actions import (
     PoolFetchNext,
     PoolForget,
     PoolInsert,
+    PoolItemPushed,
     PoolRemove,
     PoolSend,
     PoolSettle,
     PoolVerdict,
     PoolVerdictTimeout,
 )
-from mina_p2p.pool.kinds import KINDS, identity
+from mina_p2p.pool.kinds import KINDS, identity, item_of
 from mina_p2p.pool.settling import expire, max_age, settle
 from mina_p2p.pool.state import POOL_CHANNELS, Announced, Candidate, Fetching, PoolItem, Pools, VerifyPending, split_candidate_key
+from mina_p2p.relay.actions import RelayItemJudged, RelayItemOffer, RelayItemOpen, RelayItemUnwanted
+from mina_p2p.relay.state import BY_LIBP2P
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt, FollowUps, expect
 
@@ -51,17 +57,28 @@ def reduce(state: Pools, action: PoolAction, now: Timestamp, root: P2pState) -> 
         case PoolFetched():
             return _fetched(state, action, now, root)
 
+        case PoolItemPushed():
+            return _pushed(state, action, now, root)
+
         case PoolVerdict(verdict_id=verdict_id, is_valid=is_valid):
             channel, number = split_candidate_key(state.verdicts[verdict_id])
             candidate = state.of(channel).candidates[number]
             status = expect(candidate.status, VerifyPending, action)
             room = _room_for(candidate.announcers, channel)
             dropped = state.drop(channel, number)
+            judged = (RelayItemJudged(verdict_id, is_valid),) if verdict_id in root.relay.by_item else ()
             if is_valid:
-                return dropped, (PoolInsert(channel, candidate.key, candidate.info, status.body), PeerUseful(status.peer_id), *room)
+                useful = () if status.connection_id == BY_LIBP2P else (PeerUseful(status.peer_id),)
+                return dropped, (PoolInsert(channel, candidate.key, candidate.info, status.body), *useful, *judged, *room)
+            if status.connection_id == BY_LIBP2P:
+                if not candidate.announcers:
+                    return dropped, judged
+                # What was pushed may be a bad copy of a good item, which its announcers can still give.
+                left = state.put(channel, number, candidate.replace(status=Announced()))
+                return left, (*judged, *(PoolFetchNext(connection_id) for connection_id in candidate.announcers))
             reason = Reason(ReasonCode.INVALID_MESSAGE, channel, "the node software found an item invalid")
             ban = PeerBan(status.peer_id, Timestamp(now + root.config.timeouts.ban), reason)
-            return dropped, (Attempt(DisconnectionInit(status.connection_id, reason), ban), *room)
+            return dropped, (Attempt(DisconnectionInit(status.connection_id, reason), ban), *judged, *room)
 
         case PoolVerdictTimeout(channel=channel, candidate=number):
             room = _room_for(state.of(channel).candidates[number].announcers, channel)
@@ -85,7 +102,9 @@ def reduce(state: Pools, action: PoolAction, now: Timestamp, root: P2pState) -> 
             inserted = state.with_pool(channel, pool.replace(items=pool.items.insert(key, PoolItem(key, info, body, now))))
             if pool.expires_at is None:
                 inserted = inserted.with_expiry(channel, Timestamp(now + max_age(root.config.timeouts, channel)))
-            return inserted, tuple(PoolSend(connection_id, channel) for connection_id in root.channels.waiting_for(channel))
+            kept = (BlocksItemKnown(item_of(channel, body)),) if body and ChannelId.BLOCK in root.config.channels else ()
+            offer = (RelayItemOffer(channel, key, body),) if root.network is not None else ()
+            return inserted, (*kept, *offer, *(PoolSend(connection_id, channel) for connection_id in root.channels.waiting_for(channel)))
 
         case PoolRemove(channel=channel, key=key):
             pool = state.of(channel)
@@ -119,7 +138,8 @@ def _announced(state: Pools, action: PoolCandidateReceived, now: Timestamp, root
     number = pool.last_number + 1
     candidate = Candidate(key, name, info, (connection_id,), Announced(), Timestamp(now + root.config.timeouts.candidate))
     if kind.request is None:
-        return _ask_for_verdict(state, channel, number, candidate, connection_id, b"", now, root)
+        peer_id = root.connections.table[connection_id].peer_id
+        return _ask_for_verdict(state, channel, number, candidate, (connection_id, peer_id), b"", now, root)
     return state.put(channel, number, candidate), (PoolFetchNext(connection_id),)
 
 
@@ -157,7 +177,31 @@ def _fetched(state: Pools, action: PoolFetched, now: Timestamp, root: P2pState) 
     if state.of(channel).is_gone(candidate.key, now):
         # A best tip settled it while it was on its way; a verdict could only wrong who sent it.
         return state.drop(channel, number), _room_for(candidate.announcers, channel)
-    return _ask_for_verdict(state, channel, number, candidate.replace(info=info), connection_id, body, now, root)
+    sender = connection_id, root.connections.table[connection_id].peer_id
+    return _ask_for_verdict(state, channel, number, candidate.replace(info=info), sender, body, now, root)
+
+
+def _pushed(state: Pools, action: PoolItemPushed, now: Timestamp, root: P2pState) -> tuple[Pools, FollowUps]:
+    """An item that need not be fetched; where peers announced it, their candidate is asked about instead of a new one."""
+    channel, info, body = action.channel, action.info, action.body
+    key, pool = KINDS[channel].key(info), state.of(channel)
+    if not root.wants(channel, key, info) or pool.is_gone(key, now):
+        return state, (RelayItemUnwanted(action.message),)
+    name = identity(channel, info)
+    found = pool.find(name)
+    if found is not None and isinstance(found[1].status, VerifyPending) and found[1].status.body != body:
+        # Other bytes of which the same is announced: the verdict on those says nothing of these.
+        name = blake2b(name + body, digest_size=32).digest()
+        found = pool.find(name)
+    if found is None:
+        candidate = Candidate(key, name, info, (), Announced(), Timestamp(now + root.config.timeouts.candidate))
+        number = pool.last_number + 1
+    else:
+        number, candidate = found
+        if isinstance(candidate.status, VerifyPending):
+            return state, (RelayItemOpen(action.message, candidate.status.verdict_id),)
+    state, question = _ask_for_verdict(state, channel, number, candidate, (BY_LIBP2P, action.peer_id), body, now, root)
+    return state, (*question, RelayItemOpen(action.message, state.last_verdict_id))
 
 
 def _ask_for_verdict(
@@ -165,13 +209,13 @@ def _ask_for_verdict(
     channel: ChannelId,
     number: int,
     candidate: Candidate,
-    connection_id: ConnectionId,
+    sender: tuple[ConnectionId, PeerId],
     body: bytes,
     now: Timestamp,
     root: P2pState,
 ) -> tuple[Pools, FollowUps]:
     verdict_id = RequestId(state.last_verdict_id + 1)
-    peer_id = root.connections.table[connection_id].peer_id
+    connection_id, peer_id = sender
     pending = VerifyPending(verdict_id, connection_id, peer_id, body, Timestamp(now + root.config.timeouts.verdict))
     question = ItemReceived(verdict_id, channel, candidate.key, candidate.info, body, connection_id, peer_id)
     asked = state.replace(last_verdict_id=verdict_id).put(channel, number, candidate.replace(status=pending))

@@ -55,7 +55,7 @@ class VerifyPending(Record):
 
     verdict_id: RequestId
     connection_id: ConnectionId
-    """Over which connection it came."""
+    """Over which connection it came; `mina_p2p.relay.state.BY_LIBP2P` where it was gossiped."""
     peer_id: PeerId
     """Who sent it, and pays if it is invalid, even if it has left by then."""
     body: bytes

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from mina_p2p.best_tip.state import PeerTip
 from mina_p2p.channels.rpc.state import ForNode
 from mina_p2p.connection.hello import HELLO, Hello
 from mina_p2p.disconnection.reasons import StreamResetCode
@@ -25,8 +26,11 @@ from mina_p2p.transport import (
     TransportKind,
 )
 
-NOT_DRAWN = ("mina_p2p.channels.streaming_rpc", "mina_p2p.channels.signaling", "mina_p2p.signaling", "mina_p2p.channels.address_gossip")
-"""Slices whose actions carry what only their own conversations could know: parts, offers, answers, records."""
+NOT_DRAWN = (
+    *("mina_p2p.channels.streaming_rpc", "mina_p2p.channels.signaling", "mina_p2p.signaling", "mina_p2p.channels.address_gossip"),
+    *("mina_p2p.libp2p", "mina_p2p.identify", "mina_p2p.kademlia", "mina_p2p.gossipsub", "mina_p2p.blocks"),
+)
+"""Slices whose actions carry what only their own conversations could know: parts, offers, answers, records, streams."""
 
 
 @cache
@@ -127,6 +131,7 @@ class AnyAction(Suggestions):
             "transport": lambda: TransportKind.QUIC,
             "handle": lambda: self.below(1 << 20),
             "detail": lambda: "",
+            "tip": lambda: PeerTip(state_hash(self.pick(self.items.blocks)), bytes(32), self.below(100)),
         }
         if name not in made:
             raise CallerError(f"nothing is drawn for a field called {name}; teach it to Suggestions")

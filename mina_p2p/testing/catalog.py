@@ -12,6 +12,8 @@ from mina_p2p.identity import MAINNET_CHAIN_ID, PeerId
 from mina_p2p.ids import SECOND, ChannelId, Timestamp
 from mina_p2p.mina.hashes import state_hash_of_block
 from mina_p2p.mina.raw import RawBlock, RawSnark, RawUserCommand
+from mina_p2p.peer.config import PeerTableConfig
+from mina_p2p.peer.state import PeerSource
 from mina_p2p.pool.announce import snark_info, transaction_info
 from mina_p2p.record import Record, record
 from mina_p2p.testing.mina import MinaGenerator
@@ -40,10 +42,23 @@ SMALL_LIMITS = Limits(
 )
 """Bounds that a few inputs reach."""
 
+SMALL_TABLE = PeerTableConfig(
+    new_max=3,
+    new_buckets=4,
+    new_buckets_per_source=2,
+    tried_max=2,
+    tried_buckets=2,
+    tried_buckets_per_group=1,
+    group_ipv4_bits=32,
+    contests_max=1,
+    anchors_max=1,
+    sources=tuple(source for source in PeerSource if source is not PeerSource.REFERRAL),
+)
+
 
 def small_config(**settings: Any) -> P2pConfig:
     """A node whose bounds are reached soon; ``settings`` are fields of `P2pConfig`."""
-    fields: dict[str, Any] = {"limits": SMALL_LIMITS, "seed": 1, **settings}
+    fields: dict[str, Any] = {"limits": SMALL_LIMITS, "peer_table": SMALL_TABLE, "seed": 1, **settings}
     return P2pConfig(ME, MAINNET_CHAIN_ID, **fields)
 
 

@@ -1,6 +1,6 @@
 """What can go wrong around nodes, as kinds that a seed mixes.
 
-A fault is a generator over a `World`: it does something, yields how long that lasts, and undoes
+A fault is a generator over a `FaultyWorld`: it does something, yields how long that lasts, and undoes
 it. It is undone early, by closing the generator, when all faults end. Write your own in the same
 form and give it to `mina_p2p.testing.campaign.Run`.
 """
@@ -8,23 +8,23 @@ form and give it to `mina_p2p.testing.campaign.Run`.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import MILLISECOND, SECOND
 from mina_p2p.record import Record, record
+from mina_p2p.testing.clockwork import Clockwork
 from mina_p2p.testing.dice import Dice
+from mina_p2p.testing.driven import Driven
 from mina_p2p.testing.links import LOST, End, MemoryPort
-from mina_p2p.testing.sim import SimNode
-from mina_p2p.testing.world import Member, World
 
 CUT_PAIRS_MAX: Final = 4_000
 """Of nodes that one partition separates."""
 STREAM_LAG_MAX: Final = 2_000
-"""Milliseconds. At both ends together that is less than a node waits from withdrawing a request to the next on its channel."""
+"""Milliseconds. At both ends together that is less than a node waits from withdrawing a request to the next on its channel, unless its clock jumps."""
 
 
 class FaultKind(enum.Enum):
@@ -80,7 +80,29 @@ def parse_faults(text: str) -> tuple[FaultKind, ...]:
     return tuple(kind for kind in FaultKind if kind in named)
 
 
-Fault: TypeAlias = Callable[[World, Dice], Iterator[int]]
+class FaultyWorld(Protocol):
+    """What a fault needs to know of the world in which it happens."""
+
+    @property
+    def clockwork(self) -> Clockwork:
+        """Time, and the links."""
+        ...
+
+    def nodes_up(self) -> Sequence[Driven[Any]]:
+        """Honest nodes that run."""
+        ...
+
+    def fall(self, dice: Dice, *, keeps: bool, is_other: bool) -> Callable[[], None] | None:
+        """Have some node crash.
+
+        :param keeps: whether what it knew is on its disk.
+        :param is_other: whether somebody else comes back.
+        :returns: what starts a node in its place; ``None`` where too few would be left, and none has crashed.
+        """
+        ...
+
+
+Fault: TypeAlias = Callable[[FaultyWorld, Dice], Iterator[int]]
 """Begins when it is first asked, yields nanoseconds until it is asked again, and undoes itself when it ends or is closed."""
 
 
@@ -93,12 +115,12 @@ class FaultSource(Record):
     """Nanoseconds from one to the next in a network of ten, on the average; larger ones have more."""
 
 
-def _someone(world: World, dice: Dice) -> tuple[Member, SimNode]:
-    return dice.choice(world.up())
+def _someone(world: FaultyWorld, dice: Dice) -> Driven[Any]:
+    return dice.choice(world.nodes_up())
 
 
-def _some_end(world: World, dice: Dice) -> End | None:
-    ends = list(_someone(world, dice)[1].port.ends.values())
+def _some_end(world: FaultyWorld, dice: Dice) -> End | None:
+    ends = _someone(world, dice).port.all_ends()
     return dice.choice(ends) if ends else None
 
 
@@ -113,21 +135,21 @@ def _weather(port: MemoryPort, *, latency: int = 0, jitter: int = 0) -> Generato
         port.jitter -= jitter
 
 
-def latency_spike(world: World, dice: Dice) -> Iterator[int]:
+def latency_spike(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.LATENCY`."""
-    with _weather(_someone(world, dice)[1].port, latency=dice.between(200, 6_000) * MILLISECOND):
+    with _weather(_someone(world, dice).port, latency=dice.between(200, 6_000) * MILLISECOND):
         yield dice.between(1, 20) * SECOND
 
 
-def reordering(world: World, dice: Dice) -> Iterator[int]:
+def reordering(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.REORDERING`."""
-    with _weather(_someone(world, dice)[1].port, jitter=dice.between(100, 3_000) * MILLISECOND):
+    with _weather(_someone(world, dice).port, jitter=dice.between(100, 3_000) * MILLISECOND):
         yield dice.between(5, 30) * SECOND
 
 
-def overtaking_streams(world: World, dice: Dice) -> Iterator[int]:
+def overtaking_streams(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.STREAMS`."""
-    port = _someone(world, dice)[1].port
+    port = _someone(world, dice).port
     port.stream_lag = dice.between(10, STREAM_LAG_MAX) * MILLISECOND
     try:
         yield dice.between(5, 30) * SECOND
@@ -135,9 +157,9 @@ def overtaking_streams(world: World, dice: Dice) -> Iterator[int]:
         port.stream_lag = 0
 
 
-def duplication(world: World, dice: Dice) -> Iterator[int]:
+def duplication(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.DUPLICATION`."""
-    network = world.simulation.network
+    network = world.clockwork.links
     network.duplicates_per_mille = dice.between(1, 40)
     try:
         yield dice.between(1, 10) * SECOND
@@ -145,51 +167,51 @@ def duplication(world: World, dice: Dice) -> Iterator[int]:
         network.duplicates_per_mille = 0
 
 
-def connection_loss(world: World, dice: Dice) -> Iterator[int]:
+def connection_loss(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.LOSS`."""
     if (end := _some_end(world, dice)) is not None:
-        world.simulation.network.lose(end)
+        world.clockwork.links.lose(end)
     yield 0
 
 
-def half_open(world: World, dice: Dice) -> Iterator[int]:
+def half_open(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.HALF_OPEN`."""
     if (end := _some_end(world, dice)) is not None:
-        world.simulation.network.vanish(end, world.simulation.now, LOST)
+        world.clockwork.links.vanish(end, world.clockwork.now, LOST)
     yield 0
 
 
-def _cut(world: World, dice: Dice, *, is_symmetric: bool) -> Iterator[int]:
-    nodes = [node for _, node in world.up()]
+def _cut(world: FaultyWorld, dice: Dice, *, is_symmetric: bool) -> Iterator[int]:
+    nodes = [node.port.peer_id for node in world.nodes_up()]
     size = max(1, min(len(nodes) // 2, CUT_PAIRS_MAX // len(nodes)))
     group = dice.sample(nodes, dice.between(1, size))
-    pairs = [(one.config.peer_id, other.config.peer_id) for one in group for other in nodes if other not in group]
+    pairs = [(one, other) for one in group for other in nodes if other not in group]
     if dice.chance(50):
         pairs = [(other, one) for one, other in pairs]
-    network, simulation = world.simulation.network, world.simulation
+    clockwork, network = world.clockwork, world.clockwork.links
     back = [(other, one) for one, other in pairs] if is_symmetric else []
     for source, target in (*pairs, *back):
-        network.block(source, target, simulation.now)
+        network.block(source, target, clockwork.now)
     try:
         yield dice.between(1, 70) * SECOND
     finally:
         for source, target in (*pairs, *back):
-            network.unblock(source, target, simulation.now)
+            network.unblock(source, target, clockwork.now)
 
 
-def partition(world: World, dice: Dice) -> Iterator[int]:
+def partition(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.PARTITION`."""
     return _cut(world, dice, is_symmetric=True)
 
 
-def one_way(world: World, dice: Dice) -> Iterator[int]:
+def one_way(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.ONE_WAY`."""
     return _cut(world, dice, is_symmetric=False)
 
 
-def slow_reader(world: World, dice: Dice) -> Iterator[int]:
+def slow_reader(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.SLOW_READER`."""
-    port = _someone(world, dice)[1].port
+    port = _someone(world, dice).port
     port.read_rate = dice.between(500, 20_000)
     try:
         yield dice.between(5, 40) * SECOND
@@ -197,9 +219,9 @@ def slow_reader(world: World, dice: Dice) -> Iterator[int]:
         port.read_rate = 0
 
 
-def slow_writer(world: World, dice: Dice) -> Iterator[int]:
+def slow_writer(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.SLOW_WRITER`."""
-    port = _someone(world, dice)[1].port
+    port = _someone(world, dice).port
     port.write_rate = dice.between(500, 20_000)
     try:
         yield dice.between(5, 40) * SECOND
@@ -207,43 +229,40 @@ def slow_writer(world: World, dice: Dice) -> Iterator[int]:
         port.write_rate = 0
 
 
-def _down(world: World, dice: Dice, *, keeps: bool, is_other: bool) -> Iterator[int]:
-    if 2 * len(world.up()) <= len(world.honest) + 1:
+def _down(world: FaultyWorld, dice: Dice, *, keeps: bool, is_other: bool) -> Iterator[int]:
+    rise = world.fall(dice, keeps=keeps, is_other=is_other)
+    if rise is None:
         return
-    member, node = _someone(world, dice)
-    disk = world.crash(member, node, keeps=keeps)
     try:
         yield dice.between(0, 60) * SECOND
     finally:
-        if is_other:
-            world.change_identity(member)
-        world.start(member, disk)
+        rise()
 
 
-def crash(world: World, dice: Dice) -> Iterator[int]:
+def crash(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.CRASH`."""
     return _down(world, dice, keeps=True, is_other=False)
 
 
-def amnesia(world: World, dice: Dice) -> Iterator[int]:
+def amnesia(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.AMNESIA`."""
     return _down(world, dice, keeps=False, is_other=False)
 
 
-def identity_change(world: World, dice: Dice) -> Iterator[int]:
+def identity_change(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.IDENTITY`."""
     return _down(world, dice, keeps=False, is_other=True)
 
 
-def clock_jump(world: World, dice: Dice) -> Iterator[int]:
+def clock_jump(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.CLOCK`."""
-    _someone(world, dice)[1].jump_clock(dice.choice((1, 6, 31, 61, 700, 7_200)) * SECOND)
+    _someone(world, dice).jump_clock(dice.choice((1, 6, 31, 61, 700, 7_200)) * SECOND)
     yield 0
 
 
-def name_failure(world: World, dice: Dice) -> Iterator[int]:
+def name_failure(world: FaultyWorld, dice: Dice) -> Iterator[int]:
     """See `FaultKind.NAMES`."""
-    port = _someone(world, dice)[1].port
+    port = _someone(world, dice).port
     port.can_resolve = False
     try:
         yield dice.between(1, 60) * SECOND

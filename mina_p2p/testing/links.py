@@ -10,24 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from mina_p2p.address import QuicAddress, parse_ip
+from mina_p2p.address import DialAddress, Libp2pAddress, QuicAddress, dial_host, parse_ip
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.errors import CallerError
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, ConnectionId, StreamId, Timestamp
+from mina_p2p.libp2p.transport import Libp2pConnectionClosed
 from mina_p2p.testing.agenda import Agenda
 from mina_p2p.testing.dice import Dice
-from mina_p2p.transport import ChannelsSendBlocked, ChannelsSendUnblocked, ConnectionClosed, SocketAddress, TransportEvent
+from mina_p2p.transport import ChannelsSendBlocked, ChannelsSendUnblocked, ConnectionClosed, SocketAddress
 
 FRAME_HEADER_BYTES = 4
 IDLE_TIMEOUT = 30 * SECOND
 """After this a node notices that the other end is dead without a goodbye."""
+HANDSHAKE_TIMEOUT = 10 * SECOND
+"""A dial whose packets are lost is given up after this."""
 DUPLICATE_WITHIN = 200 * MILLISECOND
 IDLE = Reason(ReasonCode.TRANSPORT_ERROR, detail="idle: nothing was heard of the peer")
 LOST = Reason(ReasonCode.TRANSPORT_ERROR, detail="the connection was lost")
 
-Feed: TypeAlias = Callable[[TransportEvent], None]
+Feed: TypeAlias = Callable[[Any], None]
+"""Takes the events of the transports that a node speaks."""
 Deliver: TypeAlias = Callable[[Timestamp], None]
 Direction: TypeAlias = tuple[PeerId, PeerId]
 """From whom to whom."""
@@ -43,7 +48,11 @@ class MemoryPort:
         self.feed = feed
         self.is_alive = True
         self.ends: dict[ConnectionId, End] = {}
+        """Of pull connections."""
         self.arrivals: dict[int, End] = {}
+        self.libp2p_ends: dict[ConnectionId, End] = {}
+        self.libp2p_arrivals = 0
+        """How many there ever were."""
         self.bytes_sent = 0
         """Payload and frame headers of what this node sent."""
         self.latency = 0
@@ -66,6 +75,15 @@ class MemoryPort:
         """What others dial to reach this node."""
         return QuicAddress(self.peer_id, parse_ip(self.address.host), self.address.port)
 
+    @property
+    def libp2p_address(self) -> Libp2pAddress:
+        """The same of a node that speaks libp2p."""
+        return Libp2pAddress(self.peer_id, parse_ip(self.address.host), self.address.port)
+
+    def all_ends(self) -> list[End]:
+        """Ends of connections that the node knows, of whatever kind."""
+        return [*self.ends.values(), *self.libp2p_ends.values()]
+
 
 class Stream:
     """Credit of one request, kept by the side that asked."""
@@ -78,12 +96,27 @@ class Stream:
         self.frame_bytes_max = frame_bytes_max
 
 
+class Half:
+    """One end of a libp2p stream that lives."""
+
+    __slots__ = ("is_ended_here", "is_ended_there", "protocol")
+
+    def __init__(self, protocol: str) -> None:
+        self.protocol = protocol
+        self.is_ended_here = False
+        self.is_ended_there = False
+
+
 class End:
     """One end of a link."""
 
-    def __init__(self, port: MemoryPort, connection_id: ConnectionId | None) -> None:
+    def __init__(self, port: MemoryPort, connection_id: ConnectionId | None, *, is_libp2p: bool = False) -> None:
         self.port = port
         self.connection_id = connection_id
+        self.is_libp2p = is_libp2p
+        """Else it carries pull channels."""
+        self.halves: dict[StreamId, Half] = {}
+        """Streams of a libp2p connection, by what this end calls them."""
         self.other: End = self
         self.asked: dict[StreamId, Stream] = {}
         """Streams this end opened."""
@@ -118,12 +151,34 @@ class Links:
         self._agenda: Agenda[Deliver] = Agenda()
         self.now = Timestamp(0)
         """The latest time that this network has heard of."""
+        self.names: dict[str, str] = {}
+        """Host names and the numeric addresses they stand for."""
         self._blocked: dict[Direction, Timestamp] = {}
         self._held: dict[Direction, list[Deliver]] = {}
 
     def ports(self) -> Iterator[MemoryPort]:
         """The nodes that are attached, in the order in which they came."""
         return iter(list(self._ports.values()))
+
+    # --- who is there ---------------------------------------------------------------------
+
+    def attach(self, peer_id: PeerId, address: SocketAddress, feed: Feed) -> MemoryPort:
+        """Connect a node.
+
+        :raises CallerError: where the address is taken.
+        """
+        key = address.host, address.port
+        if key in self._ports:
+            raise CallerError(f"{address.host}:{address.port} is taken in this network")
+        port = self._ports[key] = MemoryPort(self, peer_id, address, feed)
+        return port
+
+    def detach(self, port: MemoryPort, now: Timestamp) -> None:
+        """The node is gone without a word, as in a crash; its peers notice by silence."""
+        port.is_alive = False
+        self._ports.pop((port.address.host, port.address.port), None)
+        for end in [*port.all_ends(), *port.arrivals.values()]:
+            self.vanish(end, now)
 
     # --- time -----------------------------------------------------------------------------
 
@@ -229,7 +284,7 @@ class Links:
             del streams[stream]
         return arrival
 
-    def feed(self, port: MemoryPort, event: TransportEvent) -> None:
+    def feed(self, port: MemoryPort, event: Any) -> None:
         """Give a node an event; twice, where that is the weather."""
         if not port.is_alive:
             return
@@ -237,6 +292,59 @@ class Links:
         if self.duplicates_per_mille and self.dice.below(1_000) < self.duplicates_per_mille:
             again = Timestamp(self.now + self.dice.below(DUPLICATE_WITHIN))
             self.at(again, lambda _at: port.feed(event) if port.is_alive else None)
+
+    # --- dials ----------------------------------------------------------------------------
+
+    def reach(self, end: End, address: DialAddress, now: Timestamp, met: Callable[[End, MemoryPort], None], arrived: Deliver) -> None:
+        """Make the other end of a dial, or end it with the reason why there is none.
+
+        :param met: called with the dialer's end and the listener's port once the dialer knows who answers.
+        :param arrived: called once the listener knows as much of the dialer; its end is then the other one of ``end``.
+        """
+        port, host = end.port, None if not isinstance(address, QuicAddress | Libp2pAddress) else dial_host(address)
+        name = "" if host is None else host.plain
+        if name in self.names and not port.can_resolve:
+            self._refuse(end, now, ReasonCode.ADDRESS_UNRESOLVED, f"{name} has no address")
+            return
+        where = self.names.get(name, name), _port_number(address)
+
+        def arrive(at: Timestamp) -> None:
+            listener = self._ports.get(where)
+            if end.is_gone or not port.is_alive:
+                return
+            if listener is None:
+                self._refuse(end, at, ReasonCode.TRANSPORT_ERROR, "nobody listens there")
+            elif self.is_blocked(port, listener):
+                self._refuse(end, Timestamp(at + HANDSHAKE_TIMEOUT), ReasonCode.TRANSPORT_ERROR, "the handshake timed out")
+            elif listener.peer_id != address.peer_id:
+                self._refuse(end, at, ReasonCode.PEER_ID_AND_PUBLIC_KEY_MISMATCH, "another peer answers there")
+            else:
+                self._connect(end, listener, at, met, arrived)
+
+        self.at(Timestamp(now + self.delay(port, port)), arrive)
+
+    def _refuse(self, end: End, now: Timestamp, code: ReasonCode, detail: str) -> None:
+        """A dial comes to nothing."""
+        reason = Reason(code, detail=detail)
+        self.at(Timestamp(now + self.delay(end.port, end.port)), lambda _at: self.closed(end, reason, by_peer=False))
+
+    def _connect(self, end: End, listener: MemoryPort, at: Timestamp, met: Callable[[End, MemoryPort], None], arrived: Deliver) -> None:
+        other = End(listener, None, is_libp2p=end.is_libp2p)
+        end.other, other.other = other, end
+
+        def finish(at: Timestamp) -> None:
+            if not other.port.is_alive:
+                # It is gone since; the dialer, who is content already, notices by the silence.
+                self.vanish(other, at)
+            elif not other.is_gone:
+                arrived(at)
+
+        def finished(dialer: End, _connection_id: ConnectionId) -> None:
+            # The dialer's last handshake message is on its way, and all it says from now on behind it.
+            self.carry(dialer, self.now, 0, finish)
+            met(dialer, listener)
+
+        self.send(other, at, 0, finished)
 
     # --- ends of links --------------------------------------------------------------------
 
@@ -276,13 +384,14 @@ class Links:
         connection_id = end.connection_id
         self.drop(end)
         if connection_id is not None:
-            self.feed(end.port, ConnectionClosed(connection_id, reason, by_peer))
+            kind = Libp2pConnectionClosed if end.is_libp2p else ConnectionClosed
+            self.feed(end.port, kind(connection_id, reason, by_peer))
 
     def drop(self, end: End) -> None:
         """Forget an end; what still arrives there is ignored."""
         end.is_gone = True
         if end.connection_id is not None:
-            end.port.ends.pop(end.connection_id, None)
+            (end.port.libp2p_ends if end.is_libp2p else end.port.ends).pop(end.connection_id, None)
 
     def lose(self, end: End) -> None:
         """A connection breaks, and both sides know it at once."""
@@ -299,7 +408,7 @@ class Links:
         """Let nothing through in one direction; whoever hears nothing for `IDLE_TIMEOUT` gives up."""
         direction = source, target
         self._blocked[direction] = now
-        ends = [e for port in self._ports.values() if port.peer_id == target for e in port.ends.values()]
+        ends = [e for port in self._ports.values() if port.peer_id == target for e in port.all_ends()]
 
         def give_up(end: End, at: Timestamp) -> None:
             if self._blocked.get(direction) == now:
@@ -324,3 +433,7 @@ class Links:
         """Undo every `cut` and `block`."""
         for source, target in list(self._blocked):
             self.unblock(source, target, self.now)
+
+
+def _port_number(address: DialAddress) -> int:
+    return address.port if isinstance(address, QuicAddress | Libp2pAddress) else 0

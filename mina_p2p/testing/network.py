@@ -12,12 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from mina_p2p.address import QuicAddress, dial_host
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.errors import CallerError
-from mina_p2p.identity import PeerId
-from mina_p2p.ids import MILLISECOND, SECOND, ConnectionId, StreamId, Timestamp
-from mina_p2p.testing.links import FRAME_HEADER_BYTES, End, Feed, Links, MemoryPort, Stream
+from mina_p2p.ids import MILLISECOND, ConnectionId, StreamId, Timestamp
+from mina_p2p.libp2p.transport import Libp2pEffect
+from mina_p2p.testing.libp2p_streams import Libp2pStreams
+from mina_p2p.testing.links import FRAME_HEADER_BYTES, End, Links, MemoryPort, Stream
 from mina_p2p.transport import (
     CONVERSATION_CHANNELS,
     ChannelsEffectfulAnswerSend,
@@ -36,13 +35,9 @@ from mina_p2p.transport import (
     ConnectionHelloReceived,
     ConnectionIncomingReceived,
     DisconnectionEffectfulInit,
-    SocketAddress,
     TransportEffect,
     TransportKind,
 )
-
-HANDSHAKE_TIMEOUT = 10 * SECOND
-"""A dial whose packets are lost is given up after this."""
 
 
 class MemoryNetwork(Links):
@@ -54,9 +49,8 @@ class MemoryNetwork(Links):
         :param latency: nanoseconds one way.
         """
         super().__init__(seed, latency, jitter_percent)
-        self.names: dict[str, str] = {}
-        """Host names and the numeric addresses they stand for."""
         self._handles = 0
+        self._libp2p = Libp2pStreams(self)
         self._on_connection: dict[type[Any], Callable[[End, Any, Timestamp], None]] = {
             ConnectionEffectfulHelloSend: self._hello,
             ConnectionEffectfulOpen: self._open,
@@ -67,27 +61,12 @@ class MemoryNetwork(Links):
             DisconnectionEffectfulInit: lambda end, effect, now: self.goodbye(end, effect.reason, now),
         }
 
-    # --- who is there ---------------------------------------------------------------------
-
-    def attach(self, peer_id: PeerId, address: SocketAddress, feed: Feed) -> MemoryPort:
-        """Connect a node.
-
-        :raises CallerError: where the address is taken.
-        """
-        key = address.host, address.port
-        if key in self._ports:
-            raise CallerError(f"{address.host}:{address.port} is taken in this network")
-        port = self._ports[key] = MemoryPort(self, peer_id, address, feed)
-        return port
-
-    def detach(self, port: MemoryPort, now: Timestamp) -> None:
-        """The node is gone without a word, as in a crash; its peers notice by silence."""
-        port.is_alive = False
-        self._ports.pop((port.address.host, port.address.port), None)
-        for end in [*port.ends.values(), *port.arrivals.values()]:
-            self.vanish(end, now)
-
     # --- effects --------------------------------------------------------------------------
+
+    def perform_libp2p(self, port: MemoryPort, effect: Libp2pEffect, now: Timestamp) -> None:
+        """Carry out one effect of a node that speaks libp2p."""
+        self.now = max(self.now, now)
+        self._libp2p.perform(port, effect, now)
 
     def perform(self, port: MemoryPort, effect: TransportEffect, now: Timestamp) -> None:
         """Carry out one effect of a node."""
@@ -115,51 +94,15 @@ class MemoryNetwork(Links):
         end.is_open = True
 
     def _dial(self, port: MemoryPort, effect: ConnectionEffectfulDial, now: Timestamp) -> None:
-        address, end = effect.address, End(port, effect.connection_id)
-        port.ends[effect.connection_id] = end
-        host = dial_host(address) if isinstance(address, QuicAddress) else None
-        name = "" if host is None else host.plain
-        if name in self.names and not port.can_resolve:
-            self._refuse(end, now, ReasonCode.ADDRESS_UNRESOLVED, f"{name} has no address")
-            return
-        where = self.names.get(name, name), address.port if isinstance(address, QuicAddress) else 0
+        end = port.ends[effect.connection_id] = End(port, effect.connection_id)
 
-        def arrive(at: Timestamp) -> None:
-            listener = self._ports.get(where)
-            if end.is_gone or not port.is_alive:
-                return
-            if listener is None:
-                self._refuse(end, at, ReasonCode.TRANSPORT_ERROR, "nobody listens there")
-            elif self.is_blocked(port, listener):
-                self._refuse(end, Timestamp(at + HANDSHAKE_TIMEOUT), ReasonCode.TRANSPORT_ERROR, "the handshake timed out")
-            elif listener.peer_id != address.peer_id:
-                self._refuse(end, at, ReasonCode.PEER_ID_AND_PUBLIC_KEY_MISMATCH, "another peer answers there")
-            else:
-                self._connect(end, listener, at)
+        def met(dialer: End, listener: MemoryPort) -> None:
+            self.feed(port, ConnectionEstablished(effect.connection_id, listener.peer_id, listener.address))
 
-        self.at(Timestamp(now + self.delay(port, port)), arrive)
-
-    def _refuse(self, end: End, now: Timestamp, code: ReasonCode, detail: str) -> None:
-        """A dial comes to nothing."""
-        reason = Reason(code, detail=detail)
-        self.at(Timestamp(now + self.delay(end.port, end.port)), lambda _at: self.closed(end, reason, by_peer=False))
-
-    def _connect(self, end: End, listener: MemoryPort, at: Timestamp) -> None:
-        other = End(listener, None)
-        end.other, other.other = other, end
-        remote = listener.address
-
-        def finished(dialer: End, connection_id: ConnectionId) -> None:
-            # The dialer's last handshake message is on its way, and all it says from now on behind it.
-            self.carry(dialer, self.now, 0, lambda _at: self._arrived(other))
-            self.feed(dialer.port, ConnectionEstablished(connection_id, listener.peer_id, remote))
-
-        self.send(other, at, 0, finished)
+        self.reach(end, effect.address, now, met, lambda _at: self._arrived(end.other))
 
     def _arrived(self, end: End) -> None:
         """The handshake is complete at the listener too."""
-        if not end.port.is_alive or end.is_gone:
-            return
         self._handles += 1
         end.port.arrivals[self._handles] = end
         dialer = end.other.port

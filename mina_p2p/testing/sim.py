@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, Final, Protocol, TypeAlias, get_args
 
 from mina_p2p.config import P2pConfig
-from mina_p2p.errors import InvariantViolationError
+from mina_p2p.gossipsub.effects import GossipsubEffect
 from mina_p2p.identity import MAINNET_CHAIN_ID, ChainId, PeerId
-from mina_p2p.ids import SECOND, ConnectionId, Timestamp
+from mina_p2p.ids import ConnectionId, Timestamp
+from mina_p2p.libp2p.transport import Libp2pEffect, Libp2pListening
 from mina_p2p.reducer import p2p_machine
 from mina_p2p.state import P2pState, initial_state
 from mina_p2p.store import Action, Observer, Store
-from mina_p2p.testing.agenda import Agenda
+from mina_p2p.testing.clockwork import START, Clockwork
+from mina_p2p.testing.driven import Driven
+from mina_p2p.testing.libp2p_streams import signing
 from mina_p2p.testing.network import MemoryNetwork
 from mina_p2p.timeouts import CheckTimeouts, is_due, next_wake
 from mina_p2p.transport import SocketAddress, TransportEffect, TransportEvent, TransportKind
 
-START = Timestamp(1_700_000_000 * SECOND)
-"""When simulated time begins."""
-
-STEPS_AT_ONCE_MAX = 1_000_000
-
 Software: TypeAlias = Callable[["SimNode", Any], None]
 """Plays the node software: gets every notification, may dispatch commands."""
 
+__all__ = ["START", "Liar", "SimNode", "Simulation", "Software"]
+
 _TRANSPORT_EFFECTS: Final = frozenset(get_args(TransportEffect))
+_LIBP2P_EFFECTS: Final = frozenset(get_args(Libp2pEffect))
+_SIGNING_EFFECTS: Final = frozenset(get_args(GossipsubEffect))
 
 
 class Liar(Protocol):
@@ -38,81 +38,56 @@ class Liar(Protocol):
         ...
 
 
-class SimNode:
+class SimNode(Driven[P2pState]):
     """One pure node: a store, its port, and what its node software was told."""
+
+    tick: Action = CheckTimeouts()
 
     def __init__(
         self, simulation: Simulation, number: int, config: P2pConfig, address: SocketAddress, software: Software | None, liar: Liar | None
     ) -> None:
+        store = Store(p2p_machine(), initial_state(config, simulation.now))
+        super().__init__(simulation, store, simulation.network.attach(config.peer_id, address, self.feed))
         self.simulation = simulation
         self.number = number
         """Counts the nodes that were ever started, from 1."""
         self.config = config
-        self.clock_ahead = 0
-        """Nanoseconds by which this node's clock is ahead of true time."""
-        self.store: Store[P2pState] = Store(p2p_machine(), initial_state(config, simulation.now))
-        self.port = simulation.network.attach(config.peer_id, address, self.feed)
         self.software = software
         self.liar = liar
         self.checks = [make() for make in simulation.checkers]
         """Safety checks of its own, which may remember its states."""
         self.notifications: list[Any] = []
         """All that the node software was told, where the simulation keeps it."""
-        self._waiting: deque[Action] = deque()
-        self._is_dispatching = False
-        self._wake_at: Timestamp | None = None
         for observer in simulation.observers:
             self.store.observe(observer(self))
-
-    @property
-    def state(self) -> P2pState:
-        """The node's present state."""
-        return self.store.state
-
-    @property
-    def now(self) -> Timestamp:
-        """The time by this node's clock."""
-        return Timestamp(self.simulation.now + self.clock_ahead)
 
     def feed(self, event: TransportEvent) -> None:
         """Take an event of the network."""
         self.dispatch(event)
 
-    def dispatch(self, action: Action) -> None:
-        """Dispatch an input, and whatever inputs that leads to at once. A node that has crashed takes none."""
-        if not self.port.is_alive:
-            return
-        self._waiting.append(action)
-        if self._is_dispatching:
-            return
-        self._is_dispatching = True
-        try:
-            while self._waiting:
-                self._dispatch_one(self._waiting.popleft())
-        finally:
-            self._is_dispatching = False
-        self._schedule()
+    def wakes_at(self) -> Timestamp | None:
+        """When its timers want to be looked at."""
+        return next_wake(self.state, self.now)
 
-    def later(self, delay: int, action: Action) -> None:
-        """Dispatch an input after so many nanoseconds, unless the node has crashed by then."""
-        self.simulation.after(delay, lambda: self.dispatch(action))
+    def is_due(self, now: Timestamp) -> bool:
+        """Whether more deadlines are over than one turn takes."""
+        return is_due(self.state, now)
 
-    def _dispatch_one(self, action: Action) -> None:
-        now = self.now
-        self.simulation.busy = self
-        try:
-            effects = self.store.dispatch(action, now)
-        except InvariantViolationError:
-            self.simulation.failed_input = action
-            raise
-        for effect in effects:
-            if type(effect) in _TRANSPORT_EFFECTS:
-                self.perform(effect)
-            else:
-                self._notify(effect)
+    def handle(self, effect: Action) -> None:
+        """Have the network carry out an effect of the transport; all others are for the node software."""
+        kind: Any = effect.__class__
+        if kind in _TRANSPORT_EFFECTS:
+            self.perform(effect)
+        elif kind in _LIBP2P_EFFECTS:
+            self.simulation.network.perform_libp2p(self.port, effect, self.simulation.now)
+        elif kind in _SIGNING_EFFECTS:
+            self.dispatch(signing(effect, self.config.peer_id))
+        else:
+            self._notify(effect)
+
+    def check(self) -> None:
+        """Run the safety checks, if it is this node's turn."""
         self.simulation.check(self)
-        if type(action) is CheckTimeouts and is_due(self.state, now):
-            self._waiting.append(CheckTimeouts())
 
     def perform(self, effect: TransportEffect) -> None:
         """Have the network carry out an effect, or what a liar makes of it."""
@@ -128,31 +103,6 @@ class SimNode:
             self.notifications.append(notification)
         if self.software is not None:
             self.software(self, notification)
-
-    def _schedule(self) -> None:
-        at = next_wake(self.state, self.now)
-        if at is None:
-            return
-        due = Timestamp(max(at - self.clock_ahead, self.simulation.now))
-        if self._wake_at is None or due < self._wake_at:
-            self._wake_at = due
-            self.simulation.at(due, partial(self._woken, due))
-
-    def _woken(self, at: Timestamp) -> None:
-        """The time for `CheckTimeouts`, unless an earlier one was set since."""
-        if self._wake_at == at and self.port.is_alive:
-            self._wake_at = None
-            self.dispatch(CheckTimeouts())
-
-    def jump_clock(self, duration: int) -> None:
-        """Set this node's clock forward; a runtime never sets it back."""
-        self.clock_ahead += duration
-        self._schedule()
-
-    def crash(self) -> None:
-        """End without a word; peers notice by the silence. `Simulation.add` starts another at the same address."""
-        self.simulation.network.detach(self.port, self.simulation.now)
-        self._waiting.clear()
 
     def ready_peers(self) -> list[PeerId]:
         """Ids of the peers whose connections carry channels, in connection order."""
@@ -170,7 +120,7 @@ class SimNode:
         return found
 
 
-class Simulation:
+class Simulation(Clockwork):
     """Nodes, network and clock."""
 
     def __init__(
@@ -194,24 +144,17 @@ class Simulation:
         :param keeps_notifications: whether `SimNode.notifications` is filled, which takes memory.
         :param network: arguments of `MemoryNetwork`.
         """
-        self.seed = seed
-        self.now = START
-        self.chain_id = chain_id
         self.network = MemoryNetwork(seed, **network)
+        super().__init__(self.network)
+        self.seed = seed
+        self.chain_id = chain_id
         self.nodes: list[SimNode] = []
         """Every node that was ever started, crashed ones too."""
         self.observers = observers
         self.keeps_notifications = keeps_notifications
-        self.dispatches = 0
-        self.busy: SimNode | None = None
-        """The node that dispatched last."""
-        self.failed_input: Action = None
-        """What that node dispatched when a reducer was found wrong; nothing so far."""
         self._checks = checks
         self.checkers = checkers
         self._check_every = check_every
-        self._agenda: Agenda[Callable[[], None]] = Agenda()
-        self._steps_at_once = 0
 
     def add(
         self,
@@ -240,62 +183,13 @@ class Simulation:
             liar,
         )
         self.nodes.append(node)
+        if node.config.libp2p is not None:
+            node.dispatch(Libp2pListening((node.port.libp2p_address,)))
         node.dispatch(CheckTimeouts())
         return node
 
-    def at(self, at: Timestamp, run: Callable[[], None]) -> None:
-        """Have something done at a time, or at once where that is past."""
-        self._agenda.add(max(at, self.now), run)
-
-    def after(self, delay: int, run: Callable[[], None]) -> None:
-        """Have something done after so many nanoseconds."""
-        self.at(Timestamp(self.now + delay), run)
-
     def check(self, node: SimNode) -> None:
         """Run the safety checks on one node, if it is their turn."""
-        self.dispatches += 1
         if self.dispatches % self._check_every == 0:
             for check in (*self._checks, *node.checks):
                 check(node.state)
-
-    def next_at(self) -> Timestamp | None:
-        """When the next thing is due."""
-        arrival, own = self.network.next_at(), self._agenda.next_at()
-        return arrival if own is None or (arrival is not None and arrival <= own) else own
-
-    def step(self) -> bool:
-        """Do the next thing that is due, and move the clock to it; ``False`` when nothing is left.
-
-        :raises InvariantViolationError: where a check found something, or time does not move on.
-        """
-        at = self.next_at()
-        if at is None:
-            return False
-        self._do_next(at)
-        return True
-
-    def _do_next(self, at: Timestamp) -> None:
-        self._steps_at_once = 0 if at > self.now else self._steps_at_once + 1
-        if self._steps_at_once > STEPS_AT_ONCE_MAX:
-            raise InvariantViolationError(f"{STEPS_AT_ONCE_MAX} steps, and the clock stands still: some wait is always due")
-        self.now = max(self.now, at)
-        if self.network.next_at() == at:
-            self.network.deliver_next()
-        else:
-            self._agenda.pop()[1]()
-
-    def run(self, duration: int, *, until: Callable[[], bool] | None = None) -> bool:
-        """Let virtual time pass.
-
-        :param duration: nanoseconds at most.
-        :param until: stop as soon as this holds; asked after every step.
-        :returns: whether ``until`` came true (without one: ``True``).
-        """
-        end = Timestamp(self.now + duration)
-        while until is None or not until():
-            at = self.next_at()
-            if at is None or at > end:
-                self.now = end
-                return until is None
-            self._do_next(at)
-        return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from mina_p2p.best_tip.actions import BestTipSet
+from mina_p2p.blocks.actions import BlockHeaderReceived, BlocksVerdict
 from mina_p2p.channels.rpc.actions import ChannelsRpcResponseSend, RpcRequestSend
 from mina_p2p.channels.rpc.messages import BlockRequest, BlockResponse
 from mina_p2p.disconnection.actions import DisconnectionInit
@@ -64,6 +65,10 @@ class NodeSoftware:
             case ItemReceived(verdict_id=verdict_id, channel=channel, info=info, body=body):
                 is_valid = self._stock.is_genuine(channel, info, body)
                 node.later(self._dice.below(VERDICT_WITHIN), PoolVerdict(verdict_id, is_valid))
+            case BlockHeaderReceived(verdict_id=verdict_id, state_hash=state_hash, header=header):
+                known = self._stock.tip(state_hash)
+                is_valid = known is not None and known.block.startswith(header)
+                node.later(self._dice.below(VERDICT_WITHIN), BlocksVerdict(verdict_id, is_valid))
             case BestTipReceived(connection_id=connection_id, state_hash=state_hash):
                 if (tip := self._stock.tip(state_hash)) is None:
                     node.dispatch(DisconnectionInit(connection_id, Reason(ReasonCode.INVALID_MESSAGE, ChannelId.BEST_TIP)))

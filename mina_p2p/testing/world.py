@@ -11,9 +11,10 @@ from functools import partial
 from typing import Final
 
 from mina_p2p.address import DialAddress, Domain, QuicAddress, parse_ip
-from mina_p2p.config import Limits, Timeouts
+from mina_p2p.config import ALL_CHANNELS, Limits, Timeouts
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.identity import PeerId
+from mina_p2p.ids import ChannelId
 from mina_p2p.pool.state import POOL_CHANNELS
 from mina_p2p.record import Record, record
 from mina_p2p.store import Observer
@@ -28,6 +29,8 @@ from mina_p2p.transport import SocketAddress
 PORT: Final = 8302
 SEND_HIGH_BYTES: Final = 24 * 1024
 """Little, so that slow readers are noticed by the few kilobytes that travel here."""
+HEADER_FIRST_PERCENT: Final = 75
+"""How many members have blocks by channel 10; the others have whole ones."""
 
 
 @record
@@ -57,6 +60,8 @@ class Member:
         self.pieces: list[Piece] = []
         """Items that began here and can not have been forgotten."""
         self.tips: list[Tip] = []
+        self.is_header_first = False
+        """Whether its nodes speak channel 10."""
 
     @property
     def is_honest(self) -> bool:
@@ -104,6 +109,7 @@ class World:
         )
         self.simulation.network.send_high_bytes = SEND_HIGH_BYTES
         self._honest_ids: set[PeerId] = set()
+        self._header_first = Dice(seed, "header first")
 
     # --- members --------------------------------------------------------------------------
 
@@ -111,6 +117,7 @@ class World:
         """A new member, without a node yet."""
         number = len(self.members) + 1
         member = Member(number, PeerId(self.dice.raw(32)), strategy)
+        member.is_header_first = self._header_first.chance(HEADER_FIRST_PERCENT)
         self.simulation.network.names[member.name] = member.address.host
         self.members.append(member)
         if member.is_honest:
@@ -121,6 +128,15 @@ class World:
         """Honest members whose nodes run."""
         return [(member, member.node) for member in self.honest if member.node is not None]
 
+    def nodes_up(self) -> list[SimNode]:
+        """Nodes of honest members that run."""
+        return [node for _, node in self.up()]
+
+    @property
+    def clockwork(self) -> Simulation:
+        """Time, and the links."""
+        return self.simulation
+
     def start(self, member: Member, disk: Disk = Disk()) -> None:  # noqa: B008 - a record is immutable
         """Start a node at a member's place, with what is on its disk."""
         if member.is_honest:
@@ -130,6 +146,7 @@ class World:
             "initial_peers": (*(self._address(other) for other in member.knows), *disk.addresses),
             "limits": self.limits.replace(peers_min=self.peers, peers_max=2 * self.peers + len(self.members) - len(self.honest)),
             "timeouts": self.timeouts,
+            "channels": (*ALL_CHANNELS, ChannelId.BLOCK) if member.is_header_first else ALL_CHANNELS,
         }
         member.node = node = self.simulation.add(
             peer_id=member.peer_id, software=software, address=member.address, liar=member.strategy, **config
@@ -172,6 +189,20 @@ class World:
         pieces = tuple(Piece(channel, item.key, item.info, item.body) for channel, pool in pools for item in pool.items.values())
         own = state.best_tips.own
         return Disk(addresses, pieces, None if own is None else self.stock.tip(own.state_hash))
+
+    def fall(self, dice: Dice, *, keeps: bool, is_other: bool) -> Callable[[], None] | None:
+        """Have some honest member's node crash; see `mina_p2p.testing.faults.FaultyWorld`."""
+        if 2 * len(self.up()) <= len(self.honest) + 1:
+            return None
+        member, node = dice.choice(self.up())
+        disk = self.crash(member, node, keeps=keeps)
+
+        def rise() -> None:
+            if is_other:
+                self.change_identity(member)
+            self.start(member, disk)
+
+        return rise
 
     def change_identity(self, member: Member) -> None:
         """Give the place to somebody with another key."""

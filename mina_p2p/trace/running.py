@@ -1,27 +1,25 @@
 """`run_inputs`: all inputs of a chunk through a machine, and what followed, in the columns of a log.
 
 Replaying has to keep up with the node that recorded, and has to read and compare besides. So
-this is the loop of `Machine.execute` once more, for a row of inputs whose effects nobody wants:
-it carries clock and lists from one input to the next, and looks at the steps of many
-inputs at once. Whatever is not plain success (a violation, a wrong time, an unknown action) it
-leaves to `Machine.execute`, from the state before that input: reducers are pure, so the same
-happens again, and there it is said whose fault it is.
+inputs go to `Machine.run` by the row, and the steps of a row are looked at together. Where one of
+them fails, the row is run once more, input by input: reducers are pure, so the same happens
+again, and then it is known which it was.
 """
 
 from __future__ import annotations
 
 from itertools import islice
-from operator import itemgetter
+from operator import itemgetter, sub
 from typing import Any, Final, cast
 
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import Timestamp
-from mina_p2p.store import Attempt, Clock, Machine, RawRefusals, RawSteps
+from mina_p2p.store import Machine, RawRefusals, RawSteps
 from mina_p2p.trace.records import Digests, Records
 from mina_p2p.trace.schema import Schema
 
-_BATCH: Final = 64
-"""Inputs whose steps are looked at together: many enough for that to cost little, few enough to stay in the cache."""
+_ROW: Final = 48
+"""Inputs that are run and looked at together: many enough for that to cost little, few enough to stay in the cache."""
 
 _action_of, _depth_of = itemgetter(0), itemgetter(2)
 
@@ -31,8 +29,8 @@ class Outcome:
 
     __slots__ = ("changed", "counts", "depths", "error", "kinds", "refusals", "state")
 
-    def __init__(self) -> None:
-        self.state: Any = None
+    def __init__(self, state: Any) -> None:
+        self.state = state
         """After the last input that succeeded."""
         self.counts: list[int] = []
         self.kinds: list[int] = []
@@ -50,93 +48,52 @@ def run_inputs(machine: Machine[Any], schema: Schema, state: Any, chunk: Records
     :param state: before them. A caller that keeps it pays for all that is replaced in it and can not be freed.
     :raises LogError: ``UNWRITABLE`` where a checksum is due and something that followed can not be encoded.
     """
-    outcome = Outcome()
-    own: Any = machine
-    table, choose, bound, bound_of, set_clock = own._table, own._choose, own._bound, own._bound_of, own._set_clock  # noqa: SLF001 - see above
-    clock: Clock = own._get_clock(state)  # noqa: SLF001 - see above
-    action_id, latest = clock.last_action_id + 1, clock.now
-    steps: RawSteps = []
-    stack: RawSteps = []
-    refused: RawRefusals = []
-    count, executed = outcome.counts.append, steps.append
+    outcome = Outcome(state)
+    del state
     times = cast("tuple[Timestamp, ...]", chunk.times)  # to call it for each would cost as much as to compare one
     pairs = zip(chunk.inputs, times, strict=True)
-    for place in range(0, len(times), _BATCH):
-        for given, now in islice(pairs, _BATCH):
-            before, first_id = state, action_id
-            item: tuple[Any, int, int] = given, 0, 0
-            try:
-                id_max = first_id + (bound if bound_of is None else bound_of(state, given)) if now >= latest else 0
-                while action_id <= id_max:
-                    action, cause, depth = item
-                    _, guard, stepper = table[type(action)]
-                    if guard is not None and not guard(action, state, now):
-                        refused.append((action, cause, depth, state))
-                    elif stepper is not None:
-                        state, follow_ups = stepper(state, action, now, stack, action_id)
-                        executed(item)
-                        action_id += 1
-                        if follow_ups:
-                            cause = action_id - 1
-                            depth += 1
-                            if len(follow_ups) == 1:
-                                item = follow_ups[0], cause, depth
-                                continue
-                            for follow_up in reversed(follow_ups):
-                                stack.append((follow_up, cause, depth))
-                        elif not stack:
-                            break
-                    elif type(action) is Attempt:
-                        choose(state, item, now, stack, refused)
-                    else:
-                        executed(item)
-                        action_id += 1
-                    if not stack:
-                        if action_id > first_id:
-                            state = set_clock(state, Clock(action_id - 1, now))
-                        break
-                    item = stack.pop()
-                is_plain = action_id <= id_max
-            except Exception:  # noqa: BLE001 - whatever it is, it happens again
-                is_plain = False
-            if not is_plain:
-                del steps[len(steps) - (action_id - first_id) :]
-                stack.clear()
+    while outcome.error is None and (row := list(islice(pairs, _ROW))):
+        try:
+            _run_row(outcome, machine, schema, chunk.digests, row)
+        except (CallerError, InvariantViolationError):
+            for pair in row:
                 try:
-                    state, _, _, raw, refused = machine.execute(before, given, now)
+                    _run_row(outcome, machine, schema, chunk.digests, [pair])
                 except (CallerError, InvariantViolationError) as error:
-                    state, outcome.error = before, error
-                    refused, action_id = [], first_id
-                else:
-                    steps += raw
-                    action_id = first_id + len(raw)
-            if refused:
-                outcome.refusals[len(outcome.counts)] = tuple([schema.tags[type(refusal[0])] for refusal in refused])
-                refused.clear()
-            if action_id > first_id:
-                latest = now
-            count(action_id - first_id)
-            if outcome.error is not None:
-                break
-        _note(outcome, schema, chunk.digests, place, steps)
-        steps.clear()
-        if outcome.error is not None:
-            break
-    outcome.state = state
+                    outcome.error = error
+                    outcome.counts.append(0)
+                    break
     return outcome
 
 
-def _note(outcome: Outcome, schema: Schema, digests: Digests | None, place: int, steps: RawSteps) -> None:
-    """Put the steps of the inputs from ``place`` on into columns, and compare their content where it was recorded."""
+def _run_row(outcome: Outcome, machine: Machine[Any], schema: Schema, digests: Digests | None, row: list[tuple[Any, Timestamp]]) -> None:
+    """Dispatch some inputs and note what followed; ``outcome`` is untouched where one of them fails."""
+    steps: RawSteps = []
+    refused: RawRefusals = []
+    ends: list[tuple[int, int]] = []
+    state, next_id = machine.run(outcome.state, row, [], steps, refused, ends)
+    outcome.state = state
+    place = len(outcome.counts)
+    next_ids, refused_ends = zip(*ends, strict=True)
+    outcome.counts += map(sub, next_ids, (next_id - len(steps), *next_ids))
     outcome.kinds += map(schema.tags.__getitem__, map(type, map(_action_of, steps)))
     outcome.depths += map(_depth_of, steps)
-    if digests is None or outcome.changed is not None:
-        return
-    end = len(outcome.counts) - (outcome.error is not None)
+    if refused:
+        start = 0
+        for at, end in enumerate(refused_ends, place):
+            if end > start:
+                outcome.refusals[at] = tuple([schema.tags[type(refusal[0])] for refusal in refused[start:end]])
+                start = end
+    if digests is not None and outcome.changed is None:
+        outcome.changed = _first_changed(schema, digests, outcome.counts, place, steps)
+
+
+def _first_changed(schema: Schema, digests: Digests, counts: list[int], place: int, steps: RawSteps) -> int | None:
+    """The first input from ``place`` on whose ``steps`` hold other values than recorded, where that was recorded."""
     start = 0
-    for at in range(place + -place % digests.every, end, digests.every):
-        start += sum(outcome.counts[place:at])
+    for at in range(place + -place % digests.every, len(counts), digests.every):
+        start += sum(counts[place:at])
         place = at
-        if digests.at(at) != schema.digest_of(steps[start : start + outcome.counts[at]]):
-            outcome.changed = at
-            return
+        if digests.at(at) != schema.digest_of(steps[start : start + counts[at]]):
+            return at
+    return None

@@ -6,26 +6,27 @@ from copy import copy
 from functools import cache
 from typing import Any, TypeVar, get_args
 
+from mina_p2p.best_tip.actions import PeerBestTipKnown
 from mina_p2p.blocks.actions import (
     BlockHeaderReceived,
     BlocksAction,
     BlocksAnswerReceived,
     BlocksCandidateDue,
-    BlocksEffect,
-    BlocksEffectfulRequestSend,
     BlocksItemKnown,
     BlocksNotification,
+    BlocksOutgoing,
     BlocksPeerDue,
     BlocksPeerJoined,
     BlocksPeerLeft,
     BlocksRequestReceived,
+    BlocksRequestSend,
     BlocksTipSet,
     BlocksVerdict,
 )
+from mina_p2p.blocks.config import BlocksConfig
 from mina_p2p.blocks.reducer import reduce
-from mina_p2p.blocks.simulated import check_blocks
 from mina_p2p.blocks.split import Parts, RawBlockBody, RawBlockHeader, split_block, split_body
-from mina_p2p.blocks.state import Blocks, BlocksConfig, Ticket, initial_blocks
+from mina_p2p.blocks.state import Blocks, Ticket, initial_blocks
 from mina_p2p.channels.block.messages import BLOCK_MESSAGE, BlockAnswer, BlockRequest
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason
@@ -33,9 +34,11 @@ from mina_p2p.identity import PeerId
 from mina_p2p.ids import SECOND, ConnectionId, StreamId, Timestamp
 from mina_p2p.mina.hashes import state_hash_of_block
 from mina_p2p.mina.raw import RawBlock
+from mina_p2p.notifications import BestTipReceived
 from mina_p2p.peer.actions import PeerBan
 from mina_p2p.record import Record, record
 from mina_p2p.store import Clock, Machine, Slice
+from mina_p2p.testing.invariants.blocks import check_blocks
 from mina_p2p.testing.mina import MinaGenerator
 from mina_p2p.transport import ChannelsEffectfulAnswerSend
 
@@ -56,9 +59,18 @@ MACHINE: Machine[Root] = (
     Machine(
         Root,
         slices=(Slice("blocks", get_args(BlocksAction), reduce),),
-        effects=(*get_args(BlocksEffect), *get_args(BlocksNotification), ChannelsEffectfulAnswerSend, DisconnectionInit, PeerBan),
+        effects=(
+            *get_args(BlocksOutgoing),
+            *get_args(BlocksNotification),
+            BestTipReceived,
+            PeerBestTipKnown,
+            ChannelsEffectfulAnswerSend,
+            DisconnectionInit,
+            PeerBan,
+        ),
     )
     .replaced(DisconnectionInit, guard=lambda action, root, _now: action.connection_id in root.blocks.peers)
+    .replaced(PeerBestTipKnown, guard=lambda action, root, _now: action.connection_id in root.blocks.peers)
     .replaced(PeerBan, guard=lambda _action, _root, _now: True)
 )
 """Leaving a peer and banning it are effects here; the root of a node has slices for them."""
@@ -109,7 +121,7 @@ class Lab:
 
     def __init__(self, *, is_cold: bool = False, tip: Sample | None = None, **config: Any) -> None:
         self.now = START
-        blocks = initial_blocks(BlocksConfig(ME, **config), b"salt")
+        blocks = initial_blocks(BlocksConfig(**config), ME, b"salt")
         self.state = Root(Clock(0, START), blocks.replace(warmth=0 if is_cold else 100))
         self.effects: list[Any] = []
         self.all: list[Any] = []
@@ -167,7 +179,7 @@ class Lab:
 
     def requests(self, number: int) -> list[tuple[Ticket, BlockRequest]]:
         """What was asked of a peer, and not answered or withdrawn."""
-        sent = [e for e in self.all if isinstance(e, BlocksEffectfulRequestSend) and e.connection_id == number]
+        sent = [e for e in self.all if isinstance(e, BlocksRequestSend) and e.connection_id == number]
         return [(e.ticket, BLOCK_MESSAGE.decode(e.frame)) for e in sent if e.ticket in self.blocks.tickets]  # type: ignore[misc]
 
     def ticket(self, number: int, kind: type[Any]) -> Ticket:

@@ -143,8 +143,8 @@ def test_a_block_that_is_none_is_refused() -> None:
             split_block(wrong)
 
 
-def _items(bytes_max: int) -> Items:
-    return Items(Index(b"salt"), bytes_max)
+def _items(bytes_max: int, count_max: int = 100) -> Items:
+    return Items(Index(b"salt"), bytes_max, count_max)
 
 
 def test_items_are_found_and_bounded() -> None:
@@ -154,6 +154,8 @@ def test_items_are_found_and_bounded() -> None:
     assert items.get(item_digest(b"b" * 10)) is None
     assert (len(items), items.bytes_held) == (3, 30)
     assert _items(5).add(b"a" * 10).bytes_held == 0
+    few = _items(100, 2).add(b"a").add(b"b").add(b"c")
+    assert (len(few), few.bytes_held, few.get(item_digest(b"a"))) == (2, 2, None)
 
 
 def test_items_are_found_by_short_id() -> None:

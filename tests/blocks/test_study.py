@@ -8,49 +8,88 @@ from pathlib import Path
 
 import pytest
 
-from mina_p2p.blocks.study import EARLIER, Protocol, Setting, study
+from mina_p2p.blocks.study import Outcome, Protocol, Setting, earlier_blocks, study, topology
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import MILLISECOND
+from mina_p2p.mina.hashes import block_summary
 from mina_p2p.mina.raw import RawBlock
+from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.mina import MinaGenerator
 from mina_p2p_effects.cli import main
 
 
 @cache
-def _block() -> bytes:
-    """A block that wins over those that a study begins with, with payments and a snark work."""
+def _blocks() -> tuple[bytes, ...]:
+    """Two blocks with payments and a snark work, the second better."""
     generator = MinaGenerator(9)
-    tip = generator.genesis()
-    for _ in range(EARLIER):
-        tip = generator.block(tip, commands=())
-    made = generator.block(tip, commands=tuple(generator.user_command() for _ in range(20)), works=(generator.snark_work(),))
-    return bytes(RawBlock.of(made))
+    tip = generator.chain(9)[-1]
+    made: list[bytes] = []
+    for _ in range(2):
+        tip = generator.block(tip, commands=tuple(generator.user_command() for _ in range(20)), works=(generator.snark_work(),))
+        made.append(bytes(RawBlock.of(tip)))
+    return tuple(made)
+
+
+def _study(protocol: Protocol, setting: Setting) -> Outcome:
+    """Of one block."""
+    (outcome,) = study(_blocks()[:1], protocol, setting.replace(earlier=8))
+    return outcome
 
 
 def test_warm_nodes_receive_little_more_than_the_header() -> None:
     """And cold ones the block once; the classic channel brings it from every peer."""
     setting = Setting(nodes=8, peers=4)
-    warm = study(_block(), Protocol.OUTLINES, setting)
+    warm = _study(Protocol.OUTLINES, setting)
     assert warm.reached == 7
     header = warm.block_bytes - warm.body_bytes
     assert warm.useful_bytes <= header + max(512, warm.body_bytes // 20)
-    classic = study(_block(), Protocol.BEST_TIP, setting)
+    classic = _study(Protocol.BEST_TIP, setting)
     assert classic.reached == 7
     assert classic.useful_bytes >= classic.block_bytes
     assert warm.useful_bytes + warm.duplicate_bytes < classic.useful_bytes + classic.duplicate_bytes
 
 
-def test_the_seed_decides() -> None:
+@pytest.mark.parametrize("protocol", [Protocol.OUTLINES, Protocol.GOSSIP])
+def test_the_seed_decides(protocol: Protocol) -> None:
     """The same network, the same outcome; another seed, another one."""
     setting = Setting(nodes=5, peers=2, warm_percent=50, verify=100 * MILLISECOND)
-    first, again = (study(_block(), Protocol.OUTLINES, setting) for _ in range(2))
+    first, again = (_study(protocol, setting) for _ in range(2))
     assert first == again
-    assert study(_block(), Protocol.OUTLINES, setting.replace(seed=2)).times != first.times
+    assert _study(protocol, setting.replace(seed=2)).times != first.times
+
+
+def test_gossip_brings_the_block_from_each_peer_of_the_mesh() -> None:
+    """Once of use, then again: more often than one peer would, never more often than a mesh has peers; what is announced is little."""
+    setting = Setting(nodes=30, peers=16)
+    outcome = _study(Protocol.GOSSIP, setting)
+    assert outcome.reached == 29
+    assert outcome.block_bytes < outcome.useful_bytes < outcome.block_bytes + 300
+    assert outcome.useful_bytes < outcome.duplicate_bytes <= 11 * outcome.useful_bytes
+    assert 0 < outcome.announcement_bytes < 5_000
+    later = _study(Protocol.GOSSIP, setting.replace(verify=500 * MILLISECOND))
+    assert later.times[0] >= 500 * MILLISECOND + setting.delay_min
+
+
+def test_all_protocols_have_the_same_network() -> None:
+    """Who dials whom and how far away everybody is follows from the setting alone, and every node has a peer."""
+    setting = Setting(nodes=20, peers=6)
+    places = topology(setting, Dice(setting.seed, "study"))
+    assert places == topology(setting.replace(verify=1, rate=5), Dice(setting.seed, "study"))
+    assert all(len(place.dials) == 3 and (number + 1) % 20 in place.dials for number, place in enumerate(places))
+    assert all(setting.delay_min // 2 <= place.latency <= setting.delay_max // 2 for place in places)
+
+
+def test_blocks_go_one_after_the_other() -> None:
+    """Each reaches everybody, from whichever producer; the earlier ones lose against the first, and each wins over the one before."""
+    outcomes = list(study(_blocks(), Protocol.OUTLINES, Setting(nodes=6, peers=3, earlier=4)))
+    assert [outcome.reached for outcome in outcomes] == [5, 5]
+    height = block_summary(_blocks()[0]).height
+    assert [block_summary(raw).height for raw in earlier_blocks(_blocks()[0], 4)] == [height - 4, height - 3, height - 2, height - 1]
 
 
 def test_times_are_of_shares_of_the_nodes() -> None:
     """The time of the node that makes the share full; nothing where the share was not reached."""
-    outcome = study(_block(), Protocol.BEST_TIP, Setting(nodes=5, peers=2))
+    outcome = _study(Protocol.BEST_TIP, Setting(nodes=5, peers=2))
     assert outcome.time_to(99) == outcome.times[-1]
     assert outcome.time_to(50) == outcome.times[1]
     assert outcome.replace(times=outcome.times[:2]).time_to(99) is None
@@ -59,19 +98,20 @@ def test_times_are_of_shares_of_the_nodes() -> None:
 def test_a_network_of_one_is_none() -> None:
     """It says what is needed."""
     with pytest.raises(CallerError):
-        study(_block(), Protocol.OUTLINES, Setting(nodes=1))
+        _study(Protocol.OUTLINES, Setting(nodes=1))
 
 
 def test_the_command_prints_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With everything a script wants, and a picture."""
     pytest.importorskip("matplotlib", reason="needs the extra plot")
-    (tmp_path / "one.bin").write_bytes(_block())
+    (tmp_path / "one.bin").write_bytes(_blocks()[0])
     picture = tmp_path / "study.svg"
     assert main(["block-study", "--blocks", str(tmp_path), "--nodes", "4", "--peers", "2", "--json", "--plot", str(picture)]) == 0
     runs = json.loads(capsys.readouterr().out)["runs"]
     assert [(run["protocol"], run["warm_percent"], run["reached"]) for run in runs] == [
         ("channel 10", 0, 3),
         ("best tip", None, 3),
+        ("gossipsub", None, 3),
         ("channel 10", 100, 3),
     ]
     assert picture.read_text().startswith("<?xml")

@@ -16,13 +16,13 @@ from mina_p2p.blocks.actions import (
     BlocksAnswerReceived,
     BlocksAnswerReset,
     BlocksCandidateDue,
-    BlocksEffectfulRequestSend,
     BlocksItemKnown,
     BlocksPeerDue,
     BlocksPeerJoined,
     BlocksPeerLeft,
     BlocksRequestCancelled,
     BlocksRequestReceived,
+    BlocksRequestSend,
     BlocksVerdict,
 )
 from mina_p2p.blocks.split import full_outline, short_outline
@@ -105,7 +105,7 @@ STATES: dict[str, Callable[[], Lab]] = {
     "nobody": lambda: Lab(tip=GENESIS),
     "asked for a header": _warm,
     "asked for a hash": _hash_only,
-    "asked for a block": lambda: Lab(tip=GENESIS, is_cold=True).join(1),
+    "asked for a block": lambda: Lab(is_cold=True).join(1),
     "permits a hash": lambda: _warm().ask(1, BlockGetNext(Wants.HASH, 0)).ask(1, BlockGetNext(Wants.HASH, 0)),
     "paused": _paused,
     "no header": lambda: _hash_only().answer(1, BlockGetNext, BlockHash(LAST.state_hash)),
@@ -211,7 +211,7 @@ def _said(effect: Any) -> str:
     match effect:
         case DisconnectionInit(reason=reason):
             return f"left {reason.code.name}"
-        case BlocksEffectfulRequestSend(frame=frame):
+        case BlocksRequestSend(frame=frame):
             request = BLOCK_MESSAGE.decode(frame)
             return f"{type(request).__name__} {request.wants.name}" if isinstance(request, BlockGetNext) else type(request).__name__
         case ChannelsEffectfulAnswerSend(frames=frames):

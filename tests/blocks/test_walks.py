@@ -10,7 +10,7 @@ import pytest
 
 from blocks.lab import Sample, chain, foreign_copy
 from mina_p2p.blocks.actions import BlockHeaderReceived, BlocksItemKnown, BlocksVerdict
-from mina_p2p.blocks.simulated import BlockNode, BlockSimulation, check_blocks
+from mina_p2p.blocks.simulated import BlockNode, BlockSimulation
 from mina_p2p.blocks.split import Outline
 from mina_p2p.channels.block.messages import (
     BLOCK_MESSAGE,
@@ -26,6 +26,7 @@ from mina_p2p.errors import DecodeError
 from mina_p2p.ids import MILLISECOND, SECOND
 from mina_p2p.notifications import PeerDisconnected
 from mina_p2p.testing.dice import Dice
+from mina_p2p.testing.invariants import check_invariants
 from mina_p2p.testing.sim import SimNode
 from mina_p2p.transport import ChannelsEffectfulAnswerSend, TransportEffect
 
@@ -72,7 +73,7 @@ class World:
         """Let time pass, and check every node's slice."""
         self.simulation.run(seconds * SECOND)
         for node in self.nodes:
-            check_blocks(node.blocks)
+            check_invariants(node.state)
 
     @property
     def honest(self) -> list[BlockNode]:

@@ -6,18 +6,18 @@ import random
 
 import pytest
 
-from gossip.towns import PERIOD, Town
 from mina_p2p.state import P2pState
+from mina_p2p.testing.towns import PERIOD, Town
 
 SEEDS_OF_THE_GATE = 20
 
 
-def star(nodes: int, seed: int, **settings: int) -> Town:
+def star(nodes: int, seed: int, *, wished: int = 50, most: int = 200) -> Town:
     """Everybody knows the first only."""
     made = Town(seed, check_every=11)
-    made.start(1, **settings)
+    made.start(1, wished=wished, most=most)
     for place in range(2, nodes + 1):
-        made.start(place, 1, **settings)
+        made.start(place, 1, wished=wished, most=most)
     return made
 
 

@@ -50,6 +50,13 @@ EXPECTED: Final[dict[str, dict[str, dict[str, str]]]] = {
             "with their stream": "2 streams",
             "going away": "1 streams, ending",
         },
+        "HandOver": {
+            "nothing": "nothing: RpcFailed",
+            "dialling": "dialling: RpcFailed",
+            "arrived": "1 streams: RpcFailed",
+            "with their stream": "2 streams: RpcFailed",
+            "going away": "1 streams, ending: RpcFailed",
+        },
         "Keep": {
             "nothing": "nothing",
             "dialling": "dialling",

@@ -16,15 +16,18 @@ from mina_p2p.identity import DEVNET_CHAIN_ID, PeerId
 from mina_p2p.ids import SECOND, ConnectionId, StreamId, Timestamp
 from mina_p2p.libp2p import transport as port
 from mina_p2p.libp2p.config import NetworkConfig
+from mina_p2p.libp2p.gating import parse_ip_range
 from mina_p2p.libp2p.machine import NetworkCheckTimeouts, network_machine, next_wake
 from mina_p2p.libp2p.notifications import NetworkPubsubMessageReceived
 from mina_p2p.libp2p.protocols import PROTOCOLS
 from mina_p2p.libp2p.state import NetworkState, initial_network
-from mina_p2p.libp2p_rpc.state import SERVING_MAX, Asking, AskingMenu
+from mina_p2p.testing.invariants.network import network_violations
 from mina_p2p.transport import SocketAddress
 
 START = Timestamp(1_700_000_000 * SECOND)
 PORT = 8302
+LAB = parse_ip_range("10.0.0.0/8")
+"""All nodes here are in one private network, which they know."""
 
 
 def peer_id(number: int) -> PeerId:
@@ -41,7 +44,8 @@ def address(number: int) -> Libp2pAddress:
 
 
 def config(number: int, *seeds: int, **options: Any) -> NetworkConfig:
-    return NetworkConfig(peer_id(number), DEVNET_CHAIN_ID, seed=number, initial_peers=tuple(map(address, seeds)), **options)
+    settings = {"seed": number, "initial_peers": tuple(map(address, seeds)), "known_private_ranges": (LAB,), **options}
+    return NetworkConfig(peer_id(number), DEVNET_CHAIN_ID, **settings)
 
 
 def signature(author: PeerId, data: bytes) -> bytes:
@@ -232,55 +236,4 @@ class Network:
 
 def check(state: NetworkState) -> None:
     """What holds of every state between two inputs."""
-    links, kad, gossip = state.links, state.kademlia, state.gossipsub
-    for number, contact in links.contacts.items():
-        assert contact.connections
-        assert links.numbers.get(contact.peer_id) == number
-        for connection_id in contact.connections:
-            link = links.linked(connection_id)
-            assert link is not None
-            assert (link.peer, link.peer_id) == (number, contact.peer_id)
-    assert len(links.numbers) == len(links.contacts)
-    waiting = {serial for serial, _ in links.serials.items()}
-    alive = {
-        stream.serial for link in links.table.values() if hasattr(link, "streams") for stream in link.streams.values() if stream.wait_at
-    }
-    assert waiting == alive
-    assert len(links.deadlines) == len(waiting)
-    assert len(kad.deadlines) == len(kad.requests)
-    for request in kad.requests.values():
-        assert request.lookup_id in kad.lookups
-    for lookup in kad.lookups.values():
-        assert len(lookup.candidates) <= state.config.kademlia.candidates_max + state.config.kademlia.parallel
-        distances = [candidate.distance for candidate in lookup.candidates]
-        assert distances == sorted(distances)
-        asked = {candidate.peer_id for candidate in lookup.candidates if candidate.progress == 1}
-        assert asked == {request.peer_id for request in kad.requests.values() if kad.lookups[request.lookup_id] is lookup}
-    for bucket in kad.table.buckets.values():
-        assert 0 < len(bucket) <= state.config.kademlia.bucket_max
-        assert all(entry.addresses for entry in bucket)
-        assert len({entry.peer_id for entry in bucket}) == len(bucket)
-    assert kad.table.get(state.config.peer_id) is None
-    assert {number for number, _ in state.identify.peers.items()} <= set(links.contacts.keys())
-    for number, neighbour in gossip.neighbours.items():
-        assert links.contacts[number].peer_id == neighbour.peer_id
-        if neighbour.stream is not None:
-            assert links.stream(*neighbour.stream) is not None
-    for topic in gossip.topics:
-        assert len(set(topic.mesh)) == len(topic.mesh)
-        assert all(gossip.neighbours[peer].stream is not None for peer in topic.mesh)
-    assert len(gossip.deadlines) == len(gossip.validating)
-    held = {one for window in gossip.windows for one in window}
-    assert len(gossip.cache) == len(held)
-    rpcs = state.rpcs
-    assert len(rpcs.deadlines) == len(rpcs.sessions) + len(rpcs.calls)
-    busy = [session.call for session in rpcs.sessions.values() if session.call]
-    assert len(set(busy)) == len(busy)
-    for serial, session in rpcs.sessions.items():
-        stream = links.stream(session.connection_id, session.stream)
-        assert stream is not None
-        assert (stream.serial, stream.is_ours) == (serial, session.is_ours)
-        assert session.call == 0 or session.call in rpcs.calls
-        assert len(session.serving) <= SERVING_MAX
-        assert isinstance(session.status, AskingMenu | Asking) <= bool(session.call)
-    assert {peer for peer, _ in rpcs.menus.items()} <= set(links.contacts.keys())
+    assert list(network_violations(state)) == []

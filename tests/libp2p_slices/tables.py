@@ -19,6 +19,7 @@ from mina_p2p.libp2p import transport as port
 from mina_p2p.libp2p.config import TOPIC_V0
 from mina_p2p.libp2p.links import Dialling, Linked
 from mina_p2p.libp2p.machine import NetworkCheckTimeouts
+from mina_p2p.libp2p.notifications import NetworkRpcFailed
 from mina_p2p.libp2p.protocols import IDENTIFY, KADEMLIA, MESHSUB, PING, RPC
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p_rpc import actions as rpc
@@ -80,6 +81,7 @@ LINKS = Table(
         "StreamTimeout, late": Case(link.NetworkStreamTimeout(1), LATE),
         "StreamTimeout, unknown": Case(link.NetworkStreamTimeout(99), LATE),
         "DiallingSet": Case(link.NetworkDiallingSet(False)),
+        "HandOver": Case(link.NetworkHandOver(NetworkRpcFailed(RequestId(1), "why"))),
         "Keep": Case(link.NetworkKeep()),
         "CheckTimeouts": Case(NetworkCheckTimeouts(), LATE),
         "Listening, elsewhere": Case(port.Libp2pListening((address(7),))),

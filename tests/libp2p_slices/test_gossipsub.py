@@ -23,7 +23,7 @@ from mina_p2p.gossipsub.messages import (
     message_id,
     publishing,
 )
-from mina_p2p.ids import ConnectionId, PeerNumber
+from mina_p2p.ids import SECOND, ConnectionId, PeerNumber
 from mina_p2p.libp2p import transport as port
 from mina_p2p.libp2p.config import TOPIC_V0, GossipsubConfig
 from mina_p2p.libp2p.machine import NetworkCheckTimeouts
@@ -359,6 +359,31 @@ def test_the_cache_is_bounded_in_bytes():
         beat(alone)
         assert alone.state.gossipsub.cache_bytes <= 2_000
         check(alone.state)
+
+
+def test_a_message_that_comes_again_after_it_was_forgotten_is_kept_once():
+    """Its verdict took longer than it is remembered as seen, and meanwhile it came again: both are accepted, its bytes count once."""
+    alone = Alone(gossipsub=GossipsubConfig(seen_ttl=5 * SECOND))
+    alone.gossiping(1)
+    verdicts: list[NetworkPubsubMessageReceived] = []
+    for seconds in (0, 6):
+        alone.feed(NetworkCheckTimeouts(), alone.later(seconds))
+        for _ in range(2):
+            alone.rpc(PubsubRpc(publish=(gossip(1, b"slow"),)))
+            for request in alone.did(NetworkPubsubEffectfulVerify):
+                alone.feed(gs.NetworkPubsubVerified(request.request_id, True))
+                verdicts += alone.did(NetworkPubsubMessageReceived)
+    assert len(verdicts) == 2
+    for seconds, told in enumerate(verdicts):
+        alone.feed(NetworkCheckTimeouts(), alone.later(seconds))
+        alone.feed(gs.NetworkPubsubVerdict(told.verdict_id, gs.Verdict.ACCEPT))
+        check(alone.state)
+    (cached,) = [one for _, one in alone.state.gossipsub.cache.items()]
+    assert alone.state.gossipsub.cache_bytes == len(cached.encoded)
+    for _ in range(10):
+        alone.feed(NetworkCheckTimeouts(), alone.later(1))
+        check(alone.state)
+    assert alone.state.gossipsub.cache_bytes == 0
 
 
 def test_topics_of_a_peer_are_bounded():

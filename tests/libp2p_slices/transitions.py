@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mina_p2p.ids import Timestamp
+from mina_p2p.libp2p.actions import NetworkHandOver
 from mina_p2p.libp2p.machine import network_machine
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.record import Record, record
@@ -51,7 +52,9 @@ class Table(Record):
 
 
 def name(follow_up: Any) -> str:
-    """A follow-up in a table: its class without the prefix, with the way out of an attempt after a bar."""
+    """A follow-up in a table: its class without the prefix, or that of what is handed over, with the way out of an attempt after a bar."""
+    if isinstance(follow_up, NetworkHandOver):
+        return name(follow_up.notification)
     if isinstance(follow_up, Attempt):
         return f"{name(follow_up.action)} | {name(follow_up.otherwise)}"
     return type(follow_up).__name__.removeprefix("Network").removeprefix("Libp2pEffectful")

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,8 @@ def job(seed: int, **settings: Any) -> Job:
     return Job(Options(seed, 3, KINDS, **fields))
 
 
-def in_this_process(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
-    return map(run_alone, jobs)
+def in_this_process(run: Callable[[Job], Result], jobs: Sequence[Job], place: Place) -> Iterator[Result]:
+    return map(run, jobs)
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ def test_a_campaign_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureF
     assert report(capsys, "--seeds", "1..4", "--resume", str(file))["seeds"] == 4
     ran: list[int] = []
 
-    def watched(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
+    def watched(run: Callable[[Job], Result], jobs: Sequence[Job], place: Place) -> Iterator[Result]:
         ran.extend(one.options.seed for one in jobs)
-        return in_this_process(jobs, place)
+        return in_this_process(run, jobs, place)
 
     monkeypatch.setattr("mina_p2p_effects.cli.simulate_command.EXECUTORS", {"local": watched})
     resumed = report(capsys, "--seeds", "1..6", "--resume", str(file))
@@ -104,7 +104,7 @@ def test_a_file_cut_off_in_its_first_line_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "campaign"
     Ledger(path, job(1))
     path.write_bytes(path.read_bytes()[:20])
-    assert Ledger(path, job(1)).outcomes == {}
+    assert Ledger(path, job(1)).done([job(1)]) == []
     assert path.read_bytes().endswith(b"}\n")
 
 
@@ -187,7 +187,7 @@ def test_an_engine_that_is_missing_is_named(name: str, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(executors, "import_module", missing)
     with pytest.raises(CallerError, match=rf"pip install 'mina-p2p\[{name}\]'"):
-        next(iter(EXECUTORS[name]([job(1)], Place())))
+        next(iter(EXECUTORS[name](run_alone, [job(1)], Place())))
 
 
 @pytest.mark.parametrize(("name", "module"), [("ray", "ray"), ("dask", "distributed")])

@@ -198,7 +198,7 @@ def test_a_crashed_node_takes_no_more_inputs() -> None:
 def test_a_clock_that_stands_still_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait that is always due would keep a simulation busy for ever at one moment: it is reported instead."""
     simulation, *_ = pair()
-    monkeypatch.setattr("mina_p2p.testing.sim.STEPS_AT_ONCE_MAX", 100)
+    monkeypatch.setattr("mina_p2p.testing.clockwork.STEPS_AT_ONCE_MAX", 100)
 
     def again() -> None:
         simulation.after(0, again)

@@ -19,6 +19,7 @@ from slices.tables.events import EVENTS
 from slices.tables.peers import PEERS
 from slices.tables.pools import BEST_TIPS, POOLS
 from slices.tables.propagation import LOCAL, REMOTE, TIPS_LOCAL
+from slices.tables.relay import RELAY
 from slices.tables.rpc import ASKING, SERVING
 
 TABLES = {
@@ -31,6 +32,7 @@ TABLES = {
     "peers' questions": SERVING,
     "best tips": BEST_TIPS,
     "pools": POOLS,
+    "relay": RELAY,
     "events": EVENTS,
 }
 
@@ -39,8 +41,13 @@ TABLES_ELSEWHERE = (
     "mina_p2p.channels.signaling",
     "mina_p2p.signaling",
     "mina_p2p.channels.address_gossip",
+    "mina_p2p.libp2p",
+    "mina_p2p.identify",
+    "mina_p2p.kademlia",
+    "mina_p2p.gossipsub",
+    "mina_p2p.blocks",
 )
-"""Slices whose tables are in ``tests/channels`` and ``tests/gossip``."""
+"""Slices whose tables are in ``tests/channels``, ``tests/gossip``, ``tests/blocks`` and ``tests/libp2p_slices``."""
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -155,6 +155,20 @@ def test_a_missing_migration_is_named() -> None:
         older.upgrade(header)
 
 
+def test_what_keeps_an_old_log_from_being_read_is_named() -> None:
+    """A field that is new and has no default, and one that is gone, with its class and what can be done."""
+    data, _ = old_log()
+    till, _ = machine(2)
+    for changed, what in [
+        (lambda _, fields: fields, "till.Item has a field currency now that this log lacks"),
+        (lambda name, fields: {**change(name, fields), "surplus": 1}, "till.Item has no field surplus any more"),
+    ]:
+        registered = register_machine("till", till, version=2, migrations={1: Migration({"till.Sale": "till.Sold"}, changed)})
+        source = Reader(BytesSource(data))
+        notes = replay(source, till, registered.schema, registered.upgrade(source.header())).notes
+        assert any(what in str(note) and "register a Migration" in str(note) for note in notes)
+
+
 @pytest.mark.parametrize(
     "migration",
     [

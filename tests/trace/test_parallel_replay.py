@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,16 +82,33 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("registry")
 def test_processes_share_a_log(tmp_path: Path) -> None:
-    """The same result from several processes; a machine that they could not find is replayed in this one."""
+    """The same result from several processes, copies of this one or new; a machine that new ones could not find is replayed here."""
     path = tmp_path / "node.log"
     path.write_bytes(record_log(600, options=OPTIONS))
     register_machine("test", MACHINE)
-    (alone,) = replay_path(path, jobs=2)
+    (alone,) = replay_path(path)
     assert alone.is_verified
-    machines_module._machines.pop("test")
-    register_machine("test", trace_machine.make_machine)
-    (shared,) = replay_path(path, jobs=2)
-    assert shared.result == alone.result
+    (copied,) = replay_path(path, jobs=2)
+    assert copied.result == alone.result
+    with another_thread():
+        (not_found,) = replay_path(path, jobs=2)
+        machines_module._machines.pop("test")
+        register_machine("test", trace_machine.make_machine)
+        (imported,) = replay_path(path, jobs=2)
+    assert not_found.result == imported.result == alone.result
+
+
+@contextmanager
+def another_thread() -> Iterator[None]:
+    """This process is not copied meanwhile: the copy would lack the thread, and with it whatever that was amid."""
+    is_over = threading.Event()
+    other = threading.Thread(target=is_over.wait)
+    other.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        other.join()
 
 
 @pytest.mark.usefixtures("registry")
@@ -104,12 +124,12 @@ def test_processes_are_started_where_the_log_is_long_enough(
     (alone,) = replay_path(path)
     asked: list[int] = []
 
-    def shared(_path: Path, _registered: object, segments: list[object], jobs: int) -> ReplayResult | None:
+    def shared(_path: Path, _registered: object, segments: list[object], jobs: int, _method: str) -> ReplayResult | None:
         assert len(segments) > jobs
         asked.append(jobs)
         return alone.result
 
-    monkeypatch.setattr(replay_module, "_SHARED_ACTIONS_MIN", actions_min)
+    monkeypatch.setattr(replay_module, "_SHARED_ACTIONS_MIN", {"fork": actions_min, "spawn": actions_min})
     monkeypatch.setattr(replay_module, "_replay_segments", shared)
     monkeypatch.setattr(replay_module.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
     monkeypatch.setattr(replay_module.os, "cpu_count", lambda: 3)

@@ -24,8 +24,7 @@ def chunk_of(pairs: list[tuple[Any, Timestamp]], digests: Digests | None = None)
 
 def one_by_one(machine: Machine[Any], schema: Schema, state: Any, pairs: list[tuple[Any, Timestamp]]) -> Outcome:
     """The same, written for reading."""
-    made = Outcome()
-    made.state = state
+    made = Outcome(state)
     for place, (action, now) in enumerate(pairs):
         try:
             made.state, _, _, steps, refused = machine.execute(made.state, action, now)

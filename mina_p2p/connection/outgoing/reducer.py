@@ -20,6 +20,7 @@ from mina_p2p.ids import Timestamp
 from mina_p2p.notifications import ConnectionFailed
 from mina_p2p.peer.actions import PeerAttached
 from mina_p2p.peer.state import PeerSource
+from mina_p2p.peer.trial import FELT
 from mina_p2p.state import P2pState
 from mina_p2p.store import Attempt, FollowUps, expect
 from mina_p2p.transport import ConnectionEffectfulDial
@@ -56,6 +57,8 @@ def reduce(state: Connections, action: ConnectionOutgoingAction, now: Timestamp,
         case ConnectionOutgoingSuccess(connection_id=connection_id, hello=hello):
             connection = state.table[connection_id]
             expect(connection.status, OutgoingFinalizePending, action)
+            if root.is_feeler(connection.peer_id):
+                return state, (ConnectionOutgoingError(connection_id, FELT, False, False),)
             ready = Ready(now, common_channels(hello, root.config), hello.capabilities, hello.agent)
             return make_ready(state, connection_id, ready, root.config)
 

@@ -18,11 +18,15 @@ from mina_p2p.ids import Timestamp
 from mina_p2p.state import P2pState
 from mina_p2p.store import Observer, Steps
 from mina_p2p.testing.invariants.basis import Memory
+from mina_p2p.testing.invariants.blocks import block_channels_violations, blocks_violations
 from mina_p2p.testing.invariants.channels import ChannelsChecker
 from mina_p2p.testing.invariants.connections import connections_violations, peers_violations
 from mina_p2p.testing.invariants.conversations import conversations_violations, pairs_violations
 from mina_p2p.testing.invariants.gossip import address_gossip_violations
+from mina_p2p.testing.invariants.network import network_part_violations
 from mina_p2p.testing.invariants.pools import best_tips_violations, pools_violations
+from mina_p2p.testing.invariants.relay import relay_violations
+from mina_p2p.testing.invariants.tables import peer_tables_violations
 
 __all__ = ["Checker", "check_invariants", "sampled", "violations"]
 
@@ -80,6 +84,7 @@ class Checker:
         memory = self._memory
         if not memory.is_known("peers", state.peers, state.connections):
             yield from peers_violations(state)
+            yield from peer_tables_violations(state)
         if not memory.is_known("connections", state.connections, state.peers, state.is_stopping):
             yield from connections_violations(state)
         if not memory.is_known("channels", state.channels, state.connections):
@@ -89,6 +94,13 @@ class Checker:
             yield from pairs_violations(state)
         if not memory.is_known("address gossip", state.address_gossip, state.connections):
             yield from address_gossip_violations(state)
+        if not memory.is_known("blocks", state.blocks):
+            yield from blocks_violations(state.blocks)
+        if not memory.is_known("block channels", state.blocks, state.channels, state.connections):
+            yield from block_channels_violations(state)
         yield from best_tips_violations(state)
+        yield from network_part_violations(state, memory)
+        if not memory.is_known("relay", state.relay):
+            yield from relay_violations(state)
         if not memory.is_known("pools", state.pools, state.channels):
             yield from pools_violations(state, memory)

@@ -100,8 +100,11 @@ def _peer_channels(state: P2pState, path: str, connection: Connection | None, ch
         yield from _rpc(state, f"{path}.rpc", channels.rpc, channels.next_request_id)
     if ChannelId.ADDRESS_GOSSIP in connection.status.channels:
         open_channels.append(ChannelId.ADDRESS_GOSSIP)  # its links are looked at where they are
+    if channels.block is not None:
+        open_channels.append(ChannelId.BLOCK)
     yield from differ(f"{path} that are open", sorted(open_channels), sorted(connection.status.channels))
     ours, theirs = conversation_streams(channels)
+    ours += [] if channels.block is None else [stream for _, stream in channels.block.open]
     if channels.rpc is not None:
         ours += [request.stream for request in channels.rpc.requests]
     for channel in PROPAGATION_CHANNELS:

@@ -65,6 +65,8 @@ def connections_violations(state: P2pState) -> Iterator[str]:
         ready += isinstance(connection.status, Ready)
         yield from _connection(state, connection_id, connection)
     yield from differ("connections.ready_count", connections.ready_count, ready)
+    dialled = sum(not connection.is_incoming for connection in connections.table.values())
+    yield from differ("connections.outgoing_count", connections.outgoing_count, dialled)
     yield from over("len(connections)", len(connections), limits.peers_max)
     yield from over("connections.table", max(connections.table, default=0), connections.last_id)
     waits = ((connection.deadline, connection_id) for connection_id, connection in connections.table.items())

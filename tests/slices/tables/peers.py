@@ -53,6 +53,15 @@ def _peer_states() -> dict[str, P2pState]:
     lab = Lab()
     lab.feed(peer.PeerGroupBan(address(1).host, _UNTIL, WHY))
     states["none, its network is banned"] = lab.state
+    lab = Lab(limits=Limits(peers_max=3, peers_min=1))
+    lab.accept(2)
+    lab.feed(peer.PeerDiscovered(address(1), PeerSource.INITIAL_PEERS, None))
+    states["Disconnected, could be tested"] = lab.state
+    lab.wait(0)
+    states["Attached, is tested"] = lab.state
+    lab.close(lab.state.connections.last_id)
+    lab.feed(peer.PeerDiscovered(address(3), PeerSource.INITIAL_PEERS, None))
+    states["BackingOff, was tested just now"] = lab.state
     gone = states["Attached, ready"].connections.remove(CID)
     states["Attached, its connection just gone"] = states["Attached, ready"].replace(connections=gone)
     return states
@@ -94,29 +103,13 @@ PEERS = Table(
         "PeersDiscoverRandom, late": Case(peer.PeersDiscoverRandom(), LATE),
         "ConnectionOutgoingRandomInit": Case(peer.ConnectionOutgoingRandomInit(0)),
         "ConnectionOutgoingRandomInit, more": Case(peer.ConnectionOutgoingRandomInit(3)),
+        "ConnectionFeelerInit": Case(peer.ConnectionFeelerInit()),
+        "ConnectionFeelerInit, late": Case(peer.ConnectionFeelerInit(), LATE),
     },
     lambda state: None if (found := state.peers.find(peer_id(1))) is None else found[1].status,
     {
         "PeerDiscovered": {
             "none": "Disconnected",
-        },
-        "PeerDiscovered, elsewhere": {
-            "none": "Disconnected",
-            "BackingOff, known by hearsay": "BackingOff",
-        },
-        "PeerAnnounced": {
-            "none": "nothing: PeerDiscovered",
-            "Disconnected": "Disconnected",
-            "Disconnected, we are stopping": "Disconnected",
-            "BackingOff": "Disconnected",
-            "BackingOff, known by hearsay": "Disconnected",
-        },
-        "PeersRedialGiven": {
-            "none": "nothing",
-            "Disconnected": "Disconnected",
-            "Disconnected, we are stopping": "Disconnected",
-            "Attached, connecting": "Attached",
-            "BackingOff": "Disconnected",
             "Attached, ready": "Attached",
             "Banned": "Banned",
             "BackingOff, known by hearsay": "BackingOff",
@@ -124,7 +117,51 @@ PEERS = Table(
             "Attached, enough peers": "Attached",
             "Attached, another could come": "Attached",
             "Attached, another made room just now": "Attached",
+            "Disconnected, could be tested": "Disconnected",
+            "Attached, is tested": "Attached",
+            "BackingOff, was tested just now": "BackingOff",
+            "Attached, its connection just gone": "Attached",
+        },
+        "PeerDiscovered, elsewhere": {
+            "none": "Disconnected",
+            "Attached, ready": "Attached",
+            "Banned": "Banned",
+            "BackingOff, known by hearsay": "BackingOff",
+            "Attached, asks for peers": "Attached",
+            "Attached, enough peers": "Attached",
+            "Attached, another could come": "Attached",
+            "Attached, another made room just now": "Attached",
+            "Disconnected, could be tested": "Disconnected",
+            "Attached, is tested": "Attached",
+            "BackingOff, was tested just now": "BackingOff",
+            "Attached, its connection just gone": "Attached",
+        },
+        "PeerAnnounced": {
+            "none": "nothing: PeerDiscovered",
+            "Disconnected": "Disconnected",
+            "Disconnected, we are stopping": "Disconnected",
+            "BackingOff": "Disconnected",
+            "BackingOff, known by hearsay": "Disconnected",
+            "Disconnected, could be tested": "Disconnected",
+            "BackingOff, was tested just now": "Disconnected",
+        },
+        "PeersRedialGiven": {
+            "none": "nothing",
+            "Disconnected": "Disconnected: ConnectionOutgoingInit",
+            "Disconnected, we are stopping": "Disconnected: ConnectionOutgoingInit",
+            "Attached, connecting": "Attached",
+            "BackingOff": "Disconnected: ConnectionOutgoingInit",
+            "Attached, ready": "Attached",
+            "Banned": "Banned",
+            "BackingOff, known by hearsay": "BackingOff",
+            "Attached, asks for peers": "Attached",
+            "Attached, enough peers": "Attached: ConnectionOutgoingInit",
+            "Attached, another could come": "Attached",
+            "Attached, another made room just now": "Attached",
             "none, its network is banned": "nothing",
+            "Disconnected, could be tested": "Disconnected",
+            "Attached, is tested": "Attached",
+            "BackingOff, was tested just now": "BackingOff",
             "Attached, its connection just gone": "Attached",
         },
         "PeerAttached": {
@@ -168,12 +205,16 @@ PEERS = Table(
             "Attached, another could come": "Banned: DisconnectionInit",
             "Attached, another made room just now": "Banned: DisconnectionInit",
             "none, its network is banned": "Banned",
+            "Disconnected, could be tested": "Banned",
+            "Attached, is tested": "Banned: DisconnectionInit",
+            "BackingOff, was tested just now": "Banned",
             "Attached, its connection just gone": "Banned: DisconnectionInit",
         },
         "PeerUnban": {
             "BackingOff": "Disconnected",
             "Banned": "Disconnected",
             "BackingOff, known by hearsay": "Disconnected",
+            "BackingOff, was tested just now": "Disconnected",
         },
         "PeerGroupBan": {
             "none": "nothing",
@@ -189,6 +230,9 @@ PEERS = Table(
             "Attached, another could come": "Attached: DisconnectionInit, DisconnectionInit",
             "Attached, another made room just now": "Attached: DisconnectionInit, DisconnectionInit",
             "none, its network is banned": "nothing",
+            "Disconnected, could be tested": "Disconnected: DisconnectionInit",
+            "Attached, is tested": "Attached: DisconnectionInit, DisconnectionInit",
+            "BackingOff, was tested just now": "BackingOff: DisconnectionInit",
             "Attached, its connection just gone": "Attached",
         },
         "PeerGroupUnban": {
@@ -208,6 +252,9 @@ PEERS = Table(
             "Attached, another could come": "Attached",
             "Attached, another made room just now": "Attached",
             "none, its network is banned": "nothing",
+            "Disconnected, could be tested": "Disconnected",
+            "Attached, is tested": "Attached",
+            "BackingOff, was tested just now": "BackingOff",
             "Attached, its connection just gone": "Attached",
         },
         "PeerUseful": {
@@ -222,6 +269,9 @@ PEERS = Table(
             "Attached, enough peers": "Attached",
             "Attached, another could come": "Attached",
             "Attached, another made room just now": "Attached",
+            "Disconnected, could be tested": "Disconnected",
+            "Attached, is tested": "Attached",
+            "BackingOff, was tested just now": "BackingOff",
             "Attached, its connection just gone": "Attached",
         },
         "PeersChurn": {
@@ -242,6 +292,13 @@ PEERS = Table(
         },
         "ConnectionOutgoingRandomInit, more": {
             "Disconnected": "Disconnected: ConnectionOutgoingInit | PeerUndialable, ConnectionOutgoingRandomInit",
+        },
+        "ConnectionFeelerInit": {
+            "Disconnected, could be tested": "Disconnected: ConnectionOutgoingInit | PeerUndialable",
+        },
+        "ConnectionFeelerInit, late": {
+            "Disconnected, could be tested": "Disconnected: ConnectionOutgoingInit | PeerUndialable",
+            "BackingOff, was tested just now": "BackingOff: ConnectionOutgoingInit | PeerUndialable",
         },
     },
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mina_p2p import transport
-from mina_p2p.best_tip.actions import BestTipSend, BestTipSet, PeerBestTipReceived
+from mina_p2p.best_tip.actions import BestTipSend, BestTipSet, PeerBestTipKnown, PeerBestTipReceived
+from mina_p2p.best_tip.state import PeerTip
 from mina_p2p.channels.rpc.messages import (
     TransactionResponse,
 )
@@ -58,6 +59,7 @@ BEST_TIPS = Table(
         "BestTipSend": Case(BestTipSend(CID)),
         "PeerBestTipReceived": Case(PeerBestTipReceived(CID, block(2))),
         "PeerBestTipReceived, garbage": Case(PeerBestTipReceived(CID, RawBlock(b"?"))),
+        "PeerBestTipKnown": Case(PeerBestTipKnown(CID, PeerTip(state_hash(2), state_hash(1), 2))),
     },
     lambda state: state.best_tips.own,
     {
@@ -96,6 +98,15 @@ BEST_TIPS = Table(
             "tip": "OwnTip: DisconnectionInit",
             "tip, permitted, blocked": "OwnTip: DisconnectionInit",
             "tip, permitted": "OwnTip: DisconnectionInit",
+        },
+        "PeerBestTipKnown": {
+            "no tip": "nothing",
+            "no tip, permitted": "nothing",
+            "tip sent": "OwnTip",
+            "tip sent, permitted again": "OwnTip",
+            "tip": "OwnTip",
+            "tip, permitted, blocked": "OwnTip",
+            "tip, permitted": "OwnTip",
         },
     },
 )

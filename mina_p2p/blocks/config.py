@@ -1,0 +1,58 @@
+"""Blocks: every limit, wait and choice."""
+
+from __future__ import annotations
+
+import attrs
+
+from mina_p2p.ids import MILLISECOND, SECOND
+from mina_p2p.record import Record, record
+
+_positive = attrs.validators.gt(0)
+
+
+@record
+class BlocksConfig(Record):
+    """Bounds and waits. Durations are nanoseconds, sizes bytes."""
+
+    header_permissions_max: int = attrs.field(default=3, validator=_positive)
+    """Peers that may send us a header at one time; the others send hashes."""
+    body_along_max: int = attrs.field(default=512, validator=attrs.validators.ge(0))
+    """Up to this size a body comes with its header, where items are nearly always here already."""
+    body_along_cold_max: int = attrs.field(default=64 << 10, validator=attrs.validators.ge(0))
+    """The same elsewhere: one more question would take longer than so many bytes."""
+    warm_percent: int = attrs.field(default=98, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
+    """Where as much of the last block's items was here already, items are taken to be here."""
+    parallel_max: int = attrs.field(default=4, validator=_positive)
+    """Peers that are asked for a block's items at one time."""
+    held_max: int = attrs.field(default=4, validator=_positive)
+    """Blocks that are kept to serve them; the oldest goes first."""
+    items_bytes_max: int = attrs.field(default=256 << 20, validator=_positive)
+    """Transactions and snark works that are kept for blocks to come."""
+    items_max: int = attrs.field(default=20_000, validator=_positive)
+    """The same, how many: an outline by salted ids costs a hash of each, 3 microseconds."""
+    races_max: int = attrs.field(default=48, validator=_positive)
+    """Blocks of which it is remembered who announced them when."""
+    losers_max: int = attrs.field(default=64, validator=_positive)
+    """Hashes of blocks of no use that are remembered, so that they are not asked for again."""
+    serve_factor: int = attrs.field(default=4, validator=_positive)
+    """A peer is sent of one block at most so many times its size, whatever it asks."""
+    cold_percent: int = attrs.field(default=30, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
+    """Where less of the last block's items was here already, whole blocks are asked for."""
+    warmth_at_start: int = attrs.field(default=0, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
+    """Percent of a block's items that a node which starts expects to have."""
+    hedge: int = attrs.field(default=1 * SECOND, validator=_positive)
+    """After this another peer is asked too."""
+    answer: int = attrs.field(default=30 * SECOND, validator=_positive)
+    """After this whoever announced a block and does not deliver is left."""
+    verdict: int = attrs.field(default=60 * SECOND, validator=_positive)
+    """For the node software's verdict on a header."""
+    candidate: int = attrs.field(default=120 * SECOND, validator=_positive)
+    """For a block from its first announcement to its last byte and verdict."""
+    interval: int = attrs.field(default=1 * SECOND, validator=_positive)
+    """Between two announcements of one peer that were of no use: a state hash costs milliseconds."""
+    settle: int = attrs.field(default=5 * SECOND, validator=_positive)
+    """From a permission that was withdrawn to the next one, which must not overtake it."""
+    parked: int = attrs.field(default=600 * SECOND, validator=_positive)
+    """A permission that nobody used is withdrawn and given anew."""
+    granularity: int = attrs.field(default=100 * MILLISECOND, validator=_positive)
+    """Resolution of all of the above: never early, at most this late."""

@@ -1,0 +1,1 @@
+"""libp2p's machine inside the root of a node."""
