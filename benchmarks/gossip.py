@@ -14,12 +14,9 @@ from __future__ import annotations
 import argparse
 import heapq
 import random
-import sys
 import time
 from collections.abc import Iterator
-from importlib import import_module
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from mina_p2p.gossiper import UNLIMITED, Gossiper, GossipParameters, empty_gossiper
@@ -37,6 +34,7 @@ from mina_p2p.gossiper.actions import (
 from mina_p2p.gossiper.reducer import step
 from mina_p2p.ids import MILLISECOND, SECOND, Timestamp
 from mina_p2p.prng import Random
+from mina_p2p.testing.towns import Town
 
 PERIOD = 120.0
 TARGET, ATTEMPTS = 3, 15
@@ -44,13 +42,11 @@ TARGET, ATTEMPTS = 3, 15
 
 def rounds_of_whole_nodes(nodes: int, seed: int) -> float | None:
     """Rounds until whole nodes, with frames, permissions and signatures, are all connected with all."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-    # Of the tests, which are not installed.
-    town = import_module("gossip.towns").Town(seed, is_checked=False)
+    town = Town(seed, is_checked=False)
     town.start(1, wished=nodes, most=2 * nodes)
     for place in range(2, nodes + 1):
         town.start(place, 1, wished=nodes, most=2 * nodes)
-    found: float | None = town.until_mesh(2 * PERIOD)
+    found = town.until_mesh(2 * PERIOD)
     return None if found is None else found / PERIOD
 
 

@@ -13,42 +13,52 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar, overload
 
-import attrs
-
-from mina_p2p.address import DialAddress, HostScope, QuicAddress, host_scope, parse_host, parse_ip
+from mina_p2p.address import (
+    DialAddress,
+    HostScope,
+    Libp2pAddress,
+    QuicAddress,
+    WebRtcAddress,
+    host_scope,
+    parse_host,
+    parse_ip,
+)
 from mina_p2p.best_tip.actions import BestTipSet
+from mina_p2p.blocks.actions import BlocksVerdict
 from mina_p2p.channels.address_gossip.actions import AddressGossipOwnSet
 from mina_p2p.channels.propagation.kinds import PropagationItem
-from mina_p2p.channels.rpc.actions import ChannelsRpcResponseSend, RpcRequestSend
+from mina_p2p.channels.rpc.actions import RpcRequestSend
 from mina_p2p.channels.rpc.messages import RpcRequest, RpcResponse
 from mina_p2p.channels.signaling_discovery.actions import ChannelsSignalingDiscoveryOfferError, ChannelsSignalingDiscoveryOfferReady
 from mina_p2p.channels.signaling_exchange.actions import ChannelsSignalingExchangeAnswerError, ChannelsSignalingExchangeAnswerReady
 from mina_p2p.channels.snark_job_commitment.messages import SnarkJobCommitment
 from mina_p2p.channels.streaming_rpc.actions import ChannelsStreamingRpcResponseCancel, ChannelsStreamingRpcResponseSendInit
 from mina_p2p.channels.streaming_rpc.messages import StagedLedgerPart, StreamingRpcRequest
-from mina_p2p.config import ALL_CHANNELS, Limits, P2pConfig, Timeouts
 from mina_p2p.connection.outgoing.actions import ConnectionOutgoingRequest
 from mina_p2p.disconnection.actions import DisconnectionInit, Shutdown
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.discovery.config import AddressGossipConfig
+from mina_p2p.discovery.config import ADDRESSES_MAX
 from mina_p2p.errors import CallerError
-from mina_p2p.identity import ChainId, PeerId
+from mina_p2p.gossipsub.actions import Verdict
+from mina_p2p.identity import PeerId
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, Timestamp
+from mina_p2p.libp2p.actions import NetworkDial, NetworkDiallingSet, NetworkDisconnect
+from mina_p2p.libp2p.notifications import NetworkDialFailed, NetworkPeerConnected
+from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.mina.hashes import state_hash_of_block
 from mina_p2p.mina.raw import RawBlock, RawSnark, RawUserCommand
-from mina_p2p.notifications import ConnectionFailed, Notification, PeerConnected, RpcFailed, RpcResponded
+from mina_p2p.notifications import ConnectionFailed, PeerConnected, RpcFailed, RpcResponded
 from mina_p2p.peer.actions import BansReset, PeerBan, PeerGroupBan, PeerGroupUnban, PeerUnban
 from mina_p2p.peer.bans import Ban
 from mina_p2p.pool.actions import PoolInsert, PoolRemove, PoolVerdict
 from mina_p2p.pool.announce import snark_info, transaction_info
 from mina_p2p.pool.kinds import KINDS
 from mina_p2p.reducer import p2p_machine
+from mina_p2p.relay.actions import PeerAnswer, PeerAsk, RelayVerdict
 from mina_p2p.signaling.effects import SignalingOfferReceived, SignalingOfferWanted
 from mina_p2p.state import P2pState, initial_state
 from mina_p2p.store import Action, Store
@@ -56,14 +66,12 @@ from mina_p2p.testing.invariants import sampled
 from mina_p2p.trace.machines import SHIPPED_MACHINE
 from mina_p2p_effects.clock import Clock
 from mina_p2p_effects.failures import PeerError
-from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.metrics.traffic import TrafficReported, TransportTraffic, traffic_of
+from mina_p2p_effects.node_config import NodeConfig, network_transport, pull_transports
 from mina_p2p_effects.parts import PartsAnswer
 from mina_p2p_effects.recorder import Recorder
-from mina_p2p_effects.runtime import NotificationsDropped, Runtime
+from mina_p2p_effects.runtime import NotificationsDropped, Runtime, Told
 from mina_p2p_effects.sealing import sealing_answers
-from mina_p2p_effects.transports.port import Transport
-from mina_p2p_effects.transports.quic import QuicConfig, QuicTransport
 from mina_p2p_effects.vouching import vouching_answers
 
 __all__ = ["Node", "NodeConfig", "PeerError"]
@@ -73,97 +81,10 @@ N = TypeVar("N")
 FLUSH_EVERY_S = 1.0
 """At most so much of the log is lost by a crash of the process."""
 
-PORT_MAX = 65535
 BAN_S_MAX = 100 * 366 * 24 * 3600.0
 """Longest ban: a century, which is within what a log can hold."""
 
 _log = logging.getLogger(__name__)
-
-
-@attrs.frozen(kw_only=True)
-class NodeConfig:
-    """How a node is set up. Everything but key and chain has a default that is fit for use."""
-
-    secret_key: SecretKey
-    """Who the node is; its peer id follows from it."""
-    chain_id: ChainId
-    """Which network it is of; see `MAINNET_CHAIN_ID` and `DEVNET_CHAIN_ID`."""
-    host: str = "0.0.0.0"  # noqa: S104 - a node is there to be dialled
-    """Address to bind; ``::`` for IPv6 too."""
-    port: int = 8302
-    """UDP port; 0 for any."""
-    initial_peers: tuple[DialAddress, ...] = ()
-    """Peers to begin with; every other one is found through them."""
-    limits: Limits = attrs.field(factory=Limits)
-    """Bounds of every container and every message; below."""
-    timeouts: Timeouts = attrs.field(factory=Timeouts)
-    """When every wait ends; below."""
-    agent: str = "mina_p2p"
-    """What peers are told of the program, at most 64 characters; for people."""
-    seed: int | None = None
-    """Decides the dice of the reducers; by default a fresh one. Not a secret: it is in the log."""
-    is_discovery_enabled: bool = True
-    """Whether to ask peers for more peers while there are too few."""
-    address_gossip: AddressGossipConfig | None = None
-    """Gossip addresses with peers that do, too, and how; not by default. Where it names no addresses of this node, those that it is
-    bound to are told, unless it is bound to all."""
-    are_introductions_taken: bool = False
-    """Whether your program makes WebRTC connections from offers and answers; see `Node.give_offer` and `Node.give_answer`."""
-    are_settled_items_dropped: bool = True
-    """Whether what a new best tip contains or outdates leaves the pools by itself; `PoolItemsDropped` tells."""
-    are_private_addresses_allowed: bool = False
-    """Whether peers may name addresses that are not global, and names lead to such; for networks of one's own."""
-    record_to: Path | None = None
-    """Where to write the action log; nothing by default."""
-    check_every: int | None = 10_000
-    """After how many inputs the whole state is checked against its invariants; a violation stops the node as any bug of ours does.
-    It takes some milliseconds with a hundred peers. ``None`` never checks."""
-    traffic_every_s: float | None = None
-    """How often to report what the transports have counted, as a notification; never by default. `Node.traffic` tells it at any time."""
-    quic: QuicConfig = attrs.field(factory=QuicConfig)
-    """The QUIC transport; below."""
-    transport: Transport | None = None
-    """Instead of QUIC, for tests: see `mina_p2p_effects.transports.memory`."""
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what would fail later, or in a worse place.
-
-        :raises CallerError: for a setting that can not be meant.
-        """
-        if not 0 <= self.port <= PORT_MAX:
-            raise CallerError(f"port {self.port} is none: 0 to {PORT_MAX}")
-        if self.check_every is not None and self.check_every < 1:
-            raise CallerError(f"check_every is {self.check_every}; it has to be at least 1, or None")
-        if self.traffic_every_s is not None and not self.traffic_every_s > 0:
-            raise CallerError(f"traffic_every_s is {self.traffic_every_s}; it has to be more than 0, or None")
-        for address in self.initial_peers:
-            _require_address(address)
-
-    def p2p_config(self) -> P2pConfig:
-        """What of this the reducers know."""
-        settings: dict[str, Any] = {} if self.transport is None else {"transport": self.transport.kind}
-        if self.address_gossip is not None:
-            settings |= {"address_gossip": self.address_gossip, "channels": (*ALL_CHANNELS, ChannelId.ADDRESS_GOSSIP)}
-        return P2pConfig(
-            self.secret_key.peer_id,
-            self.chain_id,
-            seed=secrets.randbits(64) if self.seed is None else self.seed,
-            agent=self.agent,
-            initial_peers=self.initial_peers,
-            limits=self.limits,
-            timeouts=self.timeouts,
-            is_discovery_enabled=self.is_discovery_enabled,
-            are_introductions_taken=self.are_introductions_taken,
-            are_settled_items_dropped=self.are_settled_items_dropped,
-            are_private_addresses_allowed=self.are_private_addresses_allowed,
-            **settings,
-        )
-
-
-def _require_address(address: object) -> None:
-    """Refuse a text in place of an address; the reducers would take it for a bug of their own, and the node would end."""
-    if not isinstance(address, DialAddress):
-        raise CallerError(f"{address!r:.100} is no address; mina_p2p.address.parse_address makes one of a text")
 
 
 class Node:
@@ -174,12 +95,8 @@ class Node:
         clock = Clock()
         self._clock = clock
         self.store: Store[P2pState] = Store(p2p_machine(), initial_state(config.p2p_config(), clock.now()))
-        transport = config.transport
-        if transport is None:
-            quic = config.quic.replace(are_private_addresses_dialled=True) if config.are_private_addresses_allowed else config.quic
-            transport = QuicTransport(config.secret_key, config.chain_id, config.host, config.port, quic)
         answers = {**sealing_answers(config.secret_key), **vouching_answers(config.secret_key)}
-        self._runtime = Runtime(self.store, [transport], clock, answers)
+        self._runtime = Runtime(self.store, pull_transports(config), clock, answers, network_transport(config, self.network))
         self._recorder: Recorder | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
         self._traffic_timer: asyncio.TimerHandle | None = None
@@ -221,11 +138,12 @@ class Node:
         return self
 
     def _tell_addresses(self) -> None:
-        """Gossip the addresses that this node is bound to, where nobody said which."""
+        """Gossip the addresses at which this node says it can be reached, where nobody said which."""
         gossip = self.config.address_gossip
         if gossip is not None and not gossip.addresses:
-            bound = (address for address in self.addresses if isinstance(address, QuicAddress))
-            self.command(AddressGossipOwnSet(tuple(address for address in bound if host_scope(address.host) is not HostScope.RESERVED)))
+            own = (address for address in self.addresses if isinstance(address, QuicAddress))
+            told = tuple(address for address in own if host_scope(address.host) is not HostScope.RESERVED)
+            self.command(AddressGossipOwnSet(told[:ADDRESSES_MAX]))
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Say goodbye to every peer, release everything, finish the log."""
@@ -280,32 +198,45 @@ class Node:
 
     @property
     def addresses(self) -> list[DialAddress]:
-        """Where peers can dial this node, as it knows itself."""
-        return [QuicAddress(self.peer_id, parse_ip(address.host), address.port) for address in self._runtime.addresses]
+        """Where peers can dial this node: as its configuration says, else as it is bound. QUIC first, then libp2p."""
+        bound = ((parse_ip(address.host), address.port) for address in self._runtime.addresses)
+        pulled = [QuicAddress(self.peer_id, host, port) for ip, port in bound for host in self.config.external_hosts or (ip,)]
+        return [*pulled, *(() if self.network is None else self.network.addresses)]
+
+    @property
+    def network(self) -> NetworkState | None:
+        """The libp2p part of the present state, where there is one."""
+        return self.store.state.network
 
     def traffic(self) -> tuple[TransportTraffic, ...]:
         """What the transports have counted so far, one entry for each that counts."""
         return traffic_of(self._runtime.transports)
 
-    def notifications(self) -> AsyncIterator[Notification | NotificationsDropped | TrafficReported]:
+    def notifications(self) -> AsyncIterator[Told | NotificationsDropped]:
         """Everything the node software is told, in order, until the node stops. For one consumer."""
         return self._runtime.notifications()
 
     # --- peers ----------------------------------------------------------------------------
 
-    async def connect(self, address: DialAddress, *, timeout_s: float = 60.0) -> PeerConnected:
+    @overload
+    async def connect(self, address: Libp2pAddress, *, timeout_s: float = 60.0) -> NetworkPeerConnected: ...
+    @overload
+    async def connect(self, address: QuicAddress | WebRtcAddress, *, timeout_s: float = 60.0) -> PeerConnected: ...
+    async def connect(self, address: DialAddress, *, timeout_s: float = 60.0) -> PeerConnected | NetworkPeerConnected:
         """Dial a peer, whatever the wished number of connections.
 
         :raises PeerError: with the reason, where no connection came of it.
         :raises TimeoutError: after ``timeout_s``; the attempt's own deadlines are shorter.
-        :raises CallerError: where ``address`` is no address but, say, the text of one.
+        :raises CallerError: where ``address`` is no address but, say, the text of one, or of a transport that is off.
         """
-        _require_address(address)
+        self.config.require_dialable(address)
+        if isinstance(address, Libp2pAddress):
+            return await self._connect_network(address, timeout_s)
         request_id = self._next_request_id()
 
-        def pick(notification: Notification | TrafficReported) -> PeerConnected | ConnectionFailed | None:
-            if isinstance(notification, PeerConnected | ConnectionFailed) and notification.request_id == request_id:
-                return notification
+        def pick(told: Told) -> PeerConnected | ConnectionFailed | None:
+            if isinstance(told, PeerConnected | ConnectionFailed) and told.request_id == request_id:
+                return told
             return None
 
         outcome: PeerConnected | ConnectionFailed = await self._ask(ConnectionOutgoingRequest(address, request_id), pick, timeout_s)
@@ -313,12 +244,38 @@ class Node:
             raise PeerError(outcome.reason)
         return outcome
 
+    async def _connect_network(self, address: Libp2pAddress, timeout_s: float) -> NetworkPeerConnected:
+        def pick(told: Told) -> NetworkPeerConnected | NetworkDialFailed | None:
+            match told:
+                case NetworkPeerConnected(peer_id=address.peer_id) | NetworkDialFailed(address=Libp2pAddress(peer_id=address.peer_id)):
+                    return told
+                case _:
+                    return None
+
+        outcome: NetworkPeerConnected | NetworkDialFailed = await self._ask(NetworkDial(address), pick, timeout_s)
+        if isinstance(outcome, NetworkDialFailed):
+            raise PeerError(outcome.reason)
+        return outcome
+
     def disconnect(self, peer_id: PeerId, detail: str = "") -> bool:
-        """End the connection with a peer; ``False`` where there is none."""
-        connection_id = self.state.connection_of(peer_id)
-        if connection_id is None:
-            return False
-        return self.command(DisconnectionInit(connection_id, Reason(ReasonCode.USER_REQUEST, detail=detail)))
+        """End every connection with a peer; ``False`` where there is none."""
+        reason = Reason(ReasonCode.USER_REQUEST, detail=detail)
+        pulled = self.state.connection_of(peer_id)
+        ends: list[Action] = [] if pulled is None else [DisconnectionInit(pulled, reason)]
+        if self.network is not None:
+            links = self.network.links
+            ends += [
+                NetworkDisconnect(key, reason) for key in links.table if (link := links.linked(key)) is not None and link.peer_id == peer_id
+            ]
+        were_there = [self.command(end) for end in ends]
+        return any(were_there)
+
+    def set_network_dialling(self, *, is_allowed: bool) -> bool:
+        """Let this node dial peers of libp2p's network by itself, as it does at first, or not; `connect` is never refused for it.
+
+        :returns: ``False`` where libp2p is off.
+        """
+        return self.command(NetworkDiallingSet(is_allowed))
 
     def ban(self, peer_id: PeerId, duration_s: float, detail: str = "") -> bool:
         """Refuse a peer for a while, and disconnect it.
@@ -404,29 +361,59 @@ class Node:
         """Answer an `ItemReceived`; ``False`` where that question is no longer open."""
         return self.command(PoolVerdict(verdict_id, is_valid))
 
+    def give_tip_verdict(self, verdict_id: RequestId, verdict: Verdict) -> bool:
+        """Say of a `BestTipReceived` that was gossiped whether it goes on to others; making it the best tip says so, too.
+
+        :returns: ``False`` where that question is no longer open.
+        """
+        return self.command(RelayVerdict(verdict_id, verdict))
+
+    def give_header_verdict(self, verdict_id: RequestId, *, is_valid: bool) -> bool:
+        """Answer a `BlockHeaderReceived`: are the proofs and versions of this header valid, whatever its body will be?
+
+        From then on the block is offered to peers as soon as its body is here. Without it that happens with `set_best_tip`.
+
+        :returns: ``False`` where that question is no longer open.
+        """
+        return self.command(BlocksVerdict(verdict_id, is_valid))
+
     # --- questions ------------------------------------------------------------------------
 
     async def request(self, connection_id: ConnectionId, request: RpcRequest, *, timeout_s: float = 300.0) -> RpcResponse | None:
-        """Ask a peer.
+        """Ask the peer of a pull connection; see also `ask`.
 
         :returns: its answer; ``None`` where it does not have what was asked for.
         :raises PeerError: where no answer will come.
         """
         request_id = self._next_request_id()
+        return await self._answer(RpcRequestSend(connection_id, request_id, request), request_id, timeout_s)
 
-        def pick(notification: Notification | TrafficReported) -> RpcResponded | RpcFailed | None:
+    async def _answer(self, question: Action, request_id: RequestId, timeout_s: float) -> RpcResponse | None:
+        def pick(notification: Told) -> RpcResponded | RpcFailed | None:
             if isinstance(notification, RpcResponded | RpcFailed) and notification.request_id == request_id:
                 return notification
             return None
 
-        outcome: RpcResponded | RpcFailed = await self._ask(RpcRequestSend(connection_id, request_id, request), pick, timeout_s)
+        outcome: RpcResponded | RpcFailed = await self._ask(question, pick, timeout_s)
         if isinstance(outcome, RpcFailed):
             raise PeerError(outcome.reason)
         return outcome.response
 
+    async def ask(self, peer_id: PeerId, request: RpcRequest, *, timeout_s: float = 300.0) -> RpcResponse | None:
+        """Ask a peer, over whatever connection there is with it: pull, else libp2p.
+
+        :returns: its answer; ``None`` where it does not have what was asked for.
+        :raises PeerError: where no answer will come.
+        """
+        request_id = self._next_request_id()
+        return await self._answer(PeerAsk(request_id, peer_id, request), request_id, timeout_s)
+
     def respond(self, connection_id: ConnectionId, serial: int, response: RpcResponse | None) -> bool:
-        """Answer an `RpcRequested`; ``False`` where that question is no longer open."""
-        return self.command(ChannelsRpcResponseSend(connection_id, serial, response))
+        """Answer an `RpcRequested`, whichever way it came; ``False`` where that question is no longer open.
+
+        :raises CallerError: where the answer is of another kind than the question.
+        """
+        return self.command(PeerAnswer(connection_id, serial, response))
 
     def request_parts(self, connection_id: ConnectionId, request: StreamingRpcRequest) -> PartsAnswer:
         """Ask a peer for an answer in parts.
@@ -491,11 +478,11 @@ class Node:
         self._last_request_id += 1
         return RequestId(self._last_request_id)
 
-    async def _ask(self, action: Action, pick: Callable[[Notification | TrafficReported], N | None], timeout_s: float) -> N:
+    async def _ask(self, action: Action, pick: Callable[[Told], N | None], timeout_s: float) -> N:
         """Give a command and wait for the notification that answers it."""
         answer: asyncio.Future[N] = asyncio.get_running_loop().create_future()
 
-        def listen(notification: Notification | TrafficReported) -> None:
+        def listen(notification: Told) -> None:
             if not answer.done() and (found := pick(notification)) is not None:
                 answer.set_result(found)
 

@@ -13,10 +13,9 @@ from mina_p2p.channels.streaming_rpc.messages import StagedLedgerPart, Streaming
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import ConnectionId, RequestId
-from mina_p2p.notifications import Notification, RpcFailed, StreamingRpcPartReceived, StreamingRpcResponded
+from mina_p2p.notifications import RpcFailed, StreamingRpcPartReceived, StreamingRpcResponded
 from mina_p2p_effects.failures import PeerError
-from mina_p2p_effects.metrics.traffic import TrafficReported
-from mina_p2p_effects.runtime import Runtime
+from mina_p2p_effects.runtime import Runtime, Told
 
 
 class PartsAnswer:
@@ -88,7 +87,7 @@ class PartsAnswer:
             return False
         return self._runtime.command(StreamingRpcCancel(self.connection_id, self.request_id))
 
-    def _hear(self, notification: Notification | TrafficReported) -> None:
+    def _hear(self, notification: Told) -> None:
         match notification:
             case StreamingRpcPartReceived(request_id=self.request_id, part=part, expected_count=expected_count):
                 self._waiting.append(part)

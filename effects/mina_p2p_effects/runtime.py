@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final, Protocol, TypeAlias, get_args
 
 import attrs
 
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import SECOND, Timestamp
+from mina_p2p.libp2p.notifications import NetworkNotification
+from mina_p2p.libp2p.transport import Libp2pEffect, Libp2pEvent
 from mina_p2p.notifications import Notification
 from mina_p2p.state import P2pState
 from mina_p2p.store import Action, Store
@@ -26,7 +28,9 @@ from mina_p2p.transport import (
     ConnectionEffectfulReject,
     SocketAddress,
     TransportEffect,
+    TransportKind,
     TransportListenError,
+    TransportListening,
 )
 from mina_p2p_effects.clock import Clock
 from mina_p2p_effects.metrics.traffic import TrafficReported
@@ -37,7 +41,32 @@ NOTIFICATIONS_MAX = 10_000
 
 
 _OF_TRANSPORTS: Final = frozenset(get_args(TransportEffect))
+_OF_LIBP2P: Final = frozenset(get_args(Libp2pEffect))
 _OF_ONE_TRANSPORT: Final = frozenset({ConnectionEffectfulDial, ConnectionEffectfulAccept, ConnectionEffectfulReject})
+
+
+Told: TypeAlias = Notification | NetworkNotification | TrafficReported
+"""What the node software is told: by the reducers about pull connections and about libp2p, and by the runtime itself."""
+
+
+class NetworkTransport(Protocol):
+    """What carries libp2p's part of a node, where it has one. All calls are on the event loop's thread."""
+
+    async def start(self, feed: Callable[[Libp2pEvent], None]) -> SocketAddress | None:
+        """Begin to give events to ``feed``.
+
+        :returns: what is bound; ``None`` where it only dials.
+        :raises OSError: where it can not listen.
+        """
+        ...
+
+    def perform(self, effect: Libp2pEffect) -> None:
+        """Carry out one effect; never blocks, never raises for a peer's fault."""
+        ...
+
+    async def stop(self) -> None:
+        """Say goodbye to every peer and release everything. Idempotent."""
+        ...
 
 
 @attrs.frozen
@@ -56,24 +85,28 @@ class Runtime:
         transports: Sequence[Transport],
         clock: Clock | None = None,
         answers: Mapping[type[Any], Callable[[Any], Action]] | None = None,
+        network: NetworkTransport | None = None,
     ) -> None:
         """A runtime that has not started.
 
         :param answers: effects that are answered at once, by their class, such as
             `mina_p2p_effects.sealing.sealing_answers`; each gives the input that is the answer.
+        :param network: what carries the libp2p part of the state, where there is one.
         """
         self.store = store
         self._answers = {} if answers is None else dict(answers)
         self._transports = tuple(transports)
+        self._network = network
         self._clock = clock if clock is not None else Clock()
         self._inputs: deque[Action] = deque()
         self._is_dispatching = False
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at: Timestamp | None = None
-        self._notifications: deque[Notification | TrafficReported] = deque()
+        self._notifications: deque[Told] = deque()
         self._dropped = 0
         self._arrived = asyncio.Event()
-        self._listeners: list[tuple[Callable[[Notification | TrafficReported], None], Callable[[], None] | None]] = []
+        self._listeners: list[tuple[Callable[[Told], None], Callable[[], None] | None]] = []
+        self._has_started = False
         self._is_stopped = False
         self._failure: InvariantViolationError | None = None
         self.on_failure: Callable[[Action, Timestamp, InvariantViolationError], None] | None = None
@@ -86,13 +119,21 @@ class Runtime:
 
         :raises OSError: where a transport can not listen; nothing is left running.
         """
-        for transport in self._transports:
-            try:
+        kind = TransportKind.LIBP2P
+        try:
+            for transport in self._transports:
+                kind = transport.kind
                 self.addresses.append(await transport.start(self.feed))
-            except OSError as error:
-                self.feed(TransportListenError(transport.kind, str(error)[:200]))
-                await self.stop()
-                raise
+            if self._network is not None:
+                kind = TransportKind.LIBP2P
+                bound = await self._network.start(self.feed)
+                if bound is not None:
+                    self.feed(TransportListening(kind, bound))
+        except OSError as error:
+            self.feed(TransportListenError(kind, str(error)[:200]))
+            await self.stop()
+            raise
+        self._has_started = True
         self.feed(CheckTimeouts())
 
     async def stop(self) -> None:
@@ -101,7 +142,7 @@ class Runtime:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for transport in self._transports:
+        for transport in self.transports:
             await transport.stop()
         self._arrived.set()
         self._tell_all_it_is_over()
@@ -137,9 +178,9 @@ class Runtime:
         self._set_timer()
 
     @property
-    def transports(self) -> tuple[Transport, ...]:
+    def transports(self) -> tuple[Transport | NetworkTransport, ...]:
         """What carries the connections."""
-        return self._transports
+        return self._transports if self._network is None else (*self._transports, self._network)
 
     def report(self, notification: TrafficReported) -> None:
         """Hand over what does not come from the reducer, in order with what does."""
@@ -164,6 +205,9 @@ class Runtime:
             kind = effect.__class__
             if kind in _OF_TRANSPORTS:
                 self._perform(effect)
+            elif kind in _OF_LIBP2P:
+                if self._network is not None:
+                    self._network.perform(effect)
             elif kind in self._answers:
                 self._inputs.append(self._answers[kind](effect))
             else:
@@ -186,7 +230,8 @@ class Runtime:
 
     def _set_timer(self) -> None:
         now = self._clock.now()
-        at = None if self.is_over else next_wake(self.store.state, now)
+        # Time makes nothing happen before every transport can carry it out.
+        at = next_wake(self.store.state, now) if self._has_started and not self.is_over else None
         if self._timer is not None:
             # A timer is never put off: some wake-ups are "a moment from now" after every input, and a
             # busy node would not get to them. One that comes too early does no harm.
@@ -205,9 +250,7 @@ class Runtime:
 
     # --- notifications --------------------------------------------------------------------
 
-    def listen(
-        self, listener: Callable[[Notification | TrafficReported], None], *, when_over: Callable[[], None] | None = None
-    ) -> Callable[[], None]:
+    def listen(self, listener: Callable[[Told], None], *, when_over: Callable[[], None] | None = None) -> Callable[[], None]:
         """Call ``listener`` with every notification as it is made, and ``when_over`` when none will come any more.
 
         :returns: what ends that.
@@ -230,7 +273,7 @@ class Runtime:
         self._notifications.append(notification)
         self._arrived.set()
 
-    async def notifications(self) -> AsyncIterator[Notification | NotificationsDropped | TrafficReported]:
+    async def notifications(self) -> AsyncIterator[Told | NotificationsDropped]:
         """Every notification, in order, until the node stops. For one consumer.
 
         :raises InvariantViolationError: where a bug of ours stopped the node.

@@ -1,6 +1,6 @@
-"""Signatures under records of addresses, and the effects of the discovery that need them.
+"""Signatures under records of addresses and gossiped messages, and the effects that need them.
 
-Source: spec address-gossip 5.2. The key stays in here: neither effects nor answers have it.
+Source: spec address-gossip 5.2, libp2p 9. The key stays in here: neither effects nor answers have it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from mina_p2p.channels.address_gossip.actions import (
     AddressGossipSigned,
     AddressGossipVerified,
 )
+from mina_p2p.gossipsub.actions import NetworkPubsubSigned, NetworkPubsubVerified
+from mina_p2p.gossipsub.effects import NetworkPubsubEffectfulSign, NetworkPubsubEffectfulVerify
 from mina_p2p.store import Action
 from mina_p2p_effects.keys import SecretKey, verify
 
 
 def vouching_answers(key: SecretKey) -> Mapping[type[Any], Callable[[Any], Action]]:
-    """What the runtime answers to the effects that sign a record of ours and check one of others, by their class."""
+    """What the runtime answers to the effects that sign what is ours and check what others signed, by their class."""
 
     def signed(effect: AddressGossipEffectfulSign) -> Action:
         return AddressGossipSigned(effect.issued_at, key.sign(effect.message))
@@ -27,4 +29,15 @@ def vouching_answers(key: SecretKey) -> Mapping[type[Any], Callable[[Any], Actio
     def verified(effect: AddressGossipEffectfulVerify) -> Action:
         return AddressGossipVerified(effect.number, verify(effect.peer_id, effect.message, effect.signature))
 
-    return {AddressGossipEffectfulSign: signed, AddressGossipEffectfulVerify: verified}
+    def message_signed(effect: NetworkPubsubEffectfulSign) -> Action:
+        return NetworkPubsubSigned(effect.request_id, key.sign(effect.data))
+
+    def message_verified(effect: NetworkPubsubEffectfulVerify) -> Action:
+        return NetworkPubsubVerified(effect.request_id, verify(effect.author, effect.data, effect.signature))
+
+    return {
+        AddressGossipEffectfulSign: signed,
+        AddressGossipEffectfulVerify: verified,
+        NetworkPubsubEffectfulSign: message_signed,
+        NetworkPubsubEffectfulVerify: message_verified,
+    }

@@ -24,7 +24,7 @@ from mina_p2p_effects.keyfile import reveal_key_line
 from mina_p2p_effects.keys import SecretKey
 
 CLI = [sys.executable, "-m", "mina_p2p_effects.cli"]
-COMMAND = [*CLI, "node", "--listen", "127.0.0.1:0", "--allow-private-addresses"]
+COMMAND = [*CLI, "node", "--listen", "127.0.0.1:0", "--allow-private-addresses", "--transport", "quic"]
 LAST_RESORT_S = 60
 """A process that hangs is killed after so long; nothing waits for it otherwise."""
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from libp2p.nodes import Node as Libp2pPeer
 from node.nodes import make_quic, run
+from support.network import network_node
 
 from mina_p2p.address import Ipv4, Libp2pAddress
 from mina_p2p.config import Limits
@@ -23,7 +24,6 @@ from mina_p2p.connection.hello import HELLO, Hello
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID
 from mina_p2p.ids import ConnectionId
-from mina_p2p.libp2p.config import NetworkConfig
 from mina_p2p.transport import (
     ConnectionEffectfulAccept,
     ConnectionEffectfulHelloSend,
@@ -39,7 +39,6 @@ from mina_p2p_effects.cli.ping.reach import first_to_answer
 from mina_p2p_effects.cli.ping.report import NotReachedError, clean
 from mina_p2p_effects.keyfile import reveal_key_line
 from mina_p2p_effects.keys import SecretKey
-from mina_p2p_effects.transports.libp2p.driver import Libp2pNode
 from mina_p2p_effects.transports.libp2p.events import Upgraded
 from mina_p2p_effects.transports.quic import QuicTransport
 
@@ -96,13 +95,8 @@ async def tcp(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None
 @needs_pnet
 def test_a_libp2p_node_is_reached_in_eight_steps(capsys: Captured) -> None:
     async def main_() -> None:
-        node = Libp2pNode(NetworkConfig(THEM.peer_id, DEVNET_CHAIN_ID, seed=2), THEM, host="127.0.0.1")
-        port = await node.start()
-        assert port is not None
-        try:
-            code, told = await ping(capsys, f"/ip4/127.0.0.1/tcp/{port}/p2p/{THEM.peer_id.libp2p}", "--count", "5")
-        finally:
-            await node.stop()
+        async with network_node(2) as node:
+            code, told = await ping(capsys, node.address, "--count", "5")
         assert code == 0
         assert steps_of(told) == dict.fromkeys(LIBP2P_STEPS, True)
         assert told["result"] == {"reached": True}

@@ -32,7 +32,8 @@ def test_every_type_of_the_wire_registry_is_a_target() -> None:
 
 def test_every_channel_has_a_codec_for_frames() -> None:
     """A channel that the state machine knows is spoken on."""
-    assert set(KINDS) | set(CONVERSATION_CHANNELS) | {ChannelId.RPC} <= CHANNEL_CODECS.keys()
+    assert set(KINDS) | set(CONVERSATION_CHANNELS) | {ChannelId.RPC, ChannelId.ADDRESS_GOSSIP, ChannelId.BLOCK} == CHANNEL_CODECS.keys()
+    assert set(ChannelId) == CHANNEL_CODECS.keys()
 
 
 @pytest.mark.parametrize("name", sorted(decoders()))

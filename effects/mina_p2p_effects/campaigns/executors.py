@@ -14,11 +14,16 @@ from functools import partial
 from importlib import import_module
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeVar
 
 from mina_p2p.errors import CallerError
 from mina_p2p.record import Record, record
-from mina_p2p_effects.campaigns.runner import Broken, Job, Result, run_alone
+from mina_p2p_effects.campaigns.runner import Broken
+
+J = TypeVar("J")
+"""A job: a value that can be sent to another process."""
+R = TypeVar("R")
+"""Its result, too."""
 
 AHEAD: Final = 2
 """Jobs handed over for each worker: one that runs, and one that waits to be next."""
@@ -41,7 +46,15 @@ class Place(Record):
         return self.processes or os.cpu_count() or 1
 
 
-Executor: TypeAlias = Callable[[Sequence[Job], Place], Iterator[Result]]
+class Executor(Protocol):
+    """Runs jobs somewhere."""
+
+    def __call__(self, run: Callable[[J], R], jobs: Sequence[J], place: Place) -> Iterator[R | Broken[J]]:
+        """Results in whatever order the jobs end.
+
+        :param run: a function of a module, which gives a result whatever happens in it.
+        """
+        ...
 
 
 def _engine(module: str, extra: str) -> Any:
@@ -51,16 +64,16 @@ def _engine(module: str, extra: str) -> Any:
         raise CallerError(f"this executor needs an extra: pip install 'mina-p2p[{extra}]'") from error
 
 
-def run_local(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
+def run_local(run: Callable[[J], R], jobs: Sequence[J], place: Place) -> Iterator[R | Broken[J]]:
     """Over several processes of this machine."""
     if place.cluster is not None:
         raise CallerError("the local executor has no cluster; choose ray or dask")
     context = multiprocessing.get_context("spawn")
     with context.Pool(min(place.workers, len(jobs)), partial(signal.signal, signal.SIGINT, signal.SIG_IGN)) as pool:
-        yield from pool.imap_unordered(run_alone, jobs)
+        yield from pool.imap_unordered(run, jobs)
 
 
-def run_on_ray(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
+def run_on_ray(run: Callable[[J], R], jobs: Sequence[J], place: Place) -> Iterator[R | Broken[J]]:
     """On a Ray cluster."""
     ray = _engine("ray", "ray")
     if place.cluster is None:
@@ -68,18 +81,18 @@ def run_on_ray(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
     else:
         ray.init(address=place.cluster, log_to_driver=False)
     try:
-        run = ray.remote(run_alone).options(num_cpus=1, max_retries=RETRIES)
+        remote = ray.remote(run).options(num_cpus=1, max_retries=RETRIES)
         ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
-        left, waiting = iter(jobs), dict[Any, Job]()
+        left, waiting = iter(jobs), dict[Any, J]()
         while True:
-            waiting.update((run.remote(job), job) for job in islice(left, ahead - len(waiting)))
+            waiting.update((remote.remote(job), job) for job in islice(left, ahead - len(waiting)))
             if not waiting:
                 return
             ended, _ = ray.wait(list(waiting))
             for reference in ended:
                 job = waiting.pop(reference)
                 try:
-                    result: Result = ray.get(reference)
+                    result: R | Broken[J] = ray.get(reference)
                 except ray.exceptions.RayError as error:
                     result = Broken(job, str(error))
                 yield result
@@ -87,7 +100,7 @@ def run_on_ray(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
         ray.shutdown()
 
 
-def run_on_dask(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
+def run_on_dask(run: Callable[[J], R], jobs: Sequence[J], place: Place) -> Iterator[R | Broken[J]]:
     """On a cluster of dask.distributed."""
     distributed = _engine("distributed", "dask")
     if place.cluster is None:
@@ -95,18 +108,18 @@ def run_on_dask(jobs: Sequence[Job], place: Place) -> Iterator[Result]:
             distributed.LocalCluster(n_workers=place.workers, threads_per_worker=1, dashboard_address=None) as cluster,
             distributed.Client(cluster) as client,
         ):
-            yield from _on_dask_client(distributed, client, jobs)
+            yield from _on_dask_client(distributed, client, run, jobs)
     else:
         with distributed.Client(place.cluster) as client:
-            yield from _on_dask_client(distributed, client, jobs)
+            yield from _on_dask_client(distributed, client, run, jobs)
 
 
-def _on_dask_client(distributed: Any, client: Any, jobs: Sequence[Job]) -> Iterator[Result]:
+def _on_dask_client(distributed: Any, client: Any, run: Callable[[J], R], jobs: Sequence[J]) -> Iterator[R | Broken[J]]:
     ahead = AHEAD * max(1, sum(client.nthreads().values()))
-    left, waiting = iter(jobs), dict[Any, Job]()
+    left, waiting = iter(jobs), dict[Any, J]()
 
     def hand_over(count: int) -> list[Any]:
-        futures = [(client.submit(run_alone, job, pure=False, retries=RETRIES), job) for job in islice(left, count)]
+        futures = [(client.submit(run, job, pure=False, retries=RETRIES), job) for job in islice(left, count)]
         waiting.update(futures)
         return [future for future, _ in futures]
 

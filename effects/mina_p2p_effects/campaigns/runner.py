@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from mina_p2p.record import Record, record
 from mina_p2p.testing.campaign import Options, Outcome, Run
+from mina_p2p.testing.libp2p_campaign import NetworkRun
 from mina_p2p_effects.campaigns.logs import Logs
 from mina_p2p_effects.campaigns.strategies import strategies_of
 
@@ -47,11 +48,14 @@ class Done(Record):
         return self.outcome.is_good and self.is_deterministic is not False
 
 
+J = TypeVar("J")
+
+
 @record
-class Broken(Record):
+class Broken(Record, Generic[J]):
     """A run that had no end: the simulator failed, or the machine it ran on."""
 
-    job: Job
+    job: J
     error: str
     """For people; the last line says most."""
 
@@ -61,7 +65,7 @@ class Broken(Record):
         return False
 
 
-Result: TypeAlias = Done | Broken
+Result: TypeAlias = Done | Broken[Job]
 
 
 @contextmanager
@@ -85,32 +89,42 @@ def rare_collections() -> Generator[Callable[[], None]]:
             gc.enable()
 
 
-def run_job(job: Job, progress: Callable[[Run], None] | None = None) -> Done:
+AnyRun: TypeAlias = Run | NetworkRun
+"""A run of nodes of one kind or the other."""
+
+
+def run_job(job: Job, progress: Callable[[AnyRun], None] | None = None) -> Done:
     """Run one seed.
 
     :param progress: called as the first run goes on.
     """
     began = time.perf_counter()
-    strategies = strategies_of(job.liars)
     logs = None if job.record_dir is None else Logs(job.record_dir)
     with rare_collections() as collect:
-        run = Run(job.options, observers=() if logs is None else (logs.observer,), strategies=strategies)
+        run = _begun(job, logs, is_checked=True)
         while run.advance():
             collect()
             if progress is not None:
                 progress(run)
-        if logs is not None:
+        if logs is not None and isinstance(run, Run):
             logs.close(run.world.simulation)
         outcome = run.outcome()
         real_seconds = time.perf_counter() - began
         same = None
         if job.is_twice:
             # A run that was good does the same without being checked.
-            again = Run(job.options, strategies=strategies, is_checked=not outcome.is_good)
+            again = _begun(job, None, is_checked=not outcome.is_good)
             while again.advance():
                 collect()
             same = again.outcome() == outcome
     return Done(job, outcome, real_seconds, same)
+
+
+def _begun(job: Job, logs: Logs | None, *, is_checked: bool) -> AnyRun:
+    if job.options.is_libp2p:
+        return NetworkRun(job.options, is_checked=is_checked)
+    observers = () if logs is None else (logs.observer,)
+    return Run(job.options, observers=observers, strategies=strategies_of(job.liars), is_checked=is_checked)
 
 
 def run_alone(job: Job) -> Result:

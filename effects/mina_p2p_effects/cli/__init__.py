@@ -18,6 +18,7 @@ COMMANDS = {
     "key": "mina_p2p_effects.cli.key_command",
     "log": "mina_p2p_effects.cli.log_command",
     "simulate": "mina_p2p_effects.cli.simulate_command",
+    "simulate-gossip": "mina_p2p_effects.cli.simulate_gossip_command",
     "block-study": "mina_p2p_effects.cli.block_study_command",
     "fuzz": "mina_p2p_effects.cli.fuzz_command",
     "debug": "mina_p2p_effects.cli.debug_command",

@@ -2,15 +2,21 @@
 
   mina-p2p node --network devnet --peer-list-file peers.txt --libp2p-keypair keys/node
   mina-p2p node --seed --listen 8302 --external-ip 203.0.113.7 --status
+  mina-p2p node --network devnet --peer /ip4/203.0.113.7/tcp/8302/p2p/12D3KooW… --libp2p-listen /ip4/0.0.0.0/tcp/8302
+
+A node is on two networks at once: pull connections over QUIC, and OCaml nodes' libp2p over TCP (extra: libp2p), with one key and,
+by default, the same port number. --transport leaves one of them out.
 
 Flags are named as operators of Mina know them. The key file is the encrypted one that `mina-p2p key` and Mina's own tools write;
 its password is read from MINA_LIBP2P_PASS, or asked for on a terminal. A peer list has one address a line, such as
-/ip4/203.0.113.7/udp/8302/quic-v1/p2p/12D3KooW…; lines for other transports are left out and counted.
+/ip4/203.0.113.7/tcp/8302/p2p/12D3KooW… or /ip4/203.0.113.7/udp/8302/quic-v1/p2p/12D3KooW…; lines for other transports are left
+out and counted.
 
 This command runs no ledger and verifies no proofs. By default it takes what peers offer, counts it, and passes nothing on
 (--verdict none). With --verdict accept everything well-formed is valid: for networks of your own only.
 
 SIGINT or SIGTERM ends it in order: peers get a goodbye, the log is finished, the exit code is 0. A second signal ends it at once.
+SIGUSR1: dial nobody more on libp2p's network, wait for others; SIGUSR2: dial again.
 """
 
 from __future__ import annotations
@@ -20,16 +26,19 @@ import sys
 from pathlib import Path
 
 from mina_p2p.config import Limits
+from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.errors import CallerError
+from mina_p2p.ids import SECOND
 from mina_p2p_effects.cli.arguments import SEED_MAX, directory, http_url, port, seconds, whole
 from mina_p2p_effects.cli.node.service import Display, Service
-from mina_p2p_effects.cli.node.settings import PORT_DEFAULT, read_settings
-from mina_p2p_effects.cli.node.transports import CARRIERS
+from mina_p2p_effects.cli.node.settings import LIBP2P, PORT_DEFAULT, TRANSPORTS, read_settings
 from mina_p2p_effects.loop import run_on_best_loop
 from mina_p2p_effects.metrics import opentelemetry, prometheus
 
 LIVE_EVERY_S = 1.0
 JSON_EVERY_S = 10.0
+GOSSIP_EVERY_S = AddressGossipConfig().interval // SECOND
+GOSSIP_EVERY_S_MAX = AddressGossipConfig().ttl // SECOND
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen",
         default=str(PORT_DEFAULT),
         metavar="[HOST:]PORT",
-        help=f"where to listen; [::]:PORT for IPv6 too; port 0 for any (default: {PORT_DEFAULT} on all IPv4 addresses)",
+        help="where to listen; [::]:PORT for IPv6 too; port 0 for any; or as /ip4/HOST/udp/PORT/quic-v1 "
+        f"(default: {PORT_DEFAULT} on all IPv4 addresses)",
+    )
+    where.add_argument(
+        "--libp2p-listen",
+        metavar="[HOST:]PORT",
+        help="where to listen for libp2p, or as /ip4/HOST/tcp/PORT (default: as --listen, which is TCP beside UDP)",
     )
     where.add_argument(
         "--external-ip",
@@ -59,7 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IP",
         help="numeric address at which others reach this node; may be given more than once",
     )
-    where.add_argument("--transport", choices=sorted(CARRIERS), default="quic", help="what carries connections (default: quic)")
+    where.add_argument(
+        "--transport", choices=TRANSPORTS, help="what carries connections (default: both; quic alone where the extra libp2p is missing)"
+    )
     peers = parser.add_argument_group("peers")
     peers.add_argument(
         "--peer", "--peers", "-P", action="append", default=[], metavar="ADDRESS", help="a first peer; may be given more than once"
@@ -68,16 +85,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     peers.add_argument("--peer-list-url", metavar="URL", help="the same from an https URL, which is asked again every ten minutes")
     peers.add_argument("--seed", action="store_true", help="be a node that others come to: start without any first peer")
     peers.add_argument(
-        "--min-connections", type=whole(0), metavar="N", help=f"below so many, peers are dialled (default: {Limits().peers_min})"
+        "--min-connections",
+        type=whole(0),
+        metavar="N",
+        help=f"below so many on a transport, peers are dialled (default: {Limits().peers_min}; libp2p {LIBP2P.connections_min})",
     )
     peers.add_argument(
         "--max-connections",
         type=whole(1),
-        default=Limits().peers_max,
         metavar="N",
-        help=f"at most so many, attempts included (default: {Limits().peers_max})",
+        help="at most so many pull connections, attempts included; above so many of libp2p, some are ended "
+        f"(default: {Limits().peers_max}; libp2p {LIBP2P.connections_max})",
     )
     peers.add_argument("--no-peers-discovery", action="store_true", help="never ask peers for more peers")
+    peers.add_argument(
+        "--address-gossip",
+        type=whole(1, GOSSIP_EVERY_S_MAX),
+        nargs="?",
+        const=GOSSIP_EVERY_S,
+        metavar="SECONDS",
+        help=f"find peers by gossip of addresses too, and tell our own so often (where it is on, by default every {GOSSIP_EVERY_S} s)",
+    )
+    peers.add_argument(
+        "--strict-address-gossip",
+        action="store_true",
+        help="with --address-gossip: by the six rules of its proposal alone, so that no dial is repeated",
+    )
     peers.add_argument(
         "--allow-private-addresses",
         action="store_true",
@@ -132,6 +165,6 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings(arguments)
 
     async def serve() -> int:
-        return await Service(settings, arguments.transport, display).run()
+        return await Service(settings, display).run()
 
     return run_on_best_loop(serve())

@@ -14,6 +14,11 @@ A seed that fails is printed as the command that shows it again. With --record, 
 written as that of any node; mina-p2p replay verifies it. Many seeds (--seeds 1..1000) run over all
 cores, or on Ray or Dask (--executor); --resume keeps what is done, for when they are interrupted.
 
+With --network libp2p, the nodes are those of the network of OCaml nodes: all begin with the address of one seed, find
+each other by Kademlia and gossip messages (--transactions of them). Safety and liveness are those of
+mina_p2p.testing.libp2p_campaign; there are no liars, --record writes no logs of them, and of the kinds of faults
+duplication, names and liars do not exist there.
+
 Exit codes: 0 all is well; 1 some seed failed; 2 the arguments make no sense.
 """
 
@@ -29,9 +34,10 @@ from mina_p2p.errors import CallerError
 from mina_p2p.ids import SECOND
 from mina_p2p.testing.campaign import Options
 from mina_p2p.testing.faults import parse_faults
+from mina_p2p.testing.libp2p_campaign import KINDS as LIBP2P_KINDS
 from mina_p2p_effects.campaigns.executors import EXECUTORS, Place
 from mina_p2p_effects.campaigns.ledger import Ledger
-from mina_p2p_effects.campaigns.runner import Broken, Done, Job, run_job
+from mina_p2p_effects.campaigns.runner import Broken, Done, Job, run_alone, run_job
 from mina_p2p_effects.campaigns.strategies import strategies_of
 from mina_p2p_effects.cli.arguments import SEED_MAX, directory, new_file, whole
 from mina_p2p_effects.cli.console import Console
@@ -48,7 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--seed", type=whole(0, SEED_MAX), default=None, metavar="S", help="decides everything (default: a new one, printed)"
     )
-    which.add_argument("--seeds", type=_seeds, default=None, metavar="A..B", help="run all seeds from A to B, over all cores")
+    which.add_argument("--seeds", type=seed_range, default=None, metavar="A..B", help="run all seeds from A to B, over all cores")
+    parser.add_argument(
+        "--network",
+        choices=("pull", "libp2p"),
+        default="pull",
+        help="nodes that ask each other for what they miss, or nodes of the libp2p network, which gossip (default: pull)",
+    )
     parser.add_argument("--faults", default="all", metavar="KINDS", help="a list with commas, all or none (default: all)")
     parser.add_argument(
         "--liars", default=None, metavar="NAMES", help="what liars are drawn from: a list of strategies, or module:Class of yours"
@@ -109,8 +121,8 @@ def _run_many(arguments: argparse.Namespace, console: Console, progress: Progres
     known = {done.outcome.seed for done in all_done}
     left = [job for job in jobs if job.options.seed not in known]
     began = time.perf_counter()
-    broken: list[Broken] = []
-    results = EXECUTORS[arguments.executor](left, Place(arguments.jobs, arguments.cluster)) if left else ()
+    broken: list[Broken[Job]] = []
+    results = EXECUTORS[arguments.executor](run_alone, left, Place(arguments.jobs, arguments.cluster)) if left else ()
     for result in results:
         if isinstance(result, Broken):
             broken.append(result)
@@ -130,22 +142,33 @@ def _run_many(arguments: argparse.Namespace, console: Console, progress: Progres
 
 
 def _job(arguments: argparse.Namespace, seed: int, record_dir: Path | None) -> Job:
+    faults, is_libp2p = parse_faults(arguments.faults), arguments.network == "libp2p"
+    if is_libp2p:
+        if record_dir is not None or arguments.liars:
+            raise CallerError("--record and --liars are for nodes that pull; leave them out with --network libp2p")
+        if arguments.faults == "all":
+            faults = LIBP2P_KINDS
+        foreign = [kind.value for kind in faults if kind not in LIBP2P_KINDS]
+        if foreign:
+            raise CallerError(f"{', '.join(foreign)}: not with --network libp2p; there are {', '.join(k.value for k in LIBP2P_KINDS)}")
     options = Options(
         seed,
         arguments.nodes,
-        parse_faults(arguments.faults),
+        faults,
         is_swarm=arguments.faults == "all",
         peers=arguments.peers,
         transactions=arguments.transactions,
         fault_duration=arguments.duration * SECOND,
         check_every=arguments.check_every or 0,
+        is_libp2p=is_libp2p,
     )
     liars = tuple(name.strip() for name in arguments.liars.split(",")) if arguments.liars else ()
     strategies_of(liars)
     return Job(options, arguments.twice, record_dir, liars)
 
 
-def _seeds(text: str) -> range:
+def seed_range(text: str) -> range:
+    """A converter for argparse: ``A..B``."""
     first, dots, last = text.partition("..")
     try:
         seeds = range(int(first), int(last) + 1)

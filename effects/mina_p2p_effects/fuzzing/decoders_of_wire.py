@@ -9,6 +9,9 @@ from typing import Any, Final
 
 from mina_p2p import base58
 from mina_p2p.address import AddressError, parse_address, parse_host, parse_peer_list, parse_signaling
+from mina_p2p.blocks.split import rebuild_body, split_block, split_body
+from mina_p2p.channels.address_gossip.messages import ADDRESS_MESSAGE, ADDRESS_RECORD
+from mina_p2p.channels.block.messages import BLOCK_MESSAGE
 from mina_p2p.connection.hello import HELLO
 from mina_p2p.errors import DecodeError
 from mina_p2p.identity import MAINNET_CHAIN_ID, ChainId, IdentityError, PeerId, PublicKey, is_curve_point
@@ -46,6 +49,10 @@ def table() -> Iterator[Decoder]:
         yield of_codec(f"rpc.{method.tag}.{method.version}.query", method.query_codec)
         yield of_codec(f"rpc.{method.tag}.{method.version}.response", method.response_codec)
     yield of_codec("wire.hello", HELLO)
+    yield of_codec("wire.address_record", ADDRESS_RECORD)
+    yield of_codec("wire.address_message", ADDRESS_MESSAGE)
+    yield of_codec("wire.block_message", BLOCK_MESSAGE)
+    yield Decoder("content.block_parts", _block_parts, lambda _: map(bytes, catalog().blocks), encode=b"".join)
     yield Decoder("rpc.message", _rpc_message, _rpc_messages)
     yield Decoder("wire.frames", _frames, _some_frames, encode=lambda frames: b"\7" + b"".join(map(encode_frame, frames)))
     yield from _contents()
@@ -101,6 +108,15 @@ def _contents() -> Iterator[Decoder]:
     yield Decoder("content.zkapp", lambda data: transaction_info(RawUserCommand(data)), lambda _: [_zkapp()])
     yield Decoder("content.snark", lambda data: snark_info(RawSnark(data)), lambda _: map(bytes, items.snarks))
     yield Decoder("content.block", lambda data: hashes.block_summary(RawBlock(data)), lambda _: map(bytes, items.blocks))
+
+
+def _block_parts(data: bytes) -> tuple[bytes, bytes]:
+    """A block taken apart and put together again, which must give the same bytes."""
+    header, body = split_block(data)
+    parts = split_body(body)
+    if rebuild_body(parts.frame, parts.items) != body:
+        raise AssertionError("a body that was rebuilt of its parts is another one")
+    return bytes(header), bytes(body)
 
 
 def _zkapp() -> bytes:

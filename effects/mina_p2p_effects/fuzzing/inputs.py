@@ -12,7 +12,12 @@ import typing
 from collections.abc import Sequence
 from typing import Any, Final, get_args, get_origin
 
+from mina_p2p.blocks.actions import BlocksVerdict
+from mina_p2p.blocks.state import Permitted
+from mina_p2p.channels.address_gossip import actions as address_gossip
+from mina_p2p.channels.address_gossip.messages import ADDRESS_MESSAGE
 from mina_p2p.channels.best_tip.messages import BEST_TIP_MESSAGE
+from mina_p2p.channels.block.messages import BLOCK_MESSAGE
 from mina_p2p.channels.rpc.messages import RPC_MESSAGE
 from mina_p2p.channels.signaling_discovery import actions as discovery
 from mina_p2p.channels.signaling_discovery.messages import DISCOVERY_MESSAGE
@@ -24,7 +29,7 @@ from mina_p2p.channels.streaming_rpc import actions as streaming
 from mina_p2p.channels.streaming_rpc import messages
 from mina_p2p.channels.streaming_rpc.messages import STREAMING_RPC_MESSAGE
 from mina_p2p.channels.transaction.messages import TRANSACTION_MESSAGE
-from mina_p2p.config import ALL_CHANNELS, PROTOCOL_VERSION
+from mina_p2p.config import PROTOCOL_VERSION
 from mina_p2p.connection.hello import HELLO, Hello
 from mina_p2p.disconnection.reasons import StreamResetCode
 from mina_p2p.identity import MAINNET_CHAIN_ID, PeerId, is_curve_point
@@ -38,6 +43,7 @@ from mina_p2p.trace.minimise import Input
 from mina_p2p.transport import ChannelsMessageReceived, ChannelsStreamEnded, ChannelsStreamReset, ConnectionHelloReceived
 from mina_p2p.wire import Codec, EncodeError
 from mina_p2p_effects.fuzzing.mutations import mutate
+from mina_p2p_effects.fuzzing.next_words import next_word
 from mina_p2p_effects.fuzzing.samples import sample, value_of
 
 CHANNEL_CODECS: Final[dict[ChannelId, Codec[Any]]] = {
@@ -49,6 +55,8 @@ CHANNEL_CODECS: Final[dict[ChannelId, Codec[Any]]] = {
     ChannelId.SNARK_JOB_COMMITMENT: SNARK_JOB_COMMITMENT_MESSAGE,
     ChannelId.RPC: RPC_MESSAGE,
     ChannelId.STREAMING_RPC: STREAMING_RPC_MESSAGE,
+    ChannelId.ADDRESS_GOSSIP: ADDRESS_MESSAGE,
+    ChannelId.BLOCK: BLOCK_MESSAGE,
 }
 """What travels on each channel."""
 
@@ -65,6 +73,10 @@ ANSWERS: Final[list[type[Any]]] = [
     streaming.StreamingRpcCancel,
     streaming.ChannelsStreamingRpcResponseSendInit,
     streaming.ChannelsStreamingRpcResponseCancel,
+    address_gossip.AddressGossipOwnSet,
+    address_gossip.AddressGossipSigned,
+    address_gossip.AddressGossipVerified,
+    BlocksVerdict,
 ]
 """Inputs beside those that `Suggestions` draws: what runtime and node software answer, and what they command."""
 
@@ -124,8 +136,14 @@ class Inputs(Suggestions):
         """With all channels, most times."""
         if self.below(4) == 0:
             return super().hello()
-        channels = tuple(int(channel) for channel in ALL_CHANNELS)
+        channels = tuple(int(channel) for channel in CHANNEL_CODECS)
         return HELLO.encode(Hello(PROTOCOL_VERSION, PROTOCOL_VERSION, MAINNET_CHAIN_ID, channels, ("quic-address",), "fuzz"))
+
+    def verdict(self) -> Any:
+        """On a header, too, if the node software was asked for one."""
+        copies = [copy.verdict_id for candidate in self.state.blocks.candidates.values() for copy in candidate.copies]
+        asked = [number for number in copies if number is not None]
+        return BlocksVerdict(self.pick(asked), self.often()) if asked and self.below(2) else super().verdict()
 
     # --- frames -------------------------------------------------------------------------------
 
@@ -142,7 +160,9 @@ class Inputs(Suggestions):
             case _:
                 pass
         codec = CHANNEL_CODECS[channel]
-        message = self._fitting(value_of(codec.shape(), self._dice), self._halves(connection_id, channel))
+        message = next_word(channel, self.state, connection_id, stream, self._dice) if self.often() else None
+        if message is None:
+            message = self._fitting(value_of(codec.shape(), self._dice), self._halves(connection_id, channel))
         try:
             frame = codec.encode(message)
         except EncodeError:
@@ -160,6 +180,9 @@ class Inputs(Suggestions):
 
     def _halves(self, connection_id: ConnectionId, channel: ChannelId) -> list[Any]:
         """The two sides of a conversation, or the questions and answers of a channel for these."""
+        if channel == ChannelId.ADDRESS_GOSSIP:
+            link = self.state.address_gossip.links.get(connection_id)
+            return [] if link is None else [half for half in (link.grant, link.fetch, link.permitted) if half is not None]
         part = getattr(self.state.channels.table.get(connection_id), _FIELDS.get(channel, "rpc"), None)
         found = [getattr(part, name, None) for name in ("local", "remote")]
         for name in ("requests", "serving"):
@@ -181,7 +204,15 @@ class Inputs(Suggestions):
     def _stream(self, connection_id: ConnectionId, channel: ChannelId) -> StreamId:
         """Of the conversation that is under way on a channel, most times."""
         known = [stream for half in self._halves(connection_id, channel) if (stream := getattr(half, "stream", None)) is not None]
+        if channel == ChannelId.BLOCK:
+            known = self._streams_of_blocks(connection_id)
         return self.pick(known) if known and self.often() else self.stream(connection_id, channel)
+
+    def _streams_of_blocks(self, connection_id: ConnectionId) -> list[StreamId]:
+        """Those of our requests, and of the peer's permission."""
+        channels, peer = self.state.channels.table.get(connection_id), self.state.blocks.peers.get(connection_id)
+        ours = [] if channels is None or channels.block is None else [stream for _, stream in channels.block.open]
+        return [*ours, peer.remote.stream] if peer is not None and isinstance(peer.remote, Permitted) else ours
 
     def _damaged(self, action: Any) -> Any:
         """With damaged bytes, where it has any."""
@@ -207,6 +238,9 @@ class Inputs(Suggestions):
             return echoed
         if name == "parts" and self.often():
             return self._ledger()
+        if name == "addresses":
+            own = self.state.config.peer_id
+            return tuple(self.address().replace(peer_id=own) for _ in range(self.below(4)))
         if hint is ConnectionId:
             return self.connection_id()
         if hint is StreamId:

@@ -27,6 +27,8 @@ def _starts() -> tuple[Any, ...]:
         small_config(are_private_addresses_allowed=True, seed=2, are_introductions_taken=True),
         small_config(is_discovery_enabled=False, channels=(ChannelId.STREAMING_RPC,)),
         small_config(channels=(ChannelId.SIGNALING_DISCOVERY, ChannelId.SIGNALING_EXCHANGE), are_introductions_taken=True),
+        small_config(channels=(ChannelId.ADDRESS_GOSSIP,)),
+        small_config(channels=(ChannelId.BLOCK, ChannelId.BEST_TIP)),
     )
     # An id that is a key, as a node's always is: offers and answers name it as one.
     return tuple(initial_state(config.replace(peer_id=OWN_KEY), START) for config in configs)

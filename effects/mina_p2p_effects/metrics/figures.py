@@ -1,7 +1,7 @@
 """A node's status as named figures: what Prometheus and OpenTelemetry are told.
 
 Names follow those of the networking helper of OCaml nodes where the thing is the same (spec: operator-conventions A9), so that
-existing dashboards show this node: ``Mina_libp2p_…`` although what carries the connections may be QUIC. What has no counterpart
+existing dashboards show this node: ``Mina_libp2p_…`` whatever carries the connections. What has no counterpart
 there begins with ``mina_p2p_``.
 """
 
@@ -55,9 +55,9 @@ class Figures:
         rate_in, rate_out = self._rates(bytes_in, bytes_out)
         yield _sum(HELPER + "connections", "Connections begun, in both directions", sum(each.connections_total for each in status.traffic))
         yield _level(HELPER + "peer_count", "Peers this node knows", status.known_peers)
-        yield _level(HELPER + "connected_peer_count", "Peers with a ready connection", len(status.peers))
-        yield _level(HELPER + "total_bandwidth_in", "Bytes received in datagrams", bytes_in)
-        yield _level(HELPER + "total_bandwidth_out", "Bytes sent in datagrams", bytes_out)
+        yield _level(HELPER + "connected_peer_count", "Peers with a ready connection", len({row.peer_id for row in status.peers}))
+        yield _level(HELPER + "total_bandwidth_in", "Bytes received, over UDP and TCP", bytes_in)
+        yield _level(HELPER + "total_bandwidth_out", "Bytes sent, over UDP and TCP", bytes_out)
         yield _level(HELPER + "bandwidth_rate_in", "Bytes received in a second, since the last look", rate_in)
         yield _level(HELPER + "bandwidth_rate_out", "Bytes sent in a second, since the last look", rate_out)
         trips = [row.rtt_ms / 1000 for row in status.peers if row.rtt_ms is not None]
@@ -76,6 +76,12 @@ class Figures:
         yield _level("mina_p2p_uptime_seconds", "Since this node began", status.uptime_s)
         yield Figure("mina_p2p_items_received", "Items received", True, "channel", status.items_received)
         yield Figure("mina_p2p_pool_items", "Items in a pool", False, "channel", status.pools)
+        peers: dict[str, set[str]] = {}
+        for row in status.peers:
+            peers.setdefault(row.transport, set()).add(row.peer_id)
+        yield Figure(
+            "mina_p2p_transport_peers", "Peers connected by a transport", False, "transport", {key: len(one) for key, one in peers.items()}
+        )
         for field, (name, text) in _TRAFFIC.items():
             values = {each.transport.name.lower(): getattr(each.total, field) for each in status.traffic}
             yield Figure(f"mina_p2p_transport_{name}", text, True, "transport", values)

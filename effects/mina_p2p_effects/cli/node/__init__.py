@@ -2,7 +2,6 @@
 
 =============  ==============================================================
 `settings`     what the options mean: network, key, addresses, limits
-`transports`   the transports that a node can be started with
 `peers`        the lists of first peers, from files and URLs
 `fetch`        one bounded HTTPS request
 `software`     the node software: what is done with items, tips and questions

@@ -15,8 +15,9 @@ from typing import Any, cast
 import attrs
 from rich.live import Live
 
-from mina_p2p.address import DialAddress, QuicAddress
+from mina_p2p.address import DialAddress, Libp2pAddress, QuicAddress
 from mina_p2p.errors import CallerError, InvariantViolationError
+from mina_p2p.libp2p.actions import NetworkDial
 from mina_p2p.peer.actions import PeerDiscovered
 from mina_p2p.peer.state import PeerSource
 from mina_p2p_effects.cli.console import Console
@@ -24,7 +25,6 @@ from mina_p2p_effects.cli.node.peers import ASK_AGAIN_S, fetch_list, read_list_f
 from mina_p2p_effects.cli.node.screen import screen
 from mina_p2p_effects.cli.node.settings import Settings
 from mina_p2p_effects.cli.node.software import Software
-from mina_p2p_effects.cli.node.transports import CARRIERS
 from mina_p2p_effects.metrics.endpoint import MetricsEndpoint
 from mina_p2p_effects.metrics.meter import Meter
 from mina_p2p_effects.metrics.opentelemetry import OtlpExport
@@ -52,10 +52,13 @@ class Display:
 class Service:
     """One node with its node software and its windows."""
 
-    def __init__(self, settings: Settings, transport: str, display: Display) -> None:
+    def __init__(self, settings: Settings, display: Display) -> None:
         self._settings = settings
         self._display = display
-        self._carrier = CARRIERS[transport]
+        self._dials: tuple[type[DialAddress], ...] = (
+            *(() if settings.quic is None else (QuicAddress,)),
+            *(() if settings.libp2p is None else (Libp2pAddress,)),
+        )
         self._console = Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
         self._told = asyncio.Event()
@@ -70,6 +73,8 @@ class Service:
         """
         self._stop_on_signals()
         settings = self._settings
+        for note in settings.notes:
+            self._warn(note)
         first = list(settings.sources.addresses)
         if settings.sources.file is not None:
             first += read_list_file(settings.sources.file, self._warn)
@@ -84,7 +89,10 @@ class Service:
         self._node, self._meter, self._software = node, meter, software
         async with AsyncExitStack() as stack:
             where = f"{settings.host} port {settings.port}"
-            with _binding(where, "--listen"):
+            if settings.libp2p is not None and settings.libp2p_listen != (settings.host, settings.port):
+                where += ", or {} port {} for libp2p".format(*settings.libp2p_listen)
+            self._dial_on_signals()
+            with _binding(where, "--listen or --libp2p-listen"):
                 await stack.enter_async_context(node)
             self._say_listening()
             if self._display.metrics_port is not None:
@@ -109,7 +117,7 @@ class Service:
         return take_status(
             self._node,
             network=self._settings.network,
-            addresses=self._addresses(),
+            addresses=tuple(self._node.addresses),
             uptime_s=time.monotonic() - self._began,
             items=self._software.items,
             totals=self._meter.totals,
@@ -124,34 +132,28 @@ class Service:
         return NodeConfig(
             secret_key=settings.secret_key,
             chain_id=settings.chain_id,
+            host=settings.host,
+            port=settings.port,
+            external_hosts=settings.external,
             initial_peers=initial,
             limits=settings.limits,
             seed=settings.random_seed,
             is_discovery_enabled=settings.is_discovery_enabled,
+            address_gossip=settings.address_gossip,
             are_private_addresses_allowed=settings.are_private_addresses_allowed,
             record_to=record_to,
-            transport=self._carrier.make(settings),
+            quic=settings.quic,
+            libp2p=settings.libp2p,
+            libp2p_listen=settings.libp2p_listen,
         )
 
     def _dialable(self, addresses: list[DialAddress]) -> tuple[DialAddress, ...]:
-        """Those that our transport can dial; how many are left out is said once."""
-        found = tuple(dict.fromkeys(address for address in addresses if isinstance(address, self._carrier.dials)))
+        """Those that our transports can dial; how many are left out is said once."""
+        found = tuple(dict.fromkeys(address for address in addresses if isinstance(address, self._dials)))
         others = len(set(addresses)) - len(found)
         if others:
             self._warn(f"{others} of {len(set(addresses))} peers have addresses of other transports and are left out")
         return found
-
-    def _addresses(self) -> tuple[DialAddress, ...]:
-        """Where others reach us: as the operator says, else where we listen."""
-        own = self._node.addresses
-        if not self._settings.external:
-            return tuple(own)
-        return tuple(
-            QuicAddress(address.peer_id, host, address.port)
-            for address in own
-            if isinstance(address, QuicAddress)
-            for host in self._settings.external
-        )
 
     # --- the run ---------------------------------------------------------------------------
 
@@ -195,7 +197,14 @@ class Service:
         while True:
             await asyncio.sleep(ASK_AGAIN_S)
             for address in self._dialable(list(await asyncio.to_thread(fetch_list, url, self._warn))):
-                self._node.command(PeerDiscovered(address, PeerSource.CONFIG, None))
+                self._learn(address)
+
+    def _learn(self, address: DialAddress) -> None:
+        network = self._node.network
+        if not isinstance(address, Libp2pAddress):
+            self._node.command(PeerDiscovered(address, PeerSource.CONFIG, None))
+        elif network is not None and len(network.links.table) < network.config.connections_min:
+            self._node.command(NetworkDial(address))
 
     def _stop_on_signals(self) -> None:
         """The first one ends the run in order, a second one at once."""
@@ -209,13 +218,25 @@ class Service:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, told)
 
+    def _dial_on_signals(self) -> None:
+        """SIGUSR1 ends dialling by itself on libp2p's network, SIGUSR2 lets it begin again."""
+        loop = asyncio.get_running_loop()
+        for number, is_allowed in ((signal.SIGUSR1, False), (signal.SIGUSR2, True)):
+            loop.add_signal_handler(number, self._set_dialling, is_allowed)
+
+    def _set_dialling(self, is_allowed: bool) -> None:
+        if not self._node.set_network_dialling(is_allowed=is_allowed):
+            self._warn("there is nothing to dial on libp2p's network, which is off")
+            return
+        self._tell("dialling", {"allowed": is_allowed, "transport": "libp2p"})
+
     # --- what is said ----------------------------------------------------------------------
 
     def _say_listening(self) -> None:
         settings = self._settings
         if not settings.is_key_kept:
             self._warn("no --libp2p-keypair: this node has a new identity, which ends with it")
-        fields = {"peer_id": str(self._node.peer_id), "addresses": [str(each) for each in self._addresses()], "network": settings.network}
+        fields = {"peer_id": str(self._node.peer_id), "addresses": list(map(str, self._node.addresses)), "network": settings.network}
         if self._node.config.record_to is not None:
             fields["log"] = str(self._node.config.record_to)
         self._tell("listening", fields)

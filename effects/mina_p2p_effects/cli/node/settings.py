@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +12,11 @@ import attrs
 
 from mina_p2p.address import AddressError, DialAddress, Ip, parse_address, parse_ip
 from mina_p2p.config import Limits
+from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.errors import CallerError
-from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID, ChainId, IdentityError
+from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID, ChainId, IdentityError, PeerId
+from mina_p2p.ids import SECOND
+from mina_p2p.libp2p.config import NetworkConfig
 from mina_p2p_effects.cli.arguments import PORT_MAX, shortened, whole_or_none
 from mina_p2p_effects.cli.node.peers import PeerSources
 from mina_p2p_effects.cli.password import operators_password
@@ -21,6 +25,9 @@ from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.transports.quic import QuicConfig
 
 PORT_DEFAULT: Final = 8302
+TRANSPORTS: Final = ("both", "quic", "libp2p")
+LIBP2P: Final = NetworkConfig(PeerId(bytes(32)), MAINNET_CHAIN_ID)
+"""The usual numbers of libp2p."""
 NETWORKS: Final = {"mainnet": MAINNET_CHAIN_ID, "devnet": DEVNET_CHAIN_ID}
 _NETWORK_FILE_BYTES_MAX: Final = 64 * 1024
 _CHAIN_ID_DIGITS: Final = 64
@@ -36,18 +43,25 @@ class Settings:
     network: str
     """For people: a name, or the beginning of the chain id."""
     chain_id: ChainId
+    notes: tuple[str, ...]
+    """What the operator should know of these settings."""
     host: str
     port: int
+    libp2p_listen: tuple[str, int]
     external: tuple[Ip, ...]
     """Where others reach this node, if that is not where it listens."""
     sources: PeerSources
     is_seed: bool
     limits: Limits
     is_discovery_enabled: bool
+    address_gossip: AddressGossipConfig | None
     are_private_addresses_allowed: bool
     random_seed: int | None
     log_dir: Path | None
-    quic: QuicConfig
+    quic: QuicConfig | None
+    """``None``: no pull connections."""
+    libp2p: NetworkConfig | None
+    """``None``: nothing of libp2p."""
     is_everything_valid: bool
 
 
@@ -65,9 +79,8 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         raise CallerError(
             "nobody to connect to: give --peer, --peer-list-file or --peer-list-url; or --seed for a node that others come to"
         )
-    most, least = arguments.max_connections, arguments.min_connections
-    if least is None:
-        least = min(most, Limits().peers_min)
+    most = Limits().peers_max if arguments.max_connections is None else arguments.max_connections
+    least = min(most, Limits().peers_min) if arguments.min_connections is None else arguments.min_connections
     try:
         limits = Limits(peers_max=most, peers_min=least, known_peers_max=max(most, Limits().known_peers_max))
     except ValueError as error:
@@ -76,24 +89,31 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         raise CallerError(f"--min-connections {least} is over --max-connections {most}")
     private: bool = arguments.allow_private_addresses
     key_source: str | None = arguments.libp2p_keypair
+    secret_key = SecretKey.generate() if key_source is None else load_key(key_source, operators_password)
+    transport, notes = _transport(arguments.transport, arguments.libp2p_listen)
+    quic = QuicConfig(
+        connections_max=max(QuicConfig().connections_max, 2 * most), are_private_addresses_dialled=private, qlog_dir=arguments.qlog
+    )
     return Settings(
-        secret_key=SecretKey.generate() if key_source is None else load_key(key_source, operators_password),
+        secret_key=secret_key,
+        notes=notes,
         is_key_kept=key_source is not None,
         network=network,
         chain_id=chain_id,
         host=host,
         port=port,
+        libp2p_listen=(host, port) if arguments.libp2p_listen is None else parse_listen(arguments.libp2p_listen, is_libp2p=True),
         external=tuple(_ip(text) for text in arguments.external_ip),
         sources=sources,
         is_seed=arguments.seed,
         limits=limits,
         is_discovery_enabled=not arguments.no_peers_discovery,
+        address_gossip=_address_gossip(arguments.address_gossip, is_strict=arguments.strict_address_gossip),
         are_private_addresses_allowed=private,
         random_seed=arguments.random_seed,
         log_dir=arguments.log,
-        quic=QuicConfig(
-            connections_max=max(QuicConfig().connections_max, 2 * most), are_private_addresses_dialled=private, qlog_dir=arguments.qlog
-        ),
+        quic=None if transport == "libp2p" else quic,
+        libp2p=None if transport == "quic" else _libp2p(arguments, secret_key, chain_id),
         is_everything_valid=arguments.verdict == "accept",
     )
 
@@ -128,11 +148,51 @@ def read_network(text: str) -> tuple[str, ChainId]:
     return str(fields.get("name", path.stem)), _chain_id(fields.get("chain_id"), text)
 
 
-def parse_listen(text: str) -> tuple[str, int]:
-    """``HOST:PORT``, ``[IPV6]:PORT``, ``PORT`` or ``HOST``.
+def _transport(wanted: str | None, libp2p_listen: str | None) -> tuple[str, tuple[str, ...]]:
+    """What carries connections, and what to say of it.
+
+    :raises CallerError: where options contradict each other, or the extra ``libp2p`` is asked for and missing.
+    """
+    if wanted == "quic" and libp2p_listen is not None:
+        raise CallerError("--libp2p-listen has no use with --transport quic")
+    if wanted == "quic" or find_spec("Crypto") is not None:
+        return wanted or "both", ()
+    missing = "libp2p needs the extra `libp2p`: pip install 'mina-p2p[libp2p]'"
+    if wanted is not None or libp2p_listen is not None:
+        raise CallerError(missing)
+    return "quic", (f"OCaml nodes are out of reach, because {missing}",)
+
+
+def _libp2p(arguments: argparse.Namespace, secret_key: SecretKey, chain_id: ChainId) -> NetworkConfig:
+    """How this node takes part in libp2p's network: the helper's numbers where nothing else is said."""
+    most = LIBP2P.connections_max if arguments.max_connections is None else arguments.max_connections
+    least = min(most, LIBP2P.connections_min) if arguments.min_connections is None else arguments.min_connections
+    return NetworkConfig(
+        secret_key.peer_id,
+        chain_id,
+        connections_min=least,
+        connections_max=most,
+        connections_hard_max=max(LIBP2P.connections_hard_max, 2 * most),
+        is_discovery_enabled=not arguments.no_peers_discovery,
+    )
+
+
+def parse_listen(text: str, *, is_libp2p: bool = False) -> tuple[str, int]:
+    """``HOST:PORT``, ``[IPV6]:PORT``, ``PORT`` or ``HOST``; or a multiaddress without a peer id: ``/ip4/HOST/udp/PORT/quic-v1``,
+    for libp2p ``/ip4/HOST/tcp/PORT``.
 
     :raises CallerError: where it is none of these, with an address that is not numeric.
     """
+    option = "--libp2p-listen" if is_libp2p else "--listen"
+    if text.startswith("/"):
+        match text.split("/")[1:]:
+            case ("ip4" | "ip6", host, "udp", port, "quic-v1") if not is_libp2p:
+                text = f"[{host}]:{port}"
+            case ("ip4" | "ip6", host, "tcp", port) if is_libp2p:
+                text = f"[{host}]:{port}"
+            case _:
+                form = "/ip4/HOST/tcp/PORT" if is_libp2p else "/ip4/HOST/udp/PORT/quic-v1"
+                raise CallerError(f"{option} {shortened(text)!a}: the form is {form}")
     host, colon, port = text.rpartition(":")
     if text.isdecimal():
         host, port = "0.0.0.0", text  # noqa: S104 - a node is there to be dialled
@@ -141,8 +201,23 @@ def parse_listen(text: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]")
     number = whole_or_none(port)
     if number is None or not 0 <= number <= PORT_MAX:
-        raise CallerError(f"--listen {shortened(text)!a}: no port up to {PORT_MAX}")
+        raise CallerError(f"{option} {shortened(text)!a}: no port up to {PORT_MAX}")
     return str(_ip(host).plain), number
+
+
+def _address_gossip(every_s: int | None, *, is_strict: bool) -> AddressGossipConfig | None:
+    """How addresses are gossiped, if they are; whatever else happens at intervals keeps up with a short one."""
+    if every_s is None:
+        if is_strict:
+            raise CallerError("--strict-address-gossip says how addresses are gossiped; give it with --address-gossip")
+        return None
+    usual, interval = AddressGossipConfig(), every_s * SECOND
+    return usual.replace(
+        is_strict=is_strict,
+        interval=interval,
+        first_after=min(usual.first_after, interval),
+        issue_pause=min(usual.issue_pause, interval),
+    )
 
 
 def _ip(text: str) -> Ip:

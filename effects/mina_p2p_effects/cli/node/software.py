@@ -11,7 +11,18 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from mina_p2p.blocks.actions import BlockHeaderReceived
 from mina_p2p.disconnection.reasons import ReasonCode
+from mina_p2p.gossipsub.actions import NetworkPubsubVerdict, Verdict
+from mina_p2p.libp2p.notifications import (
+    NetworkDialFailed,
+    NetworkPeerConnected,
+    NetworkPeerDisconnected,
+    NetworkPeerIdentified,
+    NetworkPubsubMessageReceived,
+    NetworkRpcRequested,
+)
+from mina_p2p.libp2p_rpc.actions import NetworkRpcRefuse
 from mina_p2p.mina.chain_selection import select_chain
 from mina_p2p.mina.hashes import state_hash_of_block
 from mina_p2p.mina.protocol_state import ConsensusState
@@ -21,14 +32,12 @@ from mina_p2p.notifications import (
     ConnectionFailed,
     ItemReceived,
     ListenerFailed,
-    Notification,
     PeerConnected,
     PeerDisconnected,
     RpcRequested,
 )
-from mina_p2p_effects.metrics.traffic import TrafficReported
 from mina_p2p_effects.node import Node
-from mina_p2p_effects.runtime import NotificationsDropped
+from mina_p2p_effects.runtime import NotificationsDropped, Told
 
 Tell = Callable[[str, dict[str, Any]], None]
 """Takes the name of an event and its fields, which are fit for JSON."""
@@ -58,11 +67,27 @@ class Software:
         async for notification in self._node.notifications():
             self._follow(notification)
 
-    def _follow(self, notification: Notification | NotificationsDropped | TrafficReported) -> None:
+    def _follow(self, notification: Told | NotificationsDropped) -> None:
         match notification:
             case PeerConnected(peer_id=peer_id, is_incoming=is_incoming, remote=remote, agent=agent):
                 where = None if remote is None else f"{remote.host} port {remote.port}"
                 self._tell("connected", {"peer_id": str(peer_id), "incoming": is_incoming, "remote": where, "agent": agent})
+            case NetworkPeerConnected(peer_id=peer_id, is_dialer=is_dialer, remote=remote):
+                where = f"{remote.host} port {remote.port}"
+                self._tell("connected", {"peer_id": str(peer_id), "incoming": not is_dialer, "remote": where, "transport": "libp2p"})
+            case NetworkPeerIdentified(peer_id=peer_id, agent=agent, addresses=addresses):
+                self._tell("identified", {"peer_id": str(peer_id), "agent": agent, "addresses": list(map(str, addresses))})
+            case NetworkPeerDisconnected(peer_id=peer_id, reason=reason, by_peer=by_peer):
+                self._tell("disconnected", {"peer_id": str(peer_id), "reason": str(reason), "by_peer": by_peer, "transport": "libp2p"})
+            case NetworkDialFailed(address=address, reason=reason):
+                self.failures[reason.code] += 1
+                self._tell("failed", {"peer_id": str(address.peer_id), "incoming": False, "reason": str(reason), "transport": "libp2p"})
+            case NetworkPubsubMessageReceived(verdict_id=verdict_id):
+                self.items["gossip"] += 1
+                verdict = Verdict.ACCEPT if self._is_everything_valid else Verdict.IGNORE
+                self._node.command(NetworkPubsubVerdict(verdict_id, verdict))
+            case NetworkRpcRequested(serial=serial, query_id=query_id):
+                self._node.command(NetworkRpcRefuse(serial, query_id, "this node keeps no chain"))
             case PeerDisconnected(peer_id=peer_id, reason=reason, by_peer=by_peer):
                 self._tell("disconnected", {"peer_id": str(peer_id), "reason": str(reason), "by_peer": by_peer})
             case ConnectionFailed(peer_id=peer_id, reason=reason, is_incoming=is_incoming):
@@ -72,11 +97,16 @@ class Software:
                 self.items[channel.name.lower()] += 1
                 if self._is_everything_valid:
                     self._node.give_verdict(verdict_id, is_valid=True)
-            case BestTipReceived(block=block):
+            case BlockHeaderReceived(verdict_id=verdict_id):
+                if self._is_everything_valid:
+                    self._node.give_header_verdict(verdict_id, is_valid=True)
+            case BestTipReceived(block=block, verdict_id=verdict_id):
                 self.tips_received += 1
                 if self._is_everything_valid and (self._best_tip is None or _is_better(block, self._best_tip)):
                     self._best_tip = block
                     self._node.set_best_tip(block)
+                elif verdict_id is not None:
+                    self._node.give_tip_verdict(verdict_id, Verdict.ACCEPT if self._is_everything_valid else Verdict.IGNORE)
             case RpcRequested(connection_id=connection_id, serial=serial):
                 self._node.respond(connection_id, serial, None)
             case ListenerFailed(detail=detail):

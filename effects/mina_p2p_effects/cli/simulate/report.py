@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mina_p2p.ids import SECOND
-from mina_p2p.testing.campaign import Run
 from mina_p2p.testing.faults import FaultKind
-from mina_p2p_effects.campaigns.runner import Broken, Done, Job, Result
+from mina_p2p_effects.campaigns.runner import AnyRun, Broken, Done, Job, Result
 
 SAY_EVERY_S = 2.0
 FAILED_SHOWN_MAX = 20
@@ -27,13 +26,13 @@ class Progress:
         self._console = console
         self._said_at = time.monotonic()
 
-    def run(self, run: Run) -> None:
+    def run(self, run: AnyRun) -> None:
         """One run goes on."""
         if self._is_time():
             now = run.coverage[-1]
             self._console.print(
-                f"{run.world.seconds:8.1f} s virtual, {run.phase.value}: {run.trace.actions:,} actions, connected {now.connected:.0%}, "
-                f"items {now.items:.1%}, best tip {now.best_tip:.0%}",
+                f"{run.seconds:8.1f} s virtual, {run.phase.value}: {run.trace.actions:,} actions, connected {now.connected:.0%}, "
+                f"items {now.items:.1%}, {'newest' if run.options.is_libp2p else 'best tip'} {now.best_tip:.0%}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -76,6 +75,8 @@ def command_of(job: Job) -> str:
         "--transactions": options.transactions,
         "--duration": options.fault_duration // SECOND,
     }
+    if options.is_libp2p:
+        settings["--network"] = "libp2p"
     if options.check_every:
         settings["--check-every"] = options.check_every
     if job.liars:
@@ -107,7 +108,7 @@ def run_json(done: Done) -> dict[str, Any]:
     }
 
 
-def campaign_json(all_done: Sequence[Done], broken: Sequence[Broken], real_seconds: float) -> dict[str, Any]:
+def campaign_json(all_done: Sequence[Done], broken: Sequence[Broken[Job]], real_seconds: float) -> dict[str, Any]:
     """Many runs as one report; the runs that are not good are in it whole."""
     by_seed = sorted(all_done, key=lambda done: done.outcome.seed)
     digest = blake2b("".join(done.outcome.trace_hash for done in by_seed).encode(), digest_size=16).hexdigest()

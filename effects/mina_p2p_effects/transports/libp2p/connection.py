@@ -204,6 +204,11 @@ class Connection:
         return self._held
 
     @property
+    def streams_count(self) -> int:
+        """Streams of both sides that live."""
+        return len(self._channels)
+
+    @property
     def round_trip_s(self) -> float:
         """The last measured round trip; 0 before."""
         return self._yamux.round_trip_s if self._yamux is not None else 0.0

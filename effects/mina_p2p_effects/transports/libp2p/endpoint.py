@@ -18,8 +18,10 @@ from mina_p2p.address import Domain, HostScope, Libp2pAddress, host_scope, parse
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import CallerError
 from mina_p2p.identity import PeerId
-from mina_p2p.transport import SocketAddress
+from mina_p2p.ids import ConnectionId
+from mina_p2p.transport import SocketAddress, TransportKind
 from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.metrics.traffic import ConnectionTraffic, Traffic, TransportTraffic
 from mina_p2p_effects.transports.libp2p.config import Libp2pConfig
 from mina_p2p_effects.transports.libp2p.connection import Connection, Phase, Profile
 from mina_p2p_effects.transports.libp2p.events import Closed, Event, Upgraded
@@ -51,6 +53,8 @@ class _Link(asyncio.Protocol):
         self.is_known = began is not None  # whoever connected and proved nothing was never there
         self.timer: asyncio.TimerHandle | None = None
         self.timer_at = 0.0  # uvloop's handles do not tell
+        self.bytes_in = 0
+        self.bytes_out = 0
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,6 +62,7 @@ class _Link(asyncio.Protocol):
         self._endpoint.adopt(self, self.transport, self._expected, self._began)
 
     def data_received(self, data: bytes) -> None:
+        self.bytes_in += len(data)
         if self.connection is not None:
             # What this raises would be our own bug; asyncio reports it and closes this connection only.
             self.connection.receive(data, self._endpoint.time())
@@ -125,6 +130,8 @@ class Libp2pEndpoint:
         self._settle_handle: asyncio.Handle | None = None
         self.refused = 0
         """Incoming connections that were closed at once because there were too many."""
+        self._begun = 0
+        self._past = Traffic()
 
     async def start(self, feed: EventSink) -> SocketAddress | None:
         """Listen, and from now on give events to ``feed``.
@@ -163,6 +170,14 @@ class Libp2pEndpoint:
 
     def __len__(self) -> int:
         return len(self._links)
+
+    def traffic(self) -> TransportTraffic:
+        """Bytes over TCP, of each live connection and of all there ever were; nothing is counted in datagrams."""
+        rows = tuple(row for link in self._links.values() if (row := _row(link)) is not None)
+        total = self._past
+        for row in rows:
+            total = total.plus(row.total)
+        return TransportTraffic(TransportKind.LIBP2P, total, self._begun, rows)
 
     # --- orders
 
@@ -248,6 +263,7 @@ class Libp2pEndpoint:
         transport.set_write_buffer_limits(high=self._config.socket_high_bytes)
         is_dialer = began is not None
         now = self.time() if began is None else began
+        self._begun += 1
         link.connection = Connection(self._profile, _plain(peer), is_dialer=is_dialer, now=now, expected=expected)
         self._links[link.number] = link
         if not is_dialer:
@@ -355,6 +371,7 @@ class Libp2pEndpoint:
             data = connection.transmit()
             if not data:
                 break
+            link.bytes_out += len(data)
             transport.write(data)
         if is_closed:
             self._release(link)
@@ -374,7 +391,8 @@ class Libp2pEndpoint:
             transport.abort()
 
     def _release(self, link: _Link) -> None:
-        self._links.pop(link.number, None)
+        if self._links.pop(link.number, None) is not None:
+            self._past = self._past.plus(Traffic(link.bytes_in, link.bytes_out))
         if link.timer is not None:
             link.timer.cancel()
             link.timer = None
@@ -400,6 +418,25 @@ class Libp2pEndpoint:
             link.connection.handle_timer(self.time())
             self.touch(link)
             self.settle()
+
+
+def _row(link: _Link) -> ConnectionTraffic | None:
+    connection = link.connection
+    if connection is None:
+        return None
+    return ConnectionTraffic(
+        ConnectionId(link.number) if link.is_known else None,
+        connection.peer_id,
+        connection.remote,
+        connection.is_dialer,
+        Traffic(link.bytes_in, link.bytes_out),
+        streams_open=connection.streams_count,
+        rtt_s=connection.round_trip_s or None,
+        rtt_min_s=None,
+        window_bytes=0,
+        in_flight_bytes=connection.queued_bytes,
+        datagram_bytes=0,
+    )
 
 
 def _plain(address: tuple[Any, ...]) -> SocketAddress:

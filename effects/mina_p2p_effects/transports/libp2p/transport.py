@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from mina_p2p.address import Host, HostScope, Libp2pAddress, host_scope, parse_ip
+from mina_p2p.address import Host, Libp2pAddress, parse_ip
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, StreamId
 from mina_p2p.libp2p.protocols import Protocol
@@ -27,7 +27,10 @@ from mina_p2p.libp2p.transport import (
     Libp2pStreamOpened,
     Libp2pWentAway,
 )
+from mina_p2p.transport import SocketAddress
+from mina_p2p_effects.interfaces import reachable_at
 from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.metrics.traffic import TransportTraffic
 from mina_p2p_effects.transports.libp2p.config import Libp2pConfig
 from mina_p2p_effects.transports.libp2p.endpoint import Libp2pEndpoint
 from mina_p2p_effects.transports.libp2p.events import Event, StreamEnded, StreamLost, StreamMessage, StreamOpened, Upgraded, WentAway
@@ -43,7 +46,7 @@ class Libp2pTransport:
     :param network_key: `ChainId.libp2p_network_key`; ``None`` for a network without a pre-shared key.
     :param host: the address to bind; ``None`` does not listen.
     :param port: the TCP port to bind; 0 takes any.
-    :param external: how others reach this node, where the bound address does not say it.
+    :param external: hosts at which others reach this node at the bound port, where the bound address does not say it.
     :raises CallerError: where a private network is asked for and the extra ``libp2p`` is missing.
     """
 
@@ -55,7 +58,7 @@ class Libp2pTransport:
         network_key: bytes | None,
         host: str | None = "0.0.0.0",  # noqa: S104 - a node serves every interface
         port: int = 0,
-        external: tuple[Libp2pAddress, ...] = (),
+        external: tuple[Host, ...] = (),
         config: Libp2pConfig | None = None,
     ) -> None:
         spoken = [StreamProtocol(each.name, Framing[each.framing.name], each.message_bytes_max) for each in protocols]
@@ -65,26 +68,29 @@ class Libp2pTransport:
         self.endpoint = Libp2pEndpoint(secret_key, spoken, network_key=network_key, host=host, port=port, config=config)
         """For reports: what its connections hold and wait for."""
 
-    async def start(self, feed: EventSink) -> int | None:
+    async def start(self, feed: EventSink) -> SocketAddress | None:
         """Listen, and give events to ``feed``; the first one is `Libp2pListening`.
 
-        :returns: the TCP port; ``None`` where it does not listen.
+        :returns: what is bound; ``None`` where it does not listen.
         :raises OSError: where the address can not be bound.
         """
         self._feed = feed
         bound = await self.endpoint.start(self._take)
-        addresses = self._external
-        if bound is not None and not addresses:
-            ip: Host = parse_ip(bound.host)
-            if host_scope(ip) is not HostScope.RESERVED:
-                addresses = (Libp2pAddress(self._peer_id, ip, bound.port),)
-        feed(Libp2pListening(addresses))
-        return bound.port if bound is not None else None
+        if bound is None:
+            feed(Libp2pListening(()))
+            return None
+        hosts = self._external or reachable_at(parse_ip(bound.host))
+        feed(Libp2pListening(tuple(Libp2pAddress(self._peer_id, host, bound.port) for host in hosts)))
+        return bound
 
     async def stop(self) -> None:
         """Say goodbye to every peer and release everything; no event follows. Idempotent."""
         self._feed = None
         await self.endpoint.stop()
+
+    def traffic(self) -> TransportTraffic:
+        """What its connections have carried so far."""
+        return self.endpoint.traffic()
 
     def perform(self, effect: Libp2pEffect) -> None:
         """Carry out one effect; what it causes happens after this returns.

@@ -1,0 +1,1 @@
+"""Where push and pull meet."""
