@@ -113,7 +113,7 @@ class _Disk:
         try:
             self._finish()
         except OSError as error:
-            self.warnings.append(f"{self._path.name} is without its footer: {error}")
+            self.warnings.append(f"{self._path.name} is without its footer: {_reason(error)}")
         self._path, self._tape, self.length = path, Tape(self._schema, level=self._level), 0
         self._header = chunks[:1]
         self._file = _create(path, self._sync)
@@ -175,7 +175,7 @@ class _Disk:
     def _fail(self, error: Exception, chunks: tuple[OpenChunk, ...]) -> None:
         self._tape.rewind(self.length)
         self.dropped += _inputs(chunks)
-        self.broken = f"{self._path.name}: {error}"
+        self.broken = f"{self._path.name}: {_reason(error)}"
         if self.broken != self._warned:
             self._warned = self.broken
             self.warnings.append(f"recording is interrupted: {self.broken}")
@@ -367,7 +367,7 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - the node goes on, whatever it is
             self._missed += self._writer.abandon()
             self._retry_at = now + RETRY_AFTER
-            self._disk.warnings.append(f"recording is still interrupted: {error}")
+            self._disk.warnings.append(f"recording is still interrupted: {_reason(error)}")
             self._warn()
             return
         self._missed = 0
@@ -436,6 +436,11 @@ def part_path(path: Path, part: int, other: int) -> Path:
     """Where the part ``other`` of a log is whose part ``part`` is at ``path``: ``node.log``, ``node.000001.log`` …"""
     stem = path.stem.removesuffix(f".{part:06}") if part else path.stem
     return path.with_name(f"{stem}.{other:06}{path.suffix}" if other else f"{stem}{path.suffix}")
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, to the operator: "No space left on device"."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _create(path: Path, sync: Sync) -> int:

@@ -70,7 +70,7 @@ class BadChunk(Record):
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.size} bytes from byte {self.offset} on are damaged: {self.detail}"
+        return f"{self.size} bytes from byte {self.offset} on can not be read: {self.detail}"
 
 
 @record

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
+import attrs
 import msgspec
 from msgspec.msgpack import Ext
 
@@ -48,6 +49,9 @@ _SCALARS: Final[dict[str, tuple[type[Any], ...]]] = {
     "float": (float, int),
     "none": (type(None),),
 }
+
+
+_WAYS_ON: Final = "replay it with the version that recorded it, or register a Migration"
 
 
 class Upgrade:
@@ -125,8 +129,12 @@ class Upgrade:
         cls = self._classes.get(name)
         if cls is None:
             raise LogError(LogFault.SCHEMA, f"there is no class {name} any more; migrate it to another")
-        parameters = {field.name: field.alias or field.name for field in record_fields(cls)}
-        return cls(**{parameters.get(field, field): value for field, value in found.items()})
+        parameters = {field.name: field for field in record_fields(cls)}
+        if gone := [field for field in found if field not in parameters]:
+            raise LogError(LogFault.SCHEMA, f"{name} has no field {gone[0]} any more; {_WAYS_ON}")
+        if lacking := [field.name for field in parameters.values() if field.default is attrs.NOTHING and field.name not in found]:
+            raise LogError(LogFault.SCHEMA, f"{name} has a field {lacking[0]} now that this log lacks and that has no default; {_WAYS_ON}")
+        return cls(**{parameters[field].alias or field: value for field, value in found.items()})
 
     def _value(self, form: Any, raw: Any) -> Any:
         """What a form of the header makes of a raw value; the result is checked when it is encoded again."""

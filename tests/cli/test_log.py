@@ -148,7 +148,7 @@ def test_follow_prints_what_comes_until_the_log_is_closed(run: Run, log: Path, t
         log, last, inputs, json = growing, 10**9, False, True
 
     capsys.readouterr()
-    assert follow(Options(), lambda: growing.write_bytes(data[: next(ends)])) == 0  # type: ignore[arg-type]
+    assert follow(Options(), lambda: growing.write_bytes(data[: next(ends, len(data))])) == 0  # type: ignore[arg-type]
     printed = [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()]
     with open_session(log) as session:
         assert printed == [row.action_id for row in session.actions()]

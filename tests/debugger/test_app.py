@@ -319,7 +319,9 @@ def test_command_line_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     file = tmp_path / "x.log"
     file.write_bytes(b"no log")
     assert main(["debug", str(file)]) == 2
-    assert "mina-p2p debug:" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("mina-p2p debug:")
+    assert f"{file}: a log begins with" in said
 
 
 def test_without_the_extra(log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

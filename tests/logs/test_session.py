@@ -250,6 +250,34 @@ def test_the_files_of_a_log_that_rotated_are_one_log(tmp_path: Path) -> None:
     two.close()
 
 
+def test_a_log_that_rotates_is_followed_from_file_to_file(tmp_path: Path) -> None:
+    """The next file is found once it begins, also where it is empty at first, or a stranger has its name."""
+    store = Store(tm.MACHINE, tm.initial())
+    options = WriterOptions(chunk_inputs=20)
+    recorder = Recorder(
+        tmp_path / "one.log", tm.MACHINE, "test", store.state, schema=tm.SCHEMA, options=options, rotate_bytes=4_000, is_threaded=False
+    )
+    recorder.attach(store)
+    stranger = tm.record_log(30)
+    with open_session(tmp_path / "one.log", follow=True) as session:
+        for at, (action, now) in enumerate(tm.inputs(400)):
+            store.dispatch(action, now)
+            if at % 50 == 0:
+                parts = sorted(tmp_path.iterdir())
+                following = tmp_path / f"one.{len(parts):06}.log"
+                for content in (b"", stranger[:50], stranger):
+                    following.write_bytes(content)
+                    session.refresh()
+                    assert len(session.files) <= len(parts)
+                following.unlink()
+        recorder.close()
+        session.refresh()
+        assert session.is_closed
+        steps, states, _ = truth()
+        assert len(session.files) > 2
+        check(session, steps, states)
+
+
 def check(session: LogSession, steps: list[Step], states: list[Any]) -> None:
     assert [(row.action_id, row.kind) for row in session.actions()] == [(step.action_id, type(step.action).__name__) for step in steps]
     for position in (0, len(steps) // 3, len(steps) // 2, len(steps) - 1):

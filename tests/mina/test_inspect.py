@@ -117,7 +117,8 @@ def test_other_mistakes_give_two(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert run(*arguments) == 2
         printed = capsys.readouterr()
         assert printed.out == ""
-        assert printed.err.startswith("inspect: ")
+        assert printed.err.startswith("mina-p2p inspect: ")
+        assert "[Errno" not in printed.err
 
 
 def test_tree_shows_parts_and_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

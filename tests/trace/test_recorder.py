@@ -205,7 +205,7 @@ def test_a_full_disk_is_a_warning_and_a_counted_gap(tmp_path: Path, monkeypatch:
     disk.room = 10**9
     run.feed(400, skip=400)
     run.recorder.close()
-    assert any("No space left" in warning for warning in run.warnings)
+    assert any("interrupted: one.log: No space left" in warning for warning in run.warnings)
     assert run.store.state.clock.last_action_id > 900
     (log,) = replay_path(tmp_path / "one.log")
     assert log.result is not None

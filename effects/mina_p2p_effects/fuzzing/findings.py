@@ -69,9 +69,10 @@ def replay_finding(path: Path, target: str | None = None) -> str | None:
     machine, decoder = machine_targets().get(name), decoders().get(name)
     if machine is not None:
         return _replay_log(path, machine)
-    if decoder is None:
-        raise CallerError(f"no target is called {name!r}; mina-p2p fuzz --list names them, --target chooses one for --replay")
     data = path.read_bytes()
+    if decoder is None:
+        what = f"no target is called {target!r}" if target else f"the name of {path.name} does not begin with that of a target"
+        raise CallerError(f"{what}; mina-p2p fuzz --list names them, --target chooses one for --replay")
     return examine(decoder, data).fault or examine_costs(decoder, data)
 
 

@@ -45,7 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         data = sys.stdin.buffer.read(FILE_SIZE_MAX + 1) if str(path) == "-" else _read(path)
         found = inspect_bytes(data, arguments.type_name)
-    except (OSError, UnknownTypeError) as error:
+    except OSError as error:
+        return _fail(f"{path}: {error.strerror or error}")
+    except UnknownTypeError as error:
         return _fail(str(error))
     except DecodeError as error:
         return _fail(f"{path}: {error}")
@@ -60,10 +62,10 @@ def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(FILE_SIZE_MAX + 1)
     if len(data) > FILE_SIZE_MAX:
-        raise OSError(f"{path}: more than {FILE_SIZE_MAX} bytes")
+        raise OSError(f"more than {FILE_SIZE_MAX} bytes")
     return data
 
 
 def _fail(reason: str) -> int:
-    sys.stderr.write(f"inspect: {reason}\n")
+    sys.stderr.write(f"mina-p2p inspect: {reason}\n")
     return EXIT_UNUSABLE

@@ -14,7 +14,8 @@ from mina_p2p.trace.machines import RegisteredMachine, machine_named
 from mina_p2p.trace.reader import Item, Reader, State
 from mina_p2p.trace.records import Header, Records
 from mina_p2p_effects.logs.directory import UNKNOWN, Directory, Surveyor
-from mina_p2p_effects.replay import FileSource
+from mina_p2p_effects.recorder import part_path
+from mina_p2p_effects.replay import FileSource, part_number
 
 _HELD_BYTES_MAX: Final = 4 << 20
 """Stored bytes of chunks that are kept decoded; decoded they take some twenty times as much."""
@@ -51,6 +52,8 @@ class LogFile:
         :raises LogError: where it is no log, or a log of classes that are not at hand.
         """
         self.path = path
+        self._machine = machine
+        self._payload_max = payload_max
         self._source = FileSource(path)
         try:
             self._open(machine, follow=follow, payload_max=payload_max)
@@ -91,6 +94,21 @@ class LogFile:
         """Learn what the file has grown by; for a file that was opened with ``follow``."""
         if self._follow:
             self._surveyor.walk(follow=True)
+
+    def following(self) -> LogFile | None:
+        """The next file of a log that rotates, opened as this one was; ``None`` where it is not there, or has only begun."""
+        log, part = self.header.metadata.get("log"), part_number(self.header.metadata)
+        path = part_path(self.path, part, part + 1)
+        if log is None or not path.exists():
+            return None
+        try:
+            found = LogFile(path, machine=self._machine, follow=self._follow, payload_max=self._payload_max)
+        except LogError:
+            return None
+        if (found.header.metadata.get("log"), part_number(found.header.metadata)) == (log, part + 1):
+            return found
+        found.close()
+        return None
 
     def size(self) -> int:
         """Bytes of the file."""

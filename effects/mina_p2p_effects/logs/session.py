@@ -164,11 +164,14 @@ class LogSession:
         return tuple(note for file in self._files for note in file.directory.notes)
 
     def refresh(self) -> int:
-        """Learn what the last file has grown by; for sessions that were opened with ``follow``.
+        """Learn what the last file has grown by, and what comes behind it in a log that rotates; for sessions
+        that were opened with ``follow``.
 
         :returns: `count`.
         """
         self._files[-1].refresh()
+        while self.is_closed and (following := self._files[-1].following()) is not None:
+            self._files.append(following)
         self._survey()
         return self._count
 
@@ -446,7 +449,7 @@ def open_sessions(
     paths = log_files(root) if root.is_dir() else [root]
     files: list[LogFile] = []
     try:
-        files.extend(LogFile(found, machine=machine, follow=follow, payload_max=payload_max) for found in paths)
+        files.extend(_opened(found, machine=machine, follow=follow, payload_max=payload_max) for found in paths)
     except BaseException:
         for file in files:
             file.close()
@@ -456,6 +459,13 @@ def open_sessions(
         node = file.header.metadata.get("peer_id", file.path.name)
         groups.setdefault((node, file.header.metadata.get("log", file.path.name)), []).append(file)
     return [LogSession(groups[key]) for key in sorted(groups)]
+
+
+def _opened(path: Path, *, machine: Machine[Any] | None, follow: bool, payload_max: int) -> LogFile:
+    try:
+        return LogFile(path, machine=machine, follow=follow, payload_max=payload_max)
+    except LogError as error:
+        raise LogError(error.fault, f"{path}: {error.detail}") from error
 
 
 def _part(file: LogFile) -> tuple[int, str]:

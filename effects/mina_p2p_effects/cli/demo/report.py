@@ -116,7 +116,8 @@ def print_outcome(console: Console, outcome: Outcome, record_dir: Path, *, is_ke
         logs = f"replay of the {len(outcome.nodes)} logs"
         console.print(f"{logs}: verified, {replay['actions']:,} actions, state hash {replay['state_hash'][:16]}…")
     else:
-        console.print(f"replay of the logs: NOT verified; look with: mina-p2p replay {record_dir}")
+        errors = [f" ({Path(log['path']).name}: {log['error']})" for log in replay["logs"] if log["error"]]
+        console.print(f"replay of the logs: NOT verified{''.join(errors[:1])}; look with: mina-p2p replay {record_dir}")
     if is_kept:
         console.print(f"logs: {record_dir}")
     else:
