@@ -64,6 +64,28 @@ EXPECTED: Final[dict[str, dict[str, dict[str, str]]]] = {
             "with their stream": "2 streams",
             "going away": "1 streams, ending",
         },
+        "GatingSet, nothing": {
+            "nothing": "nothing",
+            "dialling": "dialling",
+            "arrived": "1 streams",
+            "with their stream": "2 streams",
+            "going away": "1 streams, ending",
+        },
+        "GatingSet, all are banned": {
+            "nothing": "nothing",
+            "dialling": "dialling: Disconnect",
+            "arrived": "1 streams: Disconnect",
+            "with their stream": "2 streams: Disconnect",
+            "going away": "1 streams, ending: Disconnect",
+        },
+        "PeerAdd": {
+            "nothing": "nothing: Dial",
+            "dialling": "dialling: Dial",
+            "arrived": "1 streams: Dial",
+            "with their stream": "2 streams: Dial",
+            "going away": "1 streams, ending: Dial",
+        },
+        "PeerUseful": {"arrived": "1 streams", "with their stream": "2 streams", "going away": "1 streams, ending"},
         "CheckTimeouts": {
             "nothing": "nothing: Keep, KadTick, PubsubHeartbeat",
             "dialling": "dialling: Keep, KadTick, PubsubHeartbeat",

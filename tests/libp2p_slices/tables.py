@@ -17,6 +17,7 @@ from mina_p2p.kademlia.state import LookupKind
 from mina_p2p.libp2p import actions as link
 from mina_p2p.libp2p import transport as port
 from mina_p2p.libp2p.config import TOPIC_V0
+from mina_p2p.libp2p.gating import GatingConfig
 from mina_p2p.libp2p.links import Dialling, Linked
 from mina_p2p.libp2p.machine import NetworkCheckTimeouts
 from mina_p2p.libp2p.notifications import NetworkRpcFailed
@@ -83,6 +84,11 @@ LINKS = Table(
         "DiallingSet": Case(link.NetworkDiallingSet(False)),
         "HandOver": Case(link.NetworkHandOver(NetworkRpcFailed(RequestId(1), "why"))),
         "Keep": Case(link.NetworkKeep()),
+        "GatingSet, nothing": Case(link.NetworkGatingSet(GatingConfig())),
+        "GatingSet, all are banned": Case(link.NetworkGatingSet(GatingConfig(is_isolated=True))),
+        "PeerAdd": Case(link.NetworkPeerAdd(address(1))),
+        "PeerAdd, ourselves": Case(link.NetworkPeerAdd(address(0))),
+        "PeerUseful": Case(link.NetworkPeerUseful(peer_id(1))),
         "CheckTimeouts": Case(NetworkCheckTimeouts(), LATE),
         "Listening, elsewhere": Case(port.Libp2pListening((address(7),))),
         "ConnectionOpened, another": Case(port.Libp2pConnectionOpened(GONE, peer_id(2), False, REMOTE)),

@@ -161,7 +161,7 @@ def test_a_network_survives_its_seed():
 
 def test_too_many_connections_are_trimmed():
     """Above the high water mark it goes down to the low one, after the grace; peers of the mesh stay."""
-    network = Network([Node(0, connections_min=4, connections_max=8)])
+    network = Network([Node(0, connections_min=4, connections_max=8, protected_percent=0)])
     for number in range(1, 15):
         network.add(Node(number, 0, connections_min=1))
     hub = network.nodes[peer_id(0)]
