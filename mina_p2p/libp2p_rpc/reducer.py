@@ -8,7 +8,7 @@ from typing import assert_never
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import DecodeError
 from mina_p2p.ids import PeerNumber, Timestamp
-from mina_p2p.libp2p.actions import NetworkDisconnect, NetworkStreamEnd, NetworkStreamOpen, NetworkStreamReset
+from mina_p2p.libp2p.actions import NetworkDisconnect, NetworkHandOver, NetworkStreamEnd, NetworkStreamOpen, NetworkStreamReset
 from mina_p2p.libp2p.links import Linked
 from mina_p2p.libp2p.notifications import NetworkRpcFailed, NetworkRpcResponded
 from mina_p2p.libp2p.protocols import RPC
@@ -75,7 +75,7 @@ def reduce(state: Rpcs, action: RpcsAction, now: Timestamp, root: NetworkState) 
             call = state.calls[number]
             busy = next(((serial, one) for serial, one in state.sessions.items() if one.call == number), None)
             state = _without_call(state, number, call)
-            failed = NetworkRpcFailed(call.request_id, detail)
+            failed = NetworkHandOver(NetworkRpcFailed(call.request_id, detail))
             if busy is None:
                 return state, (failed,)
             # Its answer may still come, and would be taken for that of another question: the session is of no use any more.
@@ -130,11 +130,11 @@ def reduce(state: Rpcs, action: RpcsAction, now: Timestamp, root: NetworkState) 
 def _call(state: Rpcs, action: NetworkRpcCall, now: Timestamp, root: NetworkState) -> tuple[Rpcs, FollowUps]:
     peer, kind = root.links.numbers.get(action.peer_id), KINDS[action.tag]
     if peer is None or RPC.name not in root.identify.peers[peer].protocols:
-        return state, (NetworkRpcFailed(action.request_id, "the peer does not speak RPC"),)
+        return state, (NetworkHandOver(NetworkRpcFailed(action.request_id, "the peer does not speak RPC")),)
     try:
         method_of(action.tag).query_codec.decode(action.query)
     except DecodeError as error:
-        return state, (NetworkRpcFailed(action.request_id, f"no query of {action.tag}: {error}"[:200]),)
+        return state, (NetworkHandOver(NetworkRpcFailed(action.request_id, f"no query of {action.tag}: {error}"[:200])),)
     number, deadline = state.next_id, Timestamp(now + kind.timeout + GREETING_WAIT)
     call = Call(action.request_id, peer, action.tag, action.query, deadline)
     state = state.replace(
@@ -238,7 +238,7 @@ def _answered(state: Rpcs, serial: int, session: Session, response: Response, ro
         return state, (_violation(session, ReasonCode.CHANNEL_MSG_UNDECODABLE, f"{call.tag}: {error}"),)
     state = _without_call(state.replace(sessions=state.sessions.set(serial, idle)), session.call, call)
     contact = root.links.contacts[session.peer]
-    responded = NetworkRpcResponded(call.request_id, contact.peer_id, call.tag, result.data)
+    responded = NetworkHandOver(NetworkRpcResponded(call.request_id, contact.peer_id, call.tag, result.data))
     waiting = _next_call(state, session.peer)
     spare = any(isinstance(other.status, Idle) for one, other in state.opened_to(session.peer) if one != serial)
     if waiting or idle.serving or not spare:

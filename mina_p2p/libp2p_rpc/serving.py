@@ -6,7 +6,7 @@ from mina_p2p.address import HostScope, host_scope
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import DecodeError
 from mina_p2p.ids import SECOND, Timestamp
-from mina_p2p.libp2p.actions import NetworkDisconnect
+from mina_p2p.libp2p.actions import NetworkDisconnect, NetworkHandOver
 from mina_p2p.libp2p.notifications import NetworkBanNotified, NetworkRpcRequested
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p.transport import Libp2pEffectfulSend
@@ -50,7 +50,7 @@ def asked(state: Rpcs, serial: int, session: Session, query: Query, now: Timesta
         return state, (answering(session, query.id, method.response_codec.encode(None)), NetworkBanNotified(contact.peer_id, asked_for))
     serving = Serving(query.id, tag, Timestamp(now + SERVE_WAIT))
     state = state.replace(sessions=state.sessions.set(serial, session.replace(serving=(*session.serving, serving))))
-    return state, (NetworkRpcRequested(serial, query.id, contact.peer_id, tag, query.data, serving.until),)
+    return state, (NetworkHandOver(NetworkRpcRequested(serial, query.id, contact.peer_id, tag, query.data, serving.until)),)
 
 
 def answering(session: Session, query_id: int, data: bytes) -> Libp2pEffectfulSend:

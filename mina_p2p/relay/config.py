@@ -40,6 +40,9 @@ class RelayConfig(Record):
     pull. Gossip of other kinds reaches the node software as it came (`NetworkPubsubMessageReceived`)."""
     pull_to_push: tuple[Relayed, ...] = ALL
     """What is gossiped of all that was pulled, or that the node software gave."""
+    are_questions_translated: bool = True
+    """Whether what libp2p's peers ask reaches the node software as `RpcRequested`, where the pull protocol has such a question;
+    otherwise all that they ask is a `NetworkRpcRequested`. Its own questions are translated whenever it asks by `PeerAsk`."""
     topic: str = TOPIC_V0
     """Where the three kinds are gossiped."""
     verdict: int = attrs.field(default=60 * SECOND, validator=_positive)

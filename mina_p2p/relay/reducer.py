@@ -97,7 +97,7 @@ def reduce_hand_over(root: P2pState, action: NetworkHandOver, now: Timestamp) ->
     match told:
         case NetworkPubsubMessageReceived(topic=topic) if topic == root.config.relay.topic:
             state, follow_ups = _heard(state, told, now, root)
-        case NetworkRpcRequested():
+        case NetworkRpcRequested() if root.config.relay.are_questions_translated:
             state, follow_ups = asking.requested(state, told, root)
         case NetworkRpcResponded(request_id=request_id) if request_id in state.asked:
             state, follow_ups = asking.responded(state, told)
@@ -110,6 +110,8 @@ def reduce_hand_over(root: P2pState, action: NetworkHandOver, now: Timestamp) ->
 
 def _heard(state: Relay, told: NetworkPubsubMessageReceived, now: Timestamp, root: P2pState) -> tuple[Relay, FollowUps]:
     number, config = told.verdict_id, root.config.relay
+    if not config.push_to_pull:
+        return state, (told,)
     try:
         if kind_of(told.data) not in config.push_to_pull:
             return state, (told,)

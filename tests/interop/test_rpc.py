@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
-
 from support.network import NetworkNode
 
 from interop.nodes import foreign, ours, peer_id

@@ -14,12 +14,13 @@ from mina_p2p.libp2p.config import NetworkConfig
 from mina_p2p.libp2p.notifications import NetworkPubsubMessageReceived, NetworkRpcRequested
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p_rpc.actions import NetworkRpcAnswer, NetworkRpcRefuse
+from mina_p2p.notifications import BestTipReceived, ItemReceived
 from mina_p2p.relay.config import RelayConfig
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.node import Node, NodeConfig
 
 DEADLINE_S = 60.0
-APART = RelayConfig(push_to_pull=(), pull_to_push=())
+APART = RelayConfig(push_to_pull=(), pull_to_push=(), are_questions_translated=False)
 T = TypeVar("T")
 
 
@@ -56,6 +57,8 @@ class NetworkNode:
         self.told: list[Any] = []
         self.answer: Callable[[NetworkRpcRequested], NetworkRpcAnswer | NetworkRpcRefuse] = _no_answer
         """What is said to peers' questions."""
+        self.judge: Callable[[ItemReceived | BestTipReceived], Verdict] = lambda _told: verdict
+        """What is found of what the relay, where it is on, brings from either world."""
         self._verdict = verdict
         self._news = asyncio.Event()
         self.node.store.observe(self._wake)
@@ -71,7 +74,19 @@ class NetworkNode:
                 self.node.command(NetworkPubsubVerdict(told.verdict_id, self._verdict))
             if isinstance(told, NetworkRpcRequested):
                 self.node.command(self.answer(told))
+            if isinstance(told, ItemReceived | BestTipReceived):
+                self._judge(told)
             self._news.set()
+
+    def _judge(self, told: ItemReceived | BestTipReceived) -> None:
+        verdict = self.judge(told)
+        if isinstance(told, ItemReceived):
+            if verdict is not Verdict.IGNORE:
+                self.node.give_verdict(told.verdict_id, is_valid=verdict is Verdict.ACCEPT)
+        elif verdict is Verdict.ACCEPT:
+            self.node.set_best_tip(told.block)
+        elif told.verdict_id is not None:
+            self.node.give_tip_verdict(told.verdict_id, verdict)
 
     @property
     def network(self) -> NetworkState:
