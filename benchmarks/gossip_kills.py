@@ -58,7 +58,7 @@ class Member:
         arguments = [
             *("--libp2p-keypair", reveal_key_line(self.key), "--listen", f"127.0.0.1:{self.port}", "--allow-private-addresses"),
             *("--address-gossip", str(options.period), "--no-peers-discovery", "--min-connections", str(options.nodes - 1)),
-            *("--json", "--every", str(LOOK_EVERY_S)),
+            *("--transport", "quic", "--json", "--every", str(LOOK_EVERY_S)),
             *(["--strict-address-gossip"] if options.strict else []),
             *[part for known in knows for part in ("--peer", known)],
             *([] if knows else ["--seed"]),
