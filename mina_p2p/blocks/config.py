@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import attrs
 
+from mina_p2p.channels.block.messages import BODY_BYTES_MAX
 from mina_p2p.ids import MILLISECOND, SECOND
 from mina_p2p.record import Record, record
 
 _positive = attrs.validators.gt(0)
+
+
+ALONG_MS = 20
+"""Of a node's own connection, for a body that comes along: three may, and a question takes a round trip."""
 
 
 @record
@@ -18,8 +23,9 @@ class BlocksConfig(Record):
     """Peers that may send us a header at one time; the others send hashes."""
     body_along_max: int = attrs.field(default=512, validator=attrs.validators.ge(0))
     """Up to this size a body comes with its header, where items are nearly always here already."""
-    body_along_cold_max: int = attrs.field(default=64 << 10, validator=attrs.validators.ge(0))
-    """The same elsewhere: one more question would take longer than so many bytes."""
+    link_bytes_per_second: int = attrs.field(default=12_500_000, validator=attrs.validators.ge(0))
+    """How wide this node's own connection is. Where items are not here already, a body comes with its header that takes less than
+    20 ms of it: one more question would take longer."""
     warm_percent: int = attrs.field(default=98, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
     """Where as much of the last block's items was here already, items are taken to be here."""
     parallel_max: int = attrs.field(default=4, validator=_positive)
@@ -40,6 +46,9 @@ class BlocksConfig(Record):
     """Where less of the last block's items was here already, whole blocks are asked for."""
     warmth_at_start: int = attrs.field(default=0, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
     """Percent of a block's items that a node which starts expects to have."""
+    relays_before_verdict: bool = False
+    """Whether a block is offered to peers as soon as it is whole and would win. If its header is found invalid later, this node pays
+    for what it said: for networks whose nodes all do so, or where proofs are checked elsewhere."""
     hedge: int = attrs.field(default=1 * SECOND, validator=_positive)
     """After this another peer is asked too."""
     answer: int = attrs.field(default=30 * SECOND, validator=_positive)
@@ -56,3 +65,8 @@ class BlocksConfig(Record):
     """A permission that nobody used is withdrawn and given anew."""
     granularity: int = attrs.field(default=100 * MILLISECOND, validator=_positive)
     """Resolution of all of the above: never early, at most this late."""
+
+    @property
+    def body_along_cold_max(self) -> int:
+        """Up to this size a body comes with its header, where items are not here already."""
+        return min(BODY_BYTES_MAX, self.link_bytes_per_second * ALONG_MS // 1_000)

@@ -8,7 +8,7 @@ contradictions of two peers lead to the whole body and to nobody's loss.
 from __future__ import annotations
 
 from mina_p2p.blocks.actions import BlockDropped, BlockReceived
-from mina_p2p.blocks.serving import announce, hold
+from mina_p2p.blocks.serving import announce, hold, retract
 from mina_p2p.blocks.split import (
     DIGEST_BYTES,
     Outline,
@@ -86,6 +86,7 @@ def drop(turn: Turn, candidate: Candidate, reason: Reason | None) -> None:
         turn.cancel(question.connection_id, question.ticket)
     turn.state = turn.state.with_candidate(candidate.number, None)
     turn.end_race(candidate.state_hash, is_taken=False)
+    retract(turn, candidate.state_hash)
     if reason is not None:
         # Others may announce the same block later, and give all of it.
         turn.out.append(BlockDropped(candidate.state_hash, reason))
@@ -360,7 +361,20 @@ def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
     turn.put(candidate.replace(body=Complete(body, parts), claims=(), spare=()))
     for copy in candidate.copies:
         tell_whole(turn, candidate, copy, body)
+    run_ahead(turn, number)
     _release(turn, number)
+
+
+def run_ahead(turn: Turn, number: int) -> None:
+    """Offer a whole block before its verdict, where this node does so and the block would win."""
+    candidate = turn.state.candidates[number]
+    facts, body = candidate.facts, candidate.body
+    if not turn.state.config.relays_before_verdict or facts is None or not isinstance(body, Complete):
+        return
+    if turn.state.early is None and candidate.copies and candidate.valid is None and wins(turn, facts):
+        hold(turn, Held(facts, candidate.copies[0].header, body.body, body.parts))
+        turn.state = turn.state.replace(early=facts.state_hash)
+        announce(turn)
 
 
 def tell_whole(turn: Turn, candidate: Candidate, copy: Copy, body: RawBlockBody) -> None:
@@ -392,6 +406,7 @@ def accept(turn: Turn, candidate: Candidate) -> None:
     _release(turn, candidate.number)
     turn.state = turn.state.with_candidate(candidate.number, None)
     is_best = wins(turn, facts)
+    retract(turn, candidate.state_hash)
     hold(turn, Held(facts, copy.header, body.body, body.parts))
     if is_best:
         turn.state = turn.state.replace(tip=facts)
@@ -405,6 +420,8 @@ def condemn(turn: Turn, candidate: Candidate, copy: Copy) -> None:
     """The node software found a copy invalid: whoever sent it lies, whoever sent another of the same hash does not."""
     left = tuple(other for other in candidate.copies if other is not copy)
     turn.put(candidate.replace(copies=left, condemned=(*candidate.condemned, copy.digest)))
+    retract(turn, candidate.state_hash)
+    run_ahead(turn, candidate.number)
     for connection_id, peer_id in copy.senders:
         turn.blame(connection_id, peer_id, ReasonCode.INVALID_MESSAGE, "the node software found the header invalid")
         if connection_id in turn.state.peers:

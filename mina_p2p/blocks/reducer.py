@@ -22,7 +22,7 @@ from mina_p2p.blocks.actions import (
     BlocksVerdict,
 )
 from mina_p2p.blocks.pursuit import condemn, drop, enter, expose, lose_source, pursue, take_body, take_items, take_outline, tell_whole, wins
-from mina_p2p.blocks.serving import announce, hold, knows, serve
+from mina_p2p.blocks.serving import announce, hold, knows, retract, serve
 from mina_p2p.blocks.split import DIGEST_BYTES, RawBlockHeader, split_body
 from mina_p2p.blocks.state import (
     Asked,
@@ -154,11 +154,16 @@ def _own_tip(turn: Turn, action: BlocksTipSet) -> None:
         parts = split_body(action.body)
     except DecodeError:
         return
+    if turn.state.early is not None:
+        retract(turn, turn.state.early)
     hold(turn, Held(facts, action.header, action.body, parts, action.is_produced))
     items = turn.state.items
     for data in parts.items:
         items = items.add(data)
     turn.state = turn.state.replace(tip=facts, items=items, losers=())
+    for connection_id, peer in turn.state.peers.items():
+        if isinstance(peer.local, Asked) and peer.local.wants is Wants.FULL:
+            turn.withdraw(connection_id)  # there is something to make blocks of by now
     announce(turn)
     if (candidate := turn.state.candidate_of(facts.state_hash)) is not None:
         drop(turn, candidate, None)
@@ -220,7 +225,7 @@ def _announced(turn: Turn, connection_id: ConnectionId, asked: Asked, answer: Bl
         case BlockHash(state_hash=state_hash) if wants is Wants.HASH:
             turn.put_peer(connection_id, knows(turn.state.peers[connection_id], state_hash))
             turn.arrived(connection_id, state_hash, is_new=False)
-            if (held := turn.state.holding(state_hash)) is not None:
+            if (held := turn.state.holding(state_hash)) is not None and turn.state.is_settled(state_hash):
                 turn.tell_tip(connection_id, held.facts)
             elif state_hash not in turn.state.losers:
                 candidate = enter(turn, connection_id, state_hash)
@@ -277,7 +282,7 @@ def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expe
     turn.tell_tip(connection_id, facts)
     if expected is None:
         turn.arrived(connection_id, facts.state_hash, is_new=False, is_given=is_given)
-    if turn.state.holding(facts.state_hash) is not None or facts.state_hash in turn.state.losers:
+    if turn.state.is_settled(facts.state_hash) or facts.state_hash in turn.state.losers:
         return
     candidate = enter(turn, connection_id, facts.state_hash)
     if expected is None:

@@ -39,6 +39,13 @@ def hold(turn: Turn, held: Held) -> None:
     turn.state = turn.state.replace(held=(*others, held)[-turn.state.config.held_max :])
 
 
+def retract(turn: Turn, state_hash: bytes) -> None:
+    """Hold a block no longer that was offered before its verdict."""
+    if turn.state.early == state_hash:
+        held = tuple(other for other in turn.state.held if other.facts.state_hash != state_hash)
+        turn.state = turn.state.replace(early=None, held=held)
+
+
 def knows(peer: BlockPeer, state_hash: bytes) -> BlockPeer:
     """With a block as one that the peer has."""
     return peer if state_hash in peer.has else peer.replace(has=(*peer.has, state_hash)[-HAS_MAX:])
@@ -53,7 +60,8 @@ def announce(turn: Turn) -> None:
 def offer(turn: Turn, connection_id: ConnectionId) -> None:
     """Announce the best block to a peer that waits for one and does not have it."""
     peer, tip = turn.state.peers[connection_id], turn.state.tip
-    held = None if tip is None else turn.state.holding(tip.state_hash)
+    best = turn.state.early or (None if tip is None else tip.state_hash)
+    held = None if best is None else turn.state.holding(best)
     permission = peer.remote
     if held is None or not isinstance(permission, Permitted) or held.facts.state_hash in peer.has:
         return

@@ -296,6 +296,8 @@ class Blocks(Record):
     """Oldest first."""
     tip: Facts | None = None
     """The best block of which a proof was found valid."""
+    early: bytes | None = None
+    """The state hash of a block that is offered before the verdict on its header; it is held, and still a candidate."""
     losers: tuple[bytes, ...] = ()
     """Hashes of blocks that lost or could not be had."""
     races: tuple[Race, ...] = ()
@@ -323,6 +325,10 @@ class Blocks(Record):
     def holding(self, state_hash: bytes) -> Held | None:
         """The block of that hash, where we hold it."""
         return next((held for held in self.held if held.facts.state_hash == state_hash), None)
+
+    def is_settled(self, state_hash: bytes) -> bool:
+        """Whether a block is held and nothing about it is open."""
+        return self.holding(state_hash) is not None and state_hash not in self.by_hash
 
     def candidate_of(self, state_hash: bytes) -> Candidate | None:
         """The candidate of that hash."""

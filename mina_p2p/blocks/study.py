@@ -278,7 +278,9 @@ class _OutlinesRun(_PullRun):
             self.simulation.run(BETWEEN)
 
     def add(self) -> BlockNode:
-        return self.simulation.add_block_node(software=self._software, warmth=self.setting.warm_percent)
+        return self.simulation.add_block_node(
+            software=self._software, warmth=self.setting.warm_percent, link_bytes_per_second=self.setting.rate
+        )
 
     def _software(self, node: SimNode, told: Any) -> None:
         match told:

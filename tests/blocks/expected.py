@@ -94,7 +94,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "request: an answer": "-/-/-: left CHANNEL_MSG_UNEXPECTED",
         "request: noise": "-/-/-: left CHANNEL_MSG_UNDECODABLE",
         "leaves": "-/-/-: ",
-        "new tip": "Asked/NotAsked/-: ",
+        "new tip": "Paused/NotAsked/-: BlocksRequestCancel",
         "item": "Asked/NotAsked/-: ",
         "peer due, late": "Paused/NotAsked/-: BlocksRequestCancel",
     },

@@ -19,7 +19,7 @@ from mina_p2p_effects.cli import main
 
 
 @cache
-def _blocks() -> tuple[bytes, ...]:
+def blocks_to_study() -> tuple[bytes, ...]:
     """Two blocks with payments and a snark work, the second better."""
     generator = MinaGenerator(9)
     tip = generator.chain(9)[-1]
@@ -32,7 +32,7 @@ def _blocks() -> tuple[bytes, ...]:
 
 def _study(protocol: Protocol, setting: Setting) -> Outcome:
     """Of one block."""
-    (outcome,) = study(_blocks()[:1], protocol, setting.replace(earlier=8))
+    (outcome,) = study(blocks_to_study()[:1], protocol, setting.replace(earlier=8))
     return outcome
 
 
@@ -81,10 +81,15 @@ def test_all_protocols_have_the_same_network() -> None:
 
 def test_blocks_go_one_after_the_other() -> None:
     """Each reaches everybody, from whichever producer; the earlier ones lose against the first, and each wins over the one before."""
-    outcomes = list(study(_blocks(), Protocol.OUTLINES, Setting(nodes=6, peers=3, earlier=4)))
+    outcomes = list(study(blocks_to_study(), Protocol.OUTLINES, Setting(nodes=6, peers=3, earlier=4)))
     assert [outcome.reached for outcome in outcomes] == [5, 5]
-    height = block_summary(_blocks()[0]).height
-    assert [block_summary(raw).height for raw in earlier_blocks(_blocks()[0], 4)] == [height - 4, height - 3, height - 2, height - 1]
+    height = block_summary(blocks_to_study()[0]).height
+    assert [block_summary(raw).height for raw in earlier_blocks(blocks_to_study()[0], 4)] == [
+        height - 4,
+        height - 3,
+        height - 2,
+        height - 1,
+    ]
 
 
 def test_times_are_of_shares_of_the_nodes() -> None:
@@ -104,9 +109,12 @@ def test_a_network_of_one_is_none() -> None:
 def test_the_command_prints_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With everything a script wants, and a picture."""
     pytest.importorskip("matplotlib", reason="needs the extra plot")
-    (tmp_path / "one.bin").write_bytes(_blocks()[0])
+    (tmp_path / "one.bin").write_bytes(blocks_to_study()[0])
     picture = tmp_path / "study.svg"
-    assert main(["block-study", "--blocks", str(tmp_path), "--nodes", "4", "--peers", "2", "--json", "--plot", str(picture)]) == 0
+    assert (
+        main(["block-study", "--blocks", str(tmp_path), "--nodes", "4", "--peers", "2", "--earlier", "4", "--json", "--plot", str(picture)])
+        == 0
+    )
     runs = json.loads(capsys.readouterr().out)["runs"]
     assert [(run["protocol"], run["warm_percent"], run["reached"]) for run in runs] == [
         ("channel 10", 0, 3),
@@ -115,6 +123,17 @@ def test_the_command_prints_one_object(tmp_path: Path, capsys: pytest.CaptureFix
         ("channel 10", 100, 3),
     ]
     assert picture.read_text().startswith("<?xml")
+
+
+def test_the_command_runs_real_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Over QUIC there are the two ways of pull connections, and no width of links."""
+    for number, raw in enumerate(blocks_to_study()):
+        (tmp_path / f"{number}.bin").write_bytes(raw)
+    arguments = ["--nodes", "3", "--peers", "2", "--earlier", "2", "--warm", "100", "--quic"]
+    assert main(["block-study", "--blocks", str(tmp_path), *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" B  ")[1].split(",")[0] for line in lines] == ["channel 10"] * 2 + ["best tip"] * 2
+    assert all("loopback" in line for line in lines)
 
 
 @pytest.mark.parametrize("extra", [[], ["--plot", "x.txt"]])

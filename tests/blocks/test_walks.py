@@ -38,7 +38,7 @@ class World:
     """Nodes, who of them lies, and what they did."""
 
     def __init__(
-        self, seed: int, count: int, *, peers: int, liars: dict[int, BlockLiar] | None = None, warm: int = 0, **config: int
+        self, seed: int, count: int, *, peers: int, liars: dict[int, BlockLiar] | None = None, warm: int = 0, **config: Any
     ) -> None:
         self.simulation = BlockSimulation(seed, keeps_notifications=False)
         self.dice = Dice(seed, "world")
@@ -163,6 +163,20 @@ def test_ten_nodes_have_every_block(warm: int) -> None:
     assert world.accused == []
 
 
+def test_blocks_that_run_ahead_of_verdicts_are_sooner_everywhere() -> None:
+    """One verdict after the other, on a way of some hops; or all of them at once."""
+    worlds = [World(3, 10, peers=2, warm=100, relays_before_verdict=is_early) for is_early in (False, True)]
+    for world in worlds:
+        world.nodes[0].dispatch(LAST.tip)
+    while not worlds[1].everybody_has(LAST):
+        for world in worlds:
+            world.simulation.run(10 * MILLISECOND)
+    assert not worlds[0].everybody_has(LAST)
+    worlds[0].run(10)
+    assert worlds[0].everybody_has(LAST)
+    assert worlds[0].accused == worlds[1].accused == []
+
+
 def test_a_late_joiner_gets_the_best_block() -> None:
     """Who connects is told at once."""
     world = World(4, 3, peers=2)
@@ -188,7 +202,7 @@ def test_competing_blocks_end_in_one() -> None:
 
 def _hostile(seed: int) -> World:
     liars = {number: BlockLiar(seed * 100 + number) for number in (2, 5, 8)}
-    world = World(seed, 10, peers=6, liars=liars, warm=(0, 50, 90, 100)[seed % 4], body_along_cold_max=(0, 16 << 10)[seed // 4 % 2])
+    world = World(seed, 10, peers=6, liars=liars, warm=(0, 50, 90, 100)[seed % 4], link_bytes_per_second=(0, 800_000)[seed // 4 % 2])
     # Honest nodes stay connected with each other whatever liars do.
     honest = world.honest
     for one, other in pairwise(honest):

@@ -4,7 +4,7 @@ The blocks of a directory (files that end in .bin, wire bytes; one for each heig
 their heights, each from another producer: by channel 10, by the classic best-tip channel, and by GossipSub as OCaml nodes run it,
 with the same topology, delays, producers and seed. Reported are bytes that a node receives, and the time until 50, 90 and 99 % of
 the nodes have the block verified. A node's items are drawn by --warm; its links are as wide as its own connection (--rate), which
-all its peers share. Before, --earlier empty blocks teach nodes of channel 10 who announces early.
+all its peers share. With --quic the nodes are real ones, in this process, and links are those of loopback. Before, --earlier empty blocks teach nodes of channel 10 who announces early.
 
 Exit codes: 0 every block reached every node; 1 some did not; 2 the arguments or blocks are unusable.
 """
@@ -24,6 +24,7 @@ from mina_p2p.errors import CallerError, MinaP2pError
 from mina_p2p.ids import MILLISECOND
 from mina_p2p.mina.hashes import block_summary
 from mina_p2p_effects.cli.arguments import SEED_MAX, directory, new_file, whole
+from mina_p2p_effects.cli.block_study_quic import studied_over_quic
 
 SHARES: Final = (50, 90, 99)
 FORMATS: Final = (".svg", ".png", ".pdf")
@@ -42,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--earlier", type=whole(0, 1_000), default=32, metavar="E", help="empty blocks before, for nodes to learn from (default: 32)"
+    )
+    parser.add_argument(
+        "--quic", action="store_true", help="real nodes over QUIC on loopback, channel 10 and best tips; --rate means nothing then"
     )
     parser.add_argument("--seed", type=whole(0, SEED_MAX), default=1, metavar="S", help="decides everything (default: 1)")
     parser.add_argument(
@@ -65,7 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
             # Warmth means nothing to whole blocks: one run serves all.
             if protocol is not Protocol.OUTLINES and setting.warm_percent != arguments.warm[0]:
                 continue
-            for (name, _), outcome in zip(blocks_in_order, study([raw for _, raw in blocks_in_order], protocol, setting), strict=True):
+            if arguments.quic and protocol is Protocol.GOSSIP:
+                continue
+            raws = [raw for _, raw in blocks_in_order]
+            runs = studied_over_quic(raws, protocol, setting) if arguments.quic else study(raws, protocol, setting)
+            for (name, _), outcome in zip(blocks_in_order, runs, strict=True):
                 outcomes.append((name, outcome))
                 if not arguments.json:
                     sys.stdout.write(_line(name, outcome) + "\n")
@@ -87,7 +95,7 @@ def _in_order(paths: Iterable[Path]) -> list[tuple[str, bytes]]:
 
 
 def _settings(arguments: argparse.Namespace) -> Iterable[Setting]:
-    for rate in arguments.rate:
+    for rate in (0,) if arguments.quic else arguments.rate:
         for verify in arguments.verify:
             for warm in arguments.warm:
                 yield Setting(
@@ -116,11 +124,12 @@ def _milliseconds(outcome: Outcome) -> list[int | None]:
 
 def _line(name: str, outcome: Outcome) -> str:
     setting = outcome.setting
-    warm = f"{setting.warm_percent:3} % warm" if outcome.protocol == Protocol.OUTLINES.value else " " * 10
+    warm = f"{setting.warm_percent:3} % warm" if _is_by_outlines(outcome) else " " * 10
+    links = f"{setting.rate // BYTES_PER_MBIT} Mbit/s" if setting.rate else "loopback"
     times = " / ".join("-" if at is None else str(at) for at in _milliseconds(outcome))
     return (
         f"{name[:12]:12} {outcome.block_bytes:7} B  {outcome.protocol:10} {warm} "
-        f"{setting.rate // BYTES_PER_MBIT} Mbit/s verify {setting.verify // MILLISECOND} ms: "
+        f"{links} verify {setting.verify // MILLISECOND} ms: "
         f"reached {outcome.reached}, ms to 50/90/99 % {times}, "
         f"bytes {outcome.useful_bytes:.0f} + {outcome.duplicate_bytes:.0f} twice + {outcome.announcement_bytes:.0f} announcing"
     )
@@ -135,8 +144,8 @@ def _plain(name: str, outcome: Outcome) -> dict[str, Any]:
         "protocol": outcome.protocol,
         "nodes": setting.nodes,
         "peers": setting.peers,
-        "warm_percent": setting.warm_percent if outcome.protocol == Protocol.OUTLINES.value else None,
-        "rate_mbit_per_second": setting.rate // BYTES_PER_MBIT,
+        "warm_percent": setting.warm_percent if _is_by_outlines(outcome) else None,
+        "rate_mbit_per_second": setting.rate // BYTES_PER_MBIT or None,
         "verify_ms": setting.verify // MILLISECOND,
         "seed": setting.seed,
         "reached": outcome.reached,
@@ -176,7 +185,12 @@ def _draw(figure: Any, outcomes: list[tuple[str, Outcome]], path: Path) -> None:
     figure.savefig(path)
 
 
+def _is_by_outlines(outcome: Outcome) -> bool:
+    return outcome.protocol.startswith(Protocol.OUTLINES.value)
+
+
 def _label(outcome: Outcome) -> str:
     setting = outcome.setting
-    warm = f", {setting.warm_percent} % warm" if outcome.protocol == Protocol.OUTLINES.value else ""
-    return f"{outcome.protocol}{warm}, {setting.rate // BYTES_PER_MBIT} Mbit/s, verify {setting.verify // MILLISECOND} ms"
+    warm = f", {setting.warm_percent} % warm" if _is_by_outlines(outcome) else ""
+    links = f"{setting.rate // BYTES_PER_MBIT} Mbit/s" if setting.rate else "loopback"
+    return f"{outcome.protocol}{warm}, {links}, verify {setting.verify // MILLISECOND} ms"

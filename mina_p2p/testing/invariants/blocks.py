@@ -44,6 +44,8 @@ def blocks_violations(blocks: Blocks) -> Iterator[str]:
     yield from differ("blocks.tickets", dict(blocks.tickets.items()), dict(sorted(tickets.items())))
     yield from over("blocks.held", len(blocks.held), config.held_max)
     yield from over("blocks.losers", len(blocks.losers), config.losers_max)
+    if blocks.early is not None and blocks.early not in blocks.by_hash:
+        yield "blocks.early: nothing about it is open"
     items = blocks.items
     yield from over("blocks.items.bytes_held", items.bytes_held, config.items_bytes_max)
     yield from over("blocks.items", len(items), config.items_max)
