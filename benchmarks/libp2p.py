@@ -5,8 +5,9 @@
 ``PYTHON`` is an interpreter that has py-libp2p (``python3 -m venv X && X/bin/pip install libp2p``); without it
 only our own numbers come. Both ends run in one process over loopback, a process for each sample; variants take turns.
 Rates are per second of that process's CPU time, without starting up; ratios are medians of the ratios
-within each turn. py-libp2p runs on the level of its swarm, without identify and without negotiating
-streams' protocols, which ours does.
+within each turn. Of connections and streams, py-libp2p runs on the level of its swarm, without identify and without
+negotiating streams' protocols, which ours does. Gossip is between two whole nodes of either library: one publishes signed
+messages of 1 KB, the other checks the signature, asks its node software and counts; a message that does not come fails the run.
 """
 
 from __future__ import annotations
@@ -22,14 +23,25 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 BULK = 60_000
 MESSAGE = 1024
+IN_FLIGHT, IN_FLIGHT_OF_THEIRS = 100, 10
+"""Gossip messages that were published and have not been received: with more, py-libp2p loses some."""
+LOST_AFTER_S = 30.0
+MESHES_AFTER_S = 4.0
+"""A few heartbeats."""
 
 WORKLOADS = {
     "handshakes": ("connections from dial to end", 1.0, {"ours": 300, "ours + pnet": 300, "py-libp2p": 40}),
     "bulk": ("MB in writes of 60 KB", BULK / 1e6, {"ours": 4000, "ours + pnet": 4000, "py-libp2p": 600}),
     "messages": ("messages of 1 KB", 1.0, {"ours": 60_000, "ours + pnet": 60_000, "py-libp2p": 4000}),
+    "gossip": (
+        "signed gossip messages of 1 KB, published, received and accepted",
+        1.0,
+        {"ours": 6000, "ours + pnet": 6000, "py-libp2p": 600},
+    ),
 }
 
 
@@ -119,7 +131,124 @@ async def ours(workload: str, amount: int, *, is_private: bool) -> None:
     await listener.stop()
 
 
+def payload(number: int) -> bytes:
+    """A gossip message: all of them differ."""
+    return number.to_bytes(8, "big") + bytes(MESSAGE - 8)
+
+
+async def ours_gossiping(amount: int, *, is_private: bool) -> None:
+    from mina_p2p.gossipsub.actions import NetworkPubsubPublish, NetworkPubsubVerdict, Verdict
+    from mina_p2p.identity import DEVNET_CHAIN_ID, ChainId
+    from mina_p2p.libp2p.config import TOPIC_V0, NetworkConfig
+    from mina_p2p.libp2p.notifications import NetworkPubsubMessageReceived
+    from mina_p2p.relay.config import RelayConfig
+    from mina_p2p_effects.keys import SecretKey
+    from mina_p2p_effects.node import Node, NodeConfig
+
+    if not is_private:
+        # Nodes are always private: without the cipher, they are something that only this comparison needs.
+        mock.patch.object(ChainId, "libp2p_network_key", None).start()
+
+    def node(number: int) -> Node:
+        key = SecretKey.deterministic(number)
+        return Node(
+            NodeConfig(
+                secret_key=key,
+                chain_id=DEVNET_CHAIN_ID,
+                seed=number,
+                quic=None,
+                libp2p_listen=("127.0.0.1", 0),
+                relay=RelayConfig(push_to_pull=(), pull_to_push=()),
+                libp2p=NetworkConfig(key.peer_id, DEVNET_CHAIN_ID, is_discovery_enabled=False, connections_min=0),
+            )
+        )
+
+    received: set[bytes] = set()
+    news = asyncio.Event()
+
+    async def judge(listener: Node) -> None:
+        async for told in listener.notifications():
+            if isinstance(told, NetworkPubsubMessageReceived):
+                received.add(told.data)
+                listener.command(NetworkPubsubVerdict(told.verdict_id, Verdict.ACCEPT))
+                news.set()
+
+    async with node(1) as publisher, node(2) as listener:
+        judging = asyncio.create_task(judge(listener))
+        await publisher.connect(next(address for address in listener.addresses if hasattr(address, "peer_id")))
+        await asyncio.sleep(MESHES_AFTER_S)
+        for one in (publisher, listener):
+            assert one.network is not None
+            topic = one.network.gossipsub.topic(TOPIC_V0)
+            assert topic is not None
+            assert topic.mesh
+        TIMER.begin()
+        for number in range(amount):
+            publisher.command(NetworkPubsubPublish(TOPIC_V0, payload(number)))
+            while number - len(received) >= IN_FLIGHT:
+                news.clear()
+                await news.wait()
+        while len(received) < amount:
+            news.clear()
+            await asyncio.wait_for(news.wait(), LOST_AFTER_S)
+        TIMER.end()
+        judging.cancel()
+
+
 # --- py-libp2p
+
+
+async def theirs_gossiping(amount: int) -> None:
+    import trio
+    from libp2p import new_host
+    from libp2p.crypto.ed25519 import create_new_key_pair
+    from libp2p.peer.peerinfo import info_from_p2p_addr
+    from libp2p.pubsub.gossipsub import GossipSub
+    from libp2p.pubsub.pubsub import Pubsub
+    from libp2p.tools.anyio_service import background_trio_service
+    from multiaddr import Multiaddr
+
+    topic = "benchmark"
+    hosts = [new_host(key_pair=create_new_key_pair(), muxer_preference="YAMUX") for _ in range(2)]
+    routers = [GossipSub(["/meshsub/1.1.0"], 6, 5, 12, heartbeat_interval=1, spam_protection_enabled=False) for _ in range(2)]
+    publisher, listener = pubsubs = [Pubsub(host, router) for host, router in zip(hosts, routers, strict=True)]
+    listener.set_topic_validator(topic, lambda _peer, _message: True, False)
+    received: set[bytes] = set()
+    news = trio.Event()
+
+    async def count(subscription: Any) -> None:
+        nonlocal news
+        while len(received) < amount:
+            received.add((await subscription.get()).data)
+            news.set()
+            news = trio.Event()
+
+    async with (
+        hosts[0].run(listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]),
+        hosts[1].run(listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]),
+        background_trio_service(routers[0]),
+        background_trio_service(routers[1]),
+        background_trio_service(publisher),
+        background_trio_service(listener),
+        trio.open_nursery() as nursery,
+    ):
+        await pubsubs[0].wait_until_ready()
+        await pubsubs[1].wait_until_ready()
+        await publisher.subscribe(topic)
+        nursery.start_soon(count, await listener.subscribe(topic))
+        await hosts[0].connect(info_from_p2p_addr(hosts[1].get_addrs()[0]))
+        await trio.sleep(MESHES_AFTER_S)
+        assert all(router.mesh.get(topic) for router in routers)
+        TIMER.begin()
+        for number in range(amount):
+            await publisher.publish(topic, payload(number))
+            while number - len(received) >= IN_FLIGHT_OF_THEIRS:
+                await news.wait()
+        with trio.fail_after(LOST_AFTER_S):
+            while len(received) < amount:
+                await news.wait()
+        TIMER.end()
+        nursery.cancel_scope.cancel()
 
 
 async def theirs(workload: str, amount: int) -> None:
@@ -189,7 +318,12 @@ def work(variant: str, workload: str, amount: int) -> None:
 
         logging.disable(logging.CRITICAL)
 
-        trio.run(theirs, workload, amount)
+        if workload == "gossip":
+            trio.run(theirs_gossiping, amount)
+        else:
+            trio.run(theirs, workload, amount)
+    elif workload == "gossip":
+        asyncio.run(ours_gossiping(amount, is_private=variant == "ours + pnet"))
     else:
         asyncio.run(ours(workload, amount, is_private=variant == "ours + pnet"))
     print(json.dumps({"cpu": TIMER.cpu, "wall": TIMER.wall}))

@@ -150,8 +150,14 @@ def _shipped() -> dict[str, Decoder]:
 
 
 def _tables() -> Iterator[Decoder]:
-    from mina_p2p_effects.fuzzing import decoders_of_libp2p, decoders_of_runtime, decoders_of_wire  # noqa: PLC0415 - they are made with this module
+    from mina_p2p_effects.fuzzing import (  # noqa: PLC0415 - they are made with this module
+        connections_of_libp2p,
+        decoders_of_libp2p,
+        decoders_of_runtime,
+        decoders_of_wire,
+    )
 
     yield from decoders_of_wire.table()
     yield from decoders_of_runtime.table()
     yield from decoders_of_libp2p.table()
+    yield from connections_of_libp2p.table()
