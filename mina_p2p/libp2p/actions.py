@@ -30,6 +30,16 @@ class NetworkDial(Record):
 
 
 @record
+class NetworkDialTimeout(Record):
+    """A dial has taken too long."""
+
+    connection_id: ConnectionId
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        return state.links.is_dialling(self.connection_id)
+
+
+@record
 class NetworkDiallingSet(Record):
     """From now on this node dials by itself, or waits for others only. A command; `NetworkDial` is never refused for it."""
 
@@ -138,4 +148,6 @@ class NetworkHandOver(Record):
     notification: NetworkPubsubMessageReceived | NetworkRpcRequested | NetworkRpcResponded | NetworkRpcFailed
 
 
-LinkAction: TypeAlias = NetworkDial | NetworkDisconnect | NetworkStreamOpen | NetworkStreamEnd | NetworkStreamReset | NetworkStreamTimeout
+LinkAction: TypeAlias = (
+    NetworkDial | NetworkDialTimeout | NetworkDisconnect | NetworkStreamOpen | NetworkStreamEnd | NetworkStreamReset | NetworkStreamTimeout
+)

@@ -113,6 +113,9 @@ class NetworkConfig(Record):
     protected_percent: int = field(default=20, validator=ge(0))
     """Share of the routing table whose peers are not ended for want of room, though at most ``connections_min`` of them (spec: libp2p 11)."""
     dials_max: int = field(default=32, validator=gt(0))
+    """Dials under way."""
+    dial_timeout: int = field(default=30 * SECOND, validator=gt(0))
+    """From a dial to the authenticated connection; the transport gives up before, but for a fault of its own."""
     per_peer_max: int = field(default=4, validator=gt(0))
     """Connections with one peer: Go nodes open several."""
     are_private_addresses_allowed: bool = False

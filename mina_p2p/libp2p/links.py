@@ -42,6 +42,8 @@ class Dialling(Record):
 
     address: Libp2pAddress
     since: Timestamp
+    deadline: Timestamp
+    """When it is given up, whatever the transport says."""
 
 
 @record
@@ -89,6 +91,8 @@ class Links(Record):
     """By peer id, of the peers that are connected."""
     dials: Index[ConnectionId]
     """By peer id; one dial to a peer at a time."""
+    dial_deadlines: Deadlines
+    """Of dials, by connection id."""
     table: Table[ConnectionId, Link] = empty_table()
     contacts: Table[PeerNumber, Contact] = empty_table()
     serials: Table[int, tuple[ConnectionId, StreamId]] = empty_table()
@@ -125,6 +129,24 @@ class Links(Record):
             if link is not None and not link.is_ending:
                 return connection_id
         return None
+
+    def adding_dial(self, dialling: Dialling) -> Links:
+        """With a dial under the next connection id."""
+        number = self.next_connection
+        return self.replace(
+            table=self.table.set(number, dialling),
+            dials=self.dials.set(dialling.address.peer_id, number),
+            dial_deadlines=self.dial_deadlines.add(dialling.deadline, number),
+            next_connection=ConnectionId(number + 1),
+        )
+
+    def without_dial(self, connection_id: ConnectionId, dialling: Dialling) -> Links:
+        """Without a dial that is over."""
+        return self.replace(
+            table=self.table.delete(connection_id),
+            dials=self.dials.delete(dialling.address.peer_id),
+            dial_deadlines=self.dial_deadlines.cancel(dialling.deadline, connection_id),
+        )
 
     def with_stream(self, connection_id: ConnectionId, stream: StreamId, value: Stream) -> Links:
         """With a stream that is there already changed."""

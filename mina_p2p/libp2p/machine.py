@@ -11,7 +11,7 @@ from mina_p2p.gossipsub.actions import GossipsubAction, NetworkPubsubHeartbeat, 
 from mina_p2p.gossipsub.effects import GossipsubEffect
 from mina_p2p.identify import reducer as identify
 from mina_p2p.identify.actions import IdentifyAction
-from mina_p2p.ids import RequestId, Timestamp
+from mina_p2p.ids import ConnectionId, RequestId, Timestamp
 from mina_p2p.kademlia import reducer as kademlia
 from mina_p2p.kademlia.actions import KademliaAction, NetworkKadRequestError, NetworkKadTick
 from mina_p2p.libp2p import keeping
@@ -19,6 +19,7 @@ from mina_p2p.libp2p import reducer as links
 from mina_p2p.libp2p.actions import (
     LinkAction,
     NetworkDiallingSet,
+    NetworkDialTimeout,
     NetworkGatingSet,
     NetworkHandOver,
     NetworkKeep,
@@ -61,6 +62,7 @@ def next_wake(state: NetworkState) -> Timestamp:
     provide_at = kad.next_provide_at if len(kad.table) else None
     waits = (
         state.links.deadlines.next_at(),
+        state.links.dial_deadlines.next_at(),
         kad.deadlines.next_at(),
         state.gossipsub.deadlines.next_at(),
         state.rpcs.deadlines.next_at(),
@@ -80,6 +82,9 @@ def _due(state: NetworkState, now: Timestamp) -> Iterator[Action]:
     for serial in state.links.deadlines.due(now, left):
         left -= 1
         yield NetworkStreamTimeout(serial)
+    for number in state.links.dial_deadlines.due(now, left):
+        left -= 1
+        yield NetworkDialTimeout(ConnectionId(number))
     for request_id in state.kademlia.deadlines.due(now, left):
         left -= 1
         yield NetworkKadRequestError(request_id)

@@ -26,6 +26,7 @@ from mina_p2p.libp2p.actions import (
     LinkAction,
     NetworkDial,
     NetworkDiallingSet,
+    NetworkDialTimeout,
     NetworkDisconnect,
     NetworkStreamEnd,
     NetworkStreamOpen,
@@ -69,13 +70,14 @@ def reduce(state: Links, action: LinkAction, now: Timestamp, root: NetworkState)
     """Reduce one action of this slice."""
     match action:
         case NetworkDial(address=address):
-            connection_id = state.next_connection
-            dialling = state.replace(
-                table=state.table.set(connection_id, Dialling(address, now)),
-                dials=state.dials.set(address.peer_id, connection_id),
-                next_connection=ConnectionId(connection_id + 1),
-            )
-            return dialling, (Libp2pEffectfulDial(connection_id, address),)
+            connection_id, deadline = state.next_connection, Timestamp(now + root.config.dial_timeout)
+            return state.adding_dial(Dialling(address, now, deadline)), (Libp2pEffectfulDial(connection_id, address),)
+
+        case NetworkDialTimeout(connection_id=connection_id):
+            dialling = expect(state.table[connection_id], Dialling, action)
+            reason = Reason(ReasonCode.CONNECTION_TIMEOUT, detail="the dial took too long")
+            state = state.without_dial(connection_id, dialling)
+            return state, (Libp2pEffectfulDisconnect(connection_id, reason), *_unreached(dialling, reason))
 
         case NetworkDisconnect(connection_id=connection_id, reason=reason):
             link = state.table[connection_id]
@@ -139,7 +141,7 @@ def reduce_opened(state: NetworkState, action: Libp2pConnectionOpened, now: Time
     links, connection_id, peer_id = state.links, action.connection_id, action.peer_id
     dialling = links.table.get(connection_id)
     if isinstance(dialling, Dialling):
-        links = links.replace(dials=links.dials.delete(dialling.address.peer_id))
+        links = links.without_dial(connection_id, dialling)
     number = links.numbers.get(peer_id)
     is_new = number is None
     if number is None:
@@ -176,9 +178,7 @@ def reduce_closed(state: NetworkState, action: Libp2pConnectionClosed, now: Time
     links, connection_id = state.links, action.connection_id
     link = links.table[connection_id]
     if isinstance(link, Dialling):
-        peer_id = link.address.peer_id
-        links = links.replace(table=links.table.delete(connection_id), dials=links.dials.delete(peer_id))
-        return state.replace(links=links), (NetworkDialFailed(link.address, action.reason), NetworkKadPeerUnreachable(peer_id))
+        return state.replace(links=links.without_dial(connection_id, link)), _unreached(link, action.reason)
     lost: list[object] = []
     for stream_id, stream in link.streams.items():
         links = links.without_stream(connection_id, stream_id)
@@ -196,6 +196,10 @@ def reduce_closed(state: NetworkState, action: Libp2pConnectionClosed, now: Time
         NetworkRpcPeerGone(link.peer),
     )
     return state.replace(links=links), (*lost, *gone, NetworkPeerDisconnected(link.peer_id, action.reason, action.by_peer))
+
+
+def _unreached(dialling: Dialling, reason: Reason) -> FollowUps:
+    return (NetworkDialFailed(dialling.address, reason), NetworkKadPeerUnreachable(dialling.address.peer_id))
 
 
 def reduce_went_away(state: NetworkState, action: Libp2pWentAway, now: Timestamp) -> tuple[NetworkState, FollowUps]:

@@ -88,7 +88,7 @@ def initial_network(config: NetworkConfig, now: Timestamp) -> NetworkState:
     return NetworkState(
         Clock(0, now),
         config,
-        Links(Deadlines(config.granularity), Index(salt), Index(salt)),
+        Links(Deadlines(config.granularity), Index(salt), Index(salt), Deadlines(config.granularity)),
         Identify(),
         initial_kademlia(config, salt, random.stream(10), now),
         initial_gossipsub(config, salt, random.stream(11), now),

@@ -43,6 +43,7 @@ EXPECTED: Final[dict[str, dict[str, dict[str, str]]]] = {
             "with their stream": "1 streams: StreamReset, IdentifyLost",
             "going away": "0 streams, ending: StreamReset, IdentifyLost",
         },
+        "DialTimeout": {"dialling": "nothing: Disconnect, DialFailed, KadPeerUnreachable"},
         "DiallingSet": {
             "nothing": "nothing",
             "dialling": "dialling",

@@ -71,6 +71,7 @@ LINKS = Table(
     {
         "Dial": Case(link.NetworkDial(address(1))),
         "Dial, ourselves": Case(link.NetworkDial(address(0))),
+        "DialTimeout": Case(link.NetworkDialTimeout(DIAL), LATE),
         "Disconnect": Case(link.NetworkDisconnect(IN, WHY)),
         "Disconnect, the dial": Case(link.NetworkDisconnect(DIAL, WHY)),
         "StreamOpen": Case(link.NetworkStreamOpen(IN, KADEMLIA.name, 1, (b"x",), True)),

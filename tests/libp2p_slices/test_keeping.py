@@ -30,6 +30,7 @@ from mina_p2p.libp2p.gating import (
 )
 from mina_p2p.libp2p.machine import NetworkCheckTimeouts, network_machine
 from mina_p2p.libp2p.multiaddr import encode_multiaddr
+from mina_p2p.libp2p.notifications import NetworkDialFailed
 from mina_p2p.libp2p.protocols import KADEMLIA
 from mina_p2p.transport import SocketAddress
 
@@ -251,6 +252,26 @@ def test_an_added_peer_is_dialled_again_and_again() -> None:
     before = alone.state
     alone.feed(NetworkPeerAdd(address(0)))
     assert alone.state is before
+
+
+def test_a_dial_that_nobody_answers_is_given_up() -> None:
+    """Even where the transport says nothing; what it says later is stale, and the peer can be dialled again."""
+    alone = Alone()
+    alone.feed(NetworkDial(address(1)))
+    (dial,) = alone.did(port.Libp2pEffectfulDial)
+    alone.feed(NetworkCheckTimeouts(), alone.later(29))
+    assert not alone.did(NetworkDialFailed)
+    alone.feed(NetworkCheckTimeouts(), alone.later(2))
+    (failed,) = alone.did(NetworkDialFailed)
+    assert (failed.address, failed.reason.code) == (address(1), ReasonCode.CONNECTION_TIMEOUT)
+    assert [effect.connection_id for effect in alone.did(port.Libp2pEffectfulDisconnect)] == [dial.connection_id]
+    check(alone.state)
+    before = alone.state.links
+    alone.feed(port.Libp2pConnectionOpened(dial.connection_id, peer_id(1), True, SocketAddress("10.0.1.1", 8302)))
+    alone.feed(port.Libp2pConnectionClosed(dial.connection_id, Reason(ReasonCode.TRANSPORT_ERROR), False))
+    assert alone.state.links is before
+    alone.feed(NetworkDial(address(1)))
+    assert alone.did(port.Libp2pEffectfulDial)
 
 
 # --- trimming

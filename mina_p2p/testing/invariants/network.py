@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mina_p2p.ids import ConnectionId
-from mina_p2p.libp2p.links import Linked, Stream
+from mina_p2p.libp2p.links import Dialling, Linked, Stream
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p_rpc.state import SERVING_MAX, Asking, AskingMenu
 from mina_p2p.state import P2pState
@@ -49,7 +49,9 @@ def _links_violations(state: NetworkState) -> Iterator[str]:
             held[connection_id] = number
     linked = {key: link for key, link in links.table.items() if isinstance(link, Linked)}
     yield from differ("links.contacts", dict(sorted(held.items())), {key: link.peer for key, link in linked.items()})
-    yield from differ("links.dials", len(links.dials), len(links.table) - len(linked))
+    dials = [(link.deadline, int(key)) for key, link in links.table.items() if isinstance(link, Dialling)]
+    yield from differ("links.dials", len(links.dials), len(dials))
+    yield from waits_differ("links.dial_deadlines", links.dial_deadlines, dials)
     waits = dict[int, tuple[ConnectionId, Stream]]()
     for connection_id, link in linked.items():
         at = f"links.table[{connection_id}]"
