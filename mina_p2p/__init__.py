@@ -11,6 +11,8 @@ The map of the tree, in the order in which to read it:
   `mina_p2p.disconnection`, `mina_p2p.peer`, `mina_p2p.channels` (propagation: the permission machine; rpc and
   streaming_rpc; signaling_discovery and signaling_exchange), `mina_p2p.signaling`, `mina_p2p.best_tip`, `mina_p2p.pool`,
   `mina_p2p.gossiper` (items of any kind), `mina_p2p.discovery` (addresses, by it);
+* what OCaml nodes speak, a machine of its own inside the root: `mina_p2p.libp2p` (connections and streams),
+  `mina_p2p.identify`, `mina_p2p.kademlia`, `mina_p2p.gossipsub`, `mina_p2p.libp2p_rpc`; `mina_p2p.relay`, where push and pull meet;
 * `mina_p2p.config`: every limit and time-out; `mina_p2p.errors`: whose fault;
 * `mina_p2p.identity`, `mina_p2p.address`: peers and where they are;
 * `mina_p2p.wire`: bin_prot and frames; `mina_p2p.mina`: Mina's types, hashes, chain selection;
@@ -18,7 +20,7 @@ The map of the tree, in the order in which to read it:
 * `mina_p2p.testing`: networks of pure nodes, generators, invariants; for your tests too.
 
 Nothing here has a clock, dice, files, sockets or threads. What does is in `mina_p2p_effects`:
-`mina_p2p_effects.node.Node` runs all of this over QUIC.
+`mina_p2p_effects.node.Node` runs all of this over QUIC, and over TCP among OCaml nodes.
 
 Most of the names below are loaded when first used.
 """

@@ -37,11 +37,13 @@ from mina_p2p.disconnection import reducer as disconnection
 from mina_p2p.disconnection.actions import DisconnectionFinish, DisconnectionInit, Shutdown
 from mina_p2p.discovery import reducer as discovery
 from mina_p2p.ids import Timestamp
-from mina_p2p.libp2p.actions import NetworkHandOver
+from mina_p2p.libp2p.actions import NetworkDial, NetworkHandOver
 from mina_p2p.libp2p.machine import network_machine
 from mina_p2p.libp2p.machine import steps_max as network_steps_max
+from mina_p2p.libp2p.transport import Libp2pConnectionOpened
+from mina_p2p.peer import network_bans
 from mina_p2p.peer import reducer as peer
-from mina_p2p.peer.actions import PeerAction
+from mina_p2p.peer.actions import PeerAction, PeerBan, PeerGroupBan
 from mina_p2p.pool import reducer as pool
 from mina_p2p.pool.actions import PoolAction
 from mina_p2p.relay import reducer as relay
@@ -92,8 +94,16 @@ def reduce_listen_error(state: P2pState, action: TransportListenError, now: Time
 
 @cache
 def p2p_machine() -> Machine[P2pState]:
-    """The machine of a node: the pull slices, and libp2p's beside them."""
-    return _pull_machine().mount("network", network_machine()).replaced(NetworkHandOver, reducer=relay.reduce_hand_over)
+    """The machine of a node: the pull slices, and libp2p's beside them, with what concerns both in the place of what each does alone."""
+    return (
+        _pull_machine()
+        .mount("network", network_machine())
+        .replaced(NetworkHandOver, reducer=relay.reduce_hand_over)
+        .replaced(NetworkDial, guard=network_bans.may_dial)
+        .replaced(Libp2pConnectionOpened, reducer=network_bans.reduce_opened)
+        .replaced(PeerBan, reducer=network_bans.reduce_ban)
+        .replaced(PeerGroupBan, reducer=network_bans.reduce_ban)
+    )
 
 
 def _pull_machine() -> Machine[P2pState]:

@@ -176,6 +176,12 @@ class P2pState(Record):
         has_enough = connections.ready_count >= limits.peers_min and not self.lacks_connections()
         return has_enough and len(connections) < limits.peers_max and not self.is_stopping
 
+    def may_rotate(self) -> bool:
+        """Whether a connection by a dial of ours could make room for another dial: there are enough, and somebody else waits."""
+        limits, connections = self.config.limits, self.connections
+        is_enough = connections.outgoing_count >= limits.peers_outgoing > 0 and not self.lacks_connections()
+        return is_enough and bool(self.peers.dialable) and not self.is_stopping
+
     def outgoing_networks(self) -> frozenset[str]:
         """The networks with which this node has a connection by a dial of its own, or an attempt."""
         dialled = (connection.address for connection in self.connections.table.values() if not connection.is_incoming)

@@ -18,7 +18,14 @@ from mina_p2p.connection.outgoing.actions import ConnectionOutgoingTimeout
 from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
 from mina_p2p.libp2p.machine import NetworkCheckTimeouts
 from mina_p2p.libp2p.machine import next_wake as network_next_wake
-from mina_p2p.peer.actions import ConnectionFeelerInit, ConnectionOutgoingRandomInit, PeersChurn, PeersDiscoverRandom, PeerWoken
+from mina_p2p.peer.actions import (
+    ConnectionFeelerInit,
+    ConnectionOutgoingRandomInit,
+    PeersChurn,
+    PeersDiscoverRandom,
+    PeersRotate,
+    PeerWoken,
+)
 from mina_p2p.pool.actions import pool_timeout
 from mina_p2p.record import Record, record
 from mina_p2p.relay.actions import relay_timeout
@@ -77,6 +84,8 @@ def next_wake(state: P2pState, now: Timestamp) -> Timestamp | None:
             at = _earlier(at, max(state.peers.next_discovery_at, soon))
     elif state.may_feel():
         at = _earlier(at, max(state.peers.next_feeler_at, soon))
+    if state.may_rotate():
+        at = _earlier(at, max(state.peers.next_rotation_at, soon))
     if connections.ready_count > config.limits.peers_stable:
         at = _earlier(at, max(state.peers.next_churn_at, soon))
     if state.network is not None:
@@ -100,7 +109,7 @@ def reduce_check_timeouts(state: P2pState, action: CheckTimeouts, now: Timestamp
     """At most ``limits.deadlines_per_turn_max`` ends of waits, then dials, discovery and churn, then what time does to libp2p's part."""
     limits = state.config.limits
     ends = list(_due(state, now, limits.deadlines_per_turn_max))
-    dials = (ConnectionOutgoingRandomInit(limits.dials_per_tick_max - 1), ConnectionFeelerInit())
+    dials = (ConnectionOutgoingRandomInit(limits.dials_per_tick_max - 1), PeersRotate(), ConnectionFeelerInit())
     always = (*dials, PeersDiscoverRandom(), PeersChurn())
     return state, (*ends, *always, *(() if state.network is None else (NetworkCheckTimeouts(),)))
 

@@ -69,6 +69,7 @@ from mina_p2p_effects.failures import PeerError
 from mina_p2p_effects.metrics.traffic import TrafficReported, TransportTraffic, traffic_of
 from mina_p2p_effects.node_config import NodeConfig, network_transport, pull_transports
 from mina_p2p_effects.parts import PartsAnswer
+from mina_p2p_effects.peers_keeper import PeersKeeper
 from mina_p2p_effects.recorder import Recorder
 from mina_p2p_effects.runtime import NotificationsDropped, Runtime, Told
 from mina_p2p_effects.sealing import sealing_answers
@@ -94,7 +95,8 @@ class Node:
         self.config = config
         clock = Clock()
         self._clock = clock
-        self.store: Store[P2pState] = Store(p2p_machine(), initial_state(config.p2p_config(), clock.now()))
+        self._keeper = PeersKeeper(config.peers_file)
+        self.store: Store[P2pState] = Store(p2p_machine(), initial_state(config.p2p_config(self._keeper.kept), clock.now()))
         answers = {**sealing_answers(config.secret_key), **vouching_answers(config.secret_key)}
         self._runtime = Runtime(self.store, pull_transports(config), clock, answers, network_transport(config, self.network))
         self._recorder: Recorder | None = None
@@ -134,6 +136,7 @@ class Node:
             await self._close()
             raise
         self._report_traffic_later()
+        self._keeper.begin(lambda: self.store.state)
         self._tell_addresses()
         return self
 
@@ -154,6 +157,8 @@ class Node:
         await asyncio.shield(asyncio.ensure_future(self._close_all()))
 
     async def _close_all(self) -> None:
+        # Before the goodbyes: connections that end now are those of the next start.
+        await self._keeper.end()
         self._runtime.feed(Shutdown())
         if self._traffic_timer is not None:
             self._traffic_timer.cancel()
@@ -325,12 +330,14 @@ class Node:
 
     # --- what spreads ---------------------------------------------------------------------
 
-    def set_best_tip(self, block: bytes) -> bool:
+    def set_best_tip(self, block: bytes, *, is_produced: bool = False) -> bool:
         """Give the node its best tip, which goes to every peer that permits one.
 
+        :param is_produced: whether you made this block: then all peers of channel 10 are sent its header at once, and not only
+            those that chose this node for headers.
         :raises DecodeError: where ``block`` is none.
         """
-        return self.command(BestTipSet(RawBlock(block), state_hash_of_block(block)))
+        return self.command(BestTipSet(RawBlock(block), state_hash_of_block(block), is_produced))
 
     def add_transaction(self, command: bytes) -> bool:
         """Put a valid transaction into the pool; ``False`` where it is there already, or the pool is full.

@@ -18,8 +18,10 @@ from mina_p2p.ids import ChannelId
 from mina_p2p.libp2p.config import NetworkConfig
 from mina_p2p.libp2p.protocols import PROTOCOLS
 from mina_p2p.libp2p.state import NetworkState
+from mina_p2p.peer.config import PeerTableConfig
 from mina_p2p.relay.config import RelayConfig
 from mina_p2p_effects.keys import SecretKey
+from mina_p2p_effects.peers_file import KeptPeers, nothing_kept
 from mina_p2p_effects.runtime import NetworkTransport
 from mina_p2p_effects.transports.libp2p.config import Libp2pConfig
 from mina_p2p_effects.transports.port import Transport
@@ -44,6 +46,11 @@ class NodeConfig:
     """Where others reach this node, at the ports that are bound, if not at the addresses that are. Told on every transport."""
     initial_peers: tuple[DialAddress, ...] = ()
     """Peers to begin with, each with an address of a transport that is on; every other one is found through them."""
+    peer_table: PeerTableConfig = attrs.field(factory=PeerTableConfig)
+    """How the table of peers is bounded against an owner of many addresses; below. Its ``salt`` is drawn where there is none."""
+    peers_file: Path | None = None
+    """Where to keep what is known of peers over restarts, with the salt; it is read at the start and written from time to time and at
+    the end. Nothing is kept by default."""
     limits: Limits = attrs.field(factory=Limits)
     """Bounds of every container and every message; below."""
     timeouts: Timeouts = attrs.field(factory=Timeouts)
@@ -124,8 +131,14 @@ class NodeConfig:
         if not isinstance(address, Libp2pAddress) and not self.has_pull_transport:
             raise CallerError(f"{address} is no address of libp2p, and NodeConfig.quic is off")
 
-    def p2p_config(self) -> P2pConfig:
-        """What of this the reducers know."""
+    def p2p_config(self, kept: KeptPeers | None = None) -> P2pConfig:
+        """What of this the reducers know.
+
+        :param kept: what the peers file holds, where there is one.
+        """
+        if kept is None:
+            # With dice that are given, a run is the same again; the salt then follows from them.
+            kept = nothing_kept() if self.seed is None else KeptPeers(None, (), 0)
         settings: dict[str, Any] = {} if self.transport is None else {"transport": self.transport.kind}
         channels: list[ChannelId] = list(ALL_CHANNELS)
         seed = secrets.randbits(64) if self.seed is None else self.seed
@@ -136,7 +149,8 @@ class NodeConfig:
                 are_private_addresses_allowed=self.are_private_addresses_allowed or self.libp2p.are_private_addresses_allowed,
             )
         if self.address_gossip is not None:
-            settings["address_gossip"] = self.address_gossip
+            last = max(self.address_gossip.last_issued_at, kept.last_issued_at)
+            settings["address_gossip"] = self.address_gossip.replace(last_issued_at=last)
             channels.append(ChannelId.ADDRESS_GOSSIP)
         if self.blocks is not None:
             settings["blocks"] = self.blocks
@@ -147,6 +161,7 @@ class NodeConfig:
             seed=seed,
             agent=self.agent,
             initial_peers=tuple(one for one in self.initial_peers if not isinstance(one, Libp2pAddress)),
+            peer_table=self.peer_table.replace(salt=self.peer_table.salt or kept.salt, remembered=self.peer_table.remembered or kept.peers),
             limits=self.limits,
             timeouts=self.timeouts,
             is_discovery_enabled=self.is_discovery_enabled,

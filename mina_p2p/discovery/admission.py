@@ -30,6 +30,8 @@ from mina_p2p.ids import SECOND, ChannelId, ConnectionId, PeerNumber, Timestamp
 from mina_p2p.state import P2pState
 
 DOMAIN_BYTES_MAX: Final = 64
+MET_WITHIN: Final = 600 * SECOND
+"""A node that we were connected with so recently is known to exist."""
 
 
 def wants(
@@ -102,7 +104,7 @@ def _is_plausible(state: P2pState, connection_id: ConnectionId, record: AddressR
         _is_dated_well(state, record.issued_at, record.ttl, now)
         and (known is None or record.issued_at > known[1].record.issued_at)
         and bool(believable(state, connection_id, record, now))
-        and slice_.book.has_room(record.public_key, connection_id, config.book_max, config.unproven_per_relayer_max)
+        and slice_.book.has_room(record.public_key, relayer_of(state, connection_id, record.public_key, now), config)
     )
 
 
@@ -161,6 +163,29 @@ def is_linked(state: P2pState, peer_id: PeerId) -> bool:
     """Whether there is a ready connection with that peer."""
     connection_id = state.connection_of(peer_id)
     return connection_id is not None and isinstance(state.connections.table[connection_id].status, Ready)
+
+
+def is_met(state: P2pState, peer_id: PeerId, now: Timestamp) -> bool:
+    """Whether we are connected with that peer, or were within `MET_WITHIN`."""
+    if is_linked(state, peer_id):
+        return True
+    found = state.peers.find(peer_id)
+    return found is not None and found[1].last_success is not None and now - found[1].last_success <= MET_WITHIN
+
+
+def relayer_of(state: P2pState, connection_id: ConnectionId, public_key: bytes, now: Timestamp) -> ConnectionId | None:
+    """Who has to answer for a record of that node: nobody where the node was met, else the peer that brings it.
+
+    For a newer record of a node that is known it is whoever answered for the older one, where the peer's own share is full.
+    """
+    book = state.address_gossip.book
+    found = book.find(public_key)
+    if found is None:
+        return None if is_met(state, PeerId(public_key), now) else connection_id
+    before = found[1].learned_from
+    if before is None or is_met(state, PeerId(public_key), now):
+        return None
+    return before if book.unproven.get(connection_id, 0) >= state.config.address_gossip.unproven_per_relayer_max else connection_id
 
 
 def with_credit(slice_: AddressGossip, connection_id: ConnectionId, by: int) -> AddressGossip:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mina_p2p.channels.address_gossip.messages import AddressRecord
+from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.ids import SECOND, ConnectionId, Timestamp
 from mina_p2p.record import Record, record
 from mina_p2p.table import Index, Table, empty_table
@@ -82,11 +83,33 @@ class Book(Record):
             unproven=_counted(self.unproven, known.learned_from, -1),
         )
 
-    def has_room(self, public_key: bytes, relayer: ConnectionId, book_max: int, unproven_max: int) -> bool:
-        """Whether a record that a peer names may enter."""
+    def has_room(self, public_key: bytes, relayer: ConnectionId | None, config: AddressGossipConfig) -> bool:
+        """Whether a record may enter, perhaps in the place of another.
+
+        :param relayer: the peer that has to answer for it; ``None`` where its node was met.
+        """
         if public_key in self.numbers:
             return True
-        return len(self.table) < book_max and self.unproven.get(relayer, 0) < unproven_max
+        if relayer is not None and self.unproven.get(relayer, 0) >= config.unproven_per_relayer_max:
+            return False
+        return not self.is_full(relayer, config) or self.largest_share(relayer) is not None
+
+    def is_full(self, relayer: ConnectionId | None, config: AddressGossipConfig) -> bool:
+        """Whether a new record has to take the place of another."""
+        if len(self.table) >= config.book_max:
+            return True
+        return relayer is not None and sum(self.unproven.values()) >= config.unproven_max
+
+    def largest_share(self, relayer: ConnectionId | None) -> tuple[int, ...] | None:
+        """Numbers of the records of the peer that brought most, one of which gives way; ``None`` where none does.
+
+        None does for a peer that would have as many itself then: equal shares are not fought over.
+        """
+        share = 0 if relayer is None else self.unproven.get(relayer, 0) + 1
+        brought = max(self.unproven.items(), key=lambda pair: pair[1], default=None)
+        if brought is None or brought[1] <= share:
+            return None
+        return tuple(number for number, known in self.table.items() if known.learned_from == brought[0])
 
 
 def _counted(counts: Table[ConnectionId, int], relayer: ConnectionId | None, by: int) -> Table[ConnectionId, int]:

@@ -63,6 +63,11 @@ class AddressGossipConfig(Record):
     """Signatures that are checked, for all peers; what comes beyond that is not taken."""
     book_max: int = attrs.field(default=2_048, validator=_positive)
     """Records that are kept, of as many nodes."""
+    unproven_max: int = attrs.field(default=1_024, validator=_positive)
+    """How many of these may be of nodes that we have not met; more take the place of those of the peer that brought most."""
+    dial_pause: int = attrs.field(default=2 * SECOND, validator=_positive)
+    """Between two dials that records lead to, in the long run, so that nobody has us dial others without end. As many as there may be
+    connections (`Limits.peers_max`) are free to begin with."""
     unproven_per_relayer_max: int = attrs.field(default=64, validator=_positive)
     """Records from one peer of nodes that we have not met; more of its are not taken."""
 

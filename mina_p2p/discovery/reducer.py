@@ -29,8 +29,9 @@ from mina_p2p.channels.address_gossip.state import (
 )
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.discovery.admission import believable, is_linked, peer_of, with_credit
+from mina_p2p.discovery.admission import believable, is_linked, is_met, peer_of, relayer_of, with_credit
 from mina_p2p.discovery.book import Allowance, Known
+from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.errors import InvariantViolationError
 from mina_p2p.gossiper.actions import (
     GossipAccepted,
@@ -47,9 +48,6 @@ from mina_p2p.peer.actions import PeerAnnounced, PeersRedialGiven
 from mina_p2p.peer.state import PeerSource
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps
-
-MET_WITHIN = 600 * SECOND
-"""A node that we were connected with so recently is known to exist."""
 
 DiscoveryAction: TypeAlias = (
     AddressGossipPeerReady | AddressGossipTimeout | AddressGossipOwnSet | AddressGossipIssue | AddressGossipSigned | AddressGossipVerified
@@ -182,23 +180,43 @@ def _verified(state: P2pState, check: Verification, now: Timestamp) -> tuple[P2p
     taken = (full if found is None else found[1].allowance).taken(config.issues_burst, config.issue_pause, now)
     steps: list[GossipAction] = [] if found is None else [GossipFinish(found[1].record.key.item_id)]
     addresses = believable(state, check.connection_id, record, now)
-    is_met = _is_met(state, PeerId(record.public_key), now)
-    learned_from = None if is_met or (found is not None and found[1].learned_from is None) else check.connection_id
+    learned_from = relayer_of(state, check.connection_id, record.public_key, now)
+    # Whether there is room was asked before the signature was checked, and others may have entered since.
+    room = _room(slice_, record.public_key, learned_from, config)
+    if room is None:
+        return stepped(state, (GossipRejected(item_id),), now)
+    slice_, gone = room
+    steps += gone
     allowance = taken or (full if found is None else found[1].allowance)
     state = _with(state, slice_.with_known(Known(record, learned_from, allowance)))
     if taken is None:
         # So many records in so little time are believed, and neither told on nor dialled.
         return stepped(state, (*steps, GossipRejected(item_id)), now)
-    if is_met:
+    if is_met(state, PeerId(record.public_key), now):
         steps.append(GossipAccepted(item_id))
     state, follow_ups = stepped(state, steps, now)
     where = next((address for address in addresses if isinstance(address, QuicAddress)), None)
-    token = () if where is None else (PeerAnnounced(where, PeerSource.ADDRESS_GOSSIP, peer_of(state, check.connection_id)),)
-    return state, (*token, *follow_ups)
+    if where is None:
+        return state, follow_ups
+    if not is_linked(state, where.peer_id):
+        left = state.address_gossip.dials.taken(state.config.limits.peers_max, config.dial_pause, now)
+        if left is None:
+            # So many dials in so little time: it stays known, and is told on, but not dialled before it has a newer record.
+            return state, follow_ups
+        state = _with(state, state.address_gossip.replace(dials=left))
+    token = PeerAnnounced(where, PeerSource.ADDRESS_GOSSIP, peer_of(state, check.connection_id))
+    return state, (token, *follow_ups)
 
 
-def _is_met(state: P2pState, peer_id: PeerId, now: Timestamp) -> bool:
-    if is_linked(state, peer_id):
-        return True
-    found = state.peers.find(peer_id)
-    return found is not None and found[1].last_success is not None and now - found[1].last_success <= MET_WITHIN
+def _room(
+    slice_: AddressGossip, public_key: bytes, relayer: ConnectionId | None, config: AddressGossipConfig
+) -> tuple[AddressGossip, list[GossipAction]] | None:
+    """With room for a record: where there is none, one drawn from the largest share gives way. ``None`` where none does."""
+    book = slice_.book
+    if not book.has_room(public_key, relayer, config):
+        return None
+    if public_key in book.numbers or not book.is_full(relayer, config):
+        return slice_, []
+    number, random = slice_.gossip.random.choice(book.largest_share(relayer) or ())
+    gone = book.table[number].record.key.item_id
+    return slice_.replace(gossip=slice_.gossip.replace(random=random)).without_known(number), [GossipFinish(gone)]

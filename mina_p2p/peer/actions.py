@@ -249,6 +249,14 @@ class ConnectionFeelerInit(Record):
         return state.peers.next_feeler_at <= now and state.may_feel()
 
 
+@record
+class PeersRotate(Record):
+    """A connection by a dial of ours makes room for another dial, so that nobody keeps all of them for ever."""
+
+    def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return state.peers.next_rotation_at <= now and state.may_rotate()
+
+
 PeerAction: TypeAlias = (
     PeerDiscovered
     | PeerAnnounced
@@ -269,4 +277,5 @@ PeerAction: TypeAlias = (
     | PeersDiscoverRandom
     | ConnectionOutgoingRandomInit
     | ConnectionFeelerInit
+    | PeersRotate
 )

@@ -18,7 +18,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from mina_p2p.address import DialAddress, HostScope, address_group, dial_host, host_scope
+from mina_p2p.address import DialAddress, Host, HostScope, address_group, dial_host, host_scope
 from mina_p2p.ids import PeerNumber
 from mina_p2p.record import Record, record
 from mina_p2p.table import Table, empty_table
@@ -44,9 +44,7 @@ class Shape(Record):
     def group_of(self, address: DialAddress) -> str:
         """The network of an address. In private ranges every host is one of its own: all neighbours are of one owner there."""
         host = dial_host(address)
-        if host is None:
-            return str(address)
-        return address_group(host, self.ipv4_bits, self.ipv6_bits) if host_scope(host) in _BOUNDED else str(address)
+        return str(address) if host is None else _group(host, self.ipv4_bits, self.ipv6_bits) or str(address)
 
     def new_bucket(self, address: DialAddress, told_in: str) -> int:
         """Where an address belongs that was told in a network."""
@@ -54,7 +52,13 @@ class Shape(Record):
 
     def tried_bucket(self, address: DialAddress) -> int:
         """Where an address belongs that was reached."""
-        return _bucket(self.salt, f"tried {self.group_of(address)}", str(address), self.tried_buckets_per_group, self.tried_buckets)
+        owner = f"tried {self.group_of(address)}"
+        return _bucket(self.salt, owner, address.peer_id.hex(), self.tried_buckets_per_group, self.tried_buckets)
+
+
+@lru_cache(maxsize=8_192)  # asked of every address that is named, and of all that are drawn from
+def _group(host: Host, ipv4_bits: int, ipv6_bits: int) -> str | None:
+    return address_group(host, ipv4_bits, ipv6_bits) if host_scope(host) in _BOUNDED else None
 
 
 @lru_cache(maxsize=8_192)  # asked by the guard and again by the reducer, and for every change of place
@@ -69,6 +73,7 @@ def _hash(salt: bytes, text: str) -> int:
 
 
 _NOBODY: Final[Table[PeerNumber, None]] = empty_table()
+_NONE: Final[Table[int, None]] = empty_table()
 
 
 @record
@@ -77,6 +82,8 @@ class Buckets(Record):
 
     members: Table[int, Table[PeerNumber, None]] = empty_table()
     dialable: Table[int, Table[PeerNumber, None]] = empty_table()
+    by_size: Table[int, Table[int, None]] = empty_table()
+    """Buckets by how many are in them."""
     count: int = 0
 
     def __len__(self) -> int:
@@ -90,25 +97,35 @@ class Buckets(Record):
         """With a member, new or not."""
         there = self.members.get(bucket, _NOBODY)
         waiting = self.dialable.get(bucket, _NOBODY)
-        grown = self
-        if number not in there:
-            grown = self.replace(members=self.members.set(bucket, there.set(number, None)), count=self.count + 1)
-        if is_dialable == (number in waiting):
-            return grown
-        return grown.replace(dialable=_with(self.dialable, bucket, waiting.set(number, None) if is_dialable else waiting.delete(number)))
+        dialable = self.dialable
+        if is_dialable != (number in waiting):
+            dialable = _with(dialable, bucket, waiting.set(number, None) if is_dialable else waiting.delete(number))
+        if number in there:
+            return self.replace(dialable=dialable)
+        size = len(there)
+        return Buckets(self.members.set(bucket, there.set(number, None)), dialable, self._resized(bucket, size, size + 1), self.count + 1)
 
     def remove(self, bucket: int, number: PeerNumber) -> Buckets:
         """Without a member, which must be there."""
+        there = self.members[bucket]
         waiting = self.dialable.get(bucket, _NOBODY)
         return Buckets(
-            _with(self.members, bucket, self.members[bucket].delete(number)),
+            _with(self.members, bucket, there.delete(number)),
             _with(self.dialable, bucket, waiting.delete(number)) if number in waiting else self.dialable,
+            self._resized(bucket, len(there), len(there) - 1),
             self.count - 1,
         )
 
+    def _resized(self, bucket: int, before: int, after: int) -> Table[int, Table[int, None]]:
+        by_size = self.by_size
+        if before:
+            others = by_size[before].delete(bucket)
+            by_size = by_size.set(before, others) if others else by_size.delete(before)
+        return by_size.set(after, by_size.get(after, _NONE).set(bucket, None)) if after else by_size
+
     def most_crowded(self) -> int:
         """The bucket with the most members, the first of several; there must be one."""
-        return max(self.members, key=lambda bucket: (len(self.members[bucket]), -bucket))
+        return min(self.by_size[max(self.by_size)])
 
 
 def _with(buckets: Table[int, Table[PeerNumber, None]], bucket: int, there: Table[PeerNumber, None]) -> Table[int, Table[PeerNumber, None]]:

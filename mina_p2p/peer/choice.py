@@ -14,7 +14,7 @@ What persons named is a third of the draws where there is anything else.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from mina_p2p.ids import PeerNumber
 from mina_p2p.peer.buckets import Buckets
@@ -54,27 +54,28 @@ def choose_feeler(peers: Peers, draws_max: int) -> tuple[PeerNumber, Random] | N
 
 def _from_new(peers: Peers, random: Random, networks: Container[str], draws_max: int) -> tuple[PeerNumber, Random, bool]:
     """Somebody, and whether it is of a network that is not known yet."""
-    number = PeerNumber(0)
+    number, options = PeerNumber(0), peers.new.dialable.keys()
     for _ in range(draws_max):
-        number, random = _from_buckets(peers, peers.new, random)
+        number, random = _from_buckets(peers, peers.new, options, random)
         address = peers.table[number].address
-        if address is not None and not peers.tried.size(peers.shape.tried_bucket(address)) and peers.shape.group_of(address) not in networks:
+        if address is not None and not peers.is_network_known(address) and peers.shape.group_of(address) not in networks:
             return number, random, True
     return number, random, False
 
 
 def _from_tried(peers: Peers, random: Random, networks: Container[str], draws_max: int) -> tuple[PeerNumber, Random]:
-    number = PeerNumber(0)
+    number, options = PeerNumber(0), peers.tried.dialable.keys()
     for _ in range(draws_max):
-        number, random = _from_buckets(peers, peers.tried, random)
+        number, random = _from_buckets(peers, peers.tried, options, random)
         address = peers.table[number].address
         if address is not None and peers.shape.group_of(address) not in networks:
             break
     return number, random
 
 
-def _from_buckets(peers: Peers, buckets: Buckets, random: Random) -> tuple[PeerNumber, Random]:
-    bucket, random = random.choice(buckets.dialable.keys())
+def _from_buckets(peers: Peers, buckets: Buckets, options: Sequence[int], random: Random) -> tuple[PeerNumber, Random]:
+    """Somebody of one of some buckets, which all have somebody that waits."""
+    bucket, random = random.choice(options)
     waiting = buckets.dialable[bucket].keys()
     if len(waiting) > 1:
         waiting, random = random.choice(list(peers.by_network(waiting).values()))

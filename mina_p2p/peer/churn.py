@@ -28,3 +28,20 @@ def makes_room(state: P2pState, now: Timestamp) -> list[ConnectionId]:
             old_enough.append(connection_id)
     protected = {connection_id for _, connection_id in sorted(useful)[: state.config.limits.peers_protected]}
     return [connection_id for connection_id in old_enough if connection_id not in protected]
+
+
+def makes_way(state: P2pState, now: Timestamp) -> list[ConnectionId]:
+    """Ready connections by dials of ours of which any may be given up for another dial, ascending.
+
+    Not those that a person named, nor the young ones. Being of use protects nobody here: an attacker who has all of them
+    brings what others bring, to be left in peace.
+    """
+    youngest = now - state.config.timeouts.churn_age
+    found: list[ConnectionId] = []
+    for connection_id, connection in state.connections.table.items():
+        if connection.is_incoming or not isinstance(connection.status, Ready) or connection.status.since > youngest:
+            continue
+        known = state.peers.find(connection.peer_id)
+        if known is not None and not known[1].is_given:
+            found.append(connection_id)
+    return found

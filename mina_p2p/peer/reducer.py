@@ -34,6 +34,7 @@ from mina_p2p.peer.actions import (
     PeersDiscover,
     PeersDiscoverRandom,
     PeersRedialGiven,
+    PeersRotate,
     PeerUnban,
     PeerUndialable,
     PeerUseful,
@@ -41,7 +42,7 @@ from mina_p2p.peer.actions import (
 )
 from mina_p2p.peer.bans import Ban
 from mina_p2p.peer.choice import choose, choose_feeler
-from mina_p2p.peer.churn import makes_room
+from mina_p2p.peer.churn import makes_room, makes_way
 from mina_p2p.peer.referrals import referrals
 from mina_p2p.peer.state import ANYTHING, GIVEN, HEARSAY, Attached, BackingOff, Banned, Disconnected, Feeler, Peer, Peers, PeerSource
 from mina_p2p.peer.trial import FELT, reached, unreached
@@ -198,6 +199,14 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
         case PeersChurn():
             state = state.replace(next_churn_at=Timestamp(now + timeouts.churn))
             options = makes_room(root, now)
+            if not options:
+                return state, ()
+            connection_id, random = state.random.choice(options)
+            return state.replace(random=random), (DisconnectionInit(connection_id, Reason(ReasonCode.FREE_UP_SPACE)),)
+
+        case PeersRotate():
+            state = state.replace(next_rotation_at=Timestamp(now + root.config.peer_table.rotation_interval))
+            options = makes_way(root, now)
             if not options:
                 return state, ()
             connection_id, random = state.random.choice(options)

@@ -23,6 +23,7 @@ def initial_peers(config: P2pConfig, random: Random, salt: bytes, now: Timestamp
     waits = Deadlines(config.timeouts.granularity)
     shape = shape_of(config.peer_table, config.seed)
     peers: Peers = Peers(Index(salt), waits, random, shape, grouping, Index(salt), GroupBans(Index(salt)))
+    peers = peers.replace(next_rotation_at=Timestamp(now + config.peer_table.rotation_interval))
     for address in config.initial_peers:
         if address.peer_id != config.peer_id and address.peer_id not in peers.index:
             peers = peers.add(Peer(address.peer_id, address, PeerSource.CONFIG, None, Disconnected(now)))

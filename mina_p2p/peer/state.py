@@ -213,6 +213,8 @@ class Peers(Record):
     contests: Table[PeerNumber, PeerNumber] = empty_table()
     """Tried peers that are tested before they make room, and for whom."""
     feeler: Feeler | None = None
+    next_rotation_at: Timestamp = Timestamp(0)
+    """Not before this time does a dialled connection make room for another dial."""
     next_feeler_at: Timestamp = Timestamp(0)
     """Not before this time does a dial only see whether somebody can be reached."""
     learned_counts: Table[PeerNumber, int] = empty_table()
@@ -359,18 +361,28 @@ class Peers(Record):
         """With room for an address in the table of new peers; ``None`` where nobody makes it.
 
         A full table takes from its most crowded bucket, and there from the network that has most, unless the newcomer would be
-        in as large a crowd. So who is alone in a bucket stays, however many come. In its own bucket the newcomer takes the
-        place of somebody hopeless.
+        in as large a crowd. So who is alone in a bucket stays, however many come. Else the newcomer takes the place of somebody
+        of its own bucket or the most crowded one that is hopeless or, where its own network is not known yet, of a known one.
         """
         if len(self.new) < self.shape.new_max:
             return self
         bucket, crowded = self.shape.new_bucket(address, told_in or self.shape.group_of(address)), self.new.most_crowded()
+        members = self.new.members
         if self.new.size(crowded) >= self.new.size(bucket) + 2:
-            number = _least_missed(self.largest_network(self.new.members[crowded]), GOOD, Timestamp(0))
+            number = _least_missed(self.largest_network(members[crowded]), GOOD, Timestamp(0))
         else:
-            there = ((n, self.table[n]) for n in self.new.members.get(bucket, ()))
-            number = next((n for n, peer in there if peer.is_hopeless), None)
+            is_new = not self.is_network_known(address)
+            there = ((n, self.table[n]) for b in (bucket, crowded) for n in members.get(b, ()))
+            number = next((n for n, peer in there if peer.is_hopeless or (is_new and self._is_of_little_use(peer))), None)
         return None if number is None else self.remove(number)
+
+    def is_network_known(self, address: DialAddress) -> bool:
+        """Whether somebody of an address' network, or of one that shares its bucket, was reached before."""
+        return self.tried.size(self.shape.tried_bucket(address)) > 0
+
+    def _is_of_little_use(self, peer: Peer) -> bool:
+        is_free = isinstance(peer.status, Disconnected | BackingOff)
+        return is_free and peer.address is not None and self.is_network_known(peer.address)
 
     def largest_network(self, numbers: Iterable[PeerNumber]) -> list[tuple[PeerNumber, Peer]]:
         """Of some records with addresses those of the network that has most of them, ascending."""

@@ -51,6 +51,7 @@ SMALL_TABLE = PeerTableConfig(
     tried_buckets_per_group=1,
     group_ipv4_bits=32,
     contests_max=1,
+    rotation_interval=60 * SECOND,
     anchors_max=1,
     sources=tuple(source for source in PeerSource if source is not PeerSource.REFERRAL),
 )

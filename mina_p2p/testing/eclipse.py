@@ -4,7 +4,7 @@ The node is the shipped reducer. Everybody else is a light stand-in for a node: 
 
 * The attacker has ``attackers`` addresses in ``attacker_networks`` networks (/16 of IPv4, /32 of IPv6). All of them answer, always,
   and never end a connection. It fills every place that the victim leaves to arrivals, and arrivals of its name all its addresses
-  to the victim within the first ten minutes of each run, before anybody else has said much.
+  to the victim within the first ten minutes, before anybody else has said much, and a third of them again in each later run.
 * The honest ones are ``honest`` addresses, half of them at a few large hosters. They are up three quarters of the time, some have no
   room, and their connections end. Some of them arrive in the first hour of each run and name honest and attacking nodes, the
   latter twice as many, since they are as polluted as everybody.
@@ -54,6 +54,8 @@ ROUND_TRIP: Final = SECOND // 10
 NO_ANSWER: Final = 5 * SECOND
 """Until the transport gives up a dial that nobody answers."""
 NAMED_BY_ONE: Final = 100
+PLACES_FOR_ARRIVALS: Final = 92
+"""Of a hundred, with eight for dials."""
 LARGE_NETWORKS: Final = 10
 
 _HELLO = HELLO.encode(Hello(PROTOCOL_VERSION, PROTOCOL_VERSION, MAINNET_CHAIN_ID, (int(ChannelId.RPC),), ("quic-address",), "stand-in"))
@@ -69,11 +71,11 @@ class Options(Record):
     attackers: int = attrs.field(default=4_500, validator=_positive)
     attacker_networks: int = attrs.field(default=30, validator=attrs.validators.and_(_positive, attrs.validators.le(200)))
     honest: int = attrs.field(default=500, validator=_positive)
-    honest_tellers: int = attrs.field(default=25, validator=_positive)
+    honest_tellers: int = attrs.field(default=25, validator=attrs.validators.and_(_positive, attrs.validators.le(90)))
     """Honest nodes that arrive in each run and name others."""
     hours: int = attrs.field(default=24, validator=_positive)
     restart_h: int = attrs.field(default=6, validator=_positive)
-    outgoing: int = attrs.field(default=8, validator=attrs.validators.and_(_positive, attrs.validators.le(50)))
+    outgoing: int = attrs.field(default=8, validator=attrs.validators.and_(_positive, attrs.validators.le(8)))
     """Places for connections that the victim dials; of a hundred in all."""
     table: PeerTableConfig = PeerTableConfig()
 
@@ -218,20 +220,20 @@ class Day:
 
     def _begin_run(self) -> None:
         """The attacker takes all places it can get and names all it has; honest nodes come in the course of an hour."""
-        dice = self._dice
-        tellers = dice.sample(self._attackers, 92)
+        dice, options = self._dice, self.options
+        share_max = NAMED_BY_ONE if self._run == 0 else NAMED_BY_ONE // 3
         named = dice.sample(self._attackers, len(self._attackers))
-        for number, teller in enumerate(tellers):
-            names = named[number * NAMED_BY_ONE : (number + 1) * NAMED_BY_ONE]
-            # A few places are left for the honest, who would come sooner or later.
-            if number < 92 - self.options.honest_tellers or names:
-                self._later(dice.below(10 * MINUTE), _Arrival(teller, tuple(names)))
+        # A few places are left for the honest, who would come sooner or later.
+        for number, teller in enumerate(dice.sample(self._attackers, PLACES_FOR_ARRIVALS - options.honest_tellers)):
+            names = named[number * NAMED_BY_ONE : (number + 1) * NAMED_BY_ONE][:share_max]
+            self._later(dice.below(10 * MINUTE), _Arrival(teller, tuple(names)))
         honest = dice.sample(self._honest, len(self._honest))
-        share = -(-len(honest) // self.options.honest_tellers)
-        for number, teller in enumerate(dice.sample(self._honest, self.options.honest_tellers)):
+        share = -(-len(honest) // options.honest_tellers)
+        for number, teller in enumerate(dice.sample(self._honest, options.honest_tellers)):
             mine = honest[number * share : (number + 1) * share]
             others = dice.sample(self._attackers, 2 * len(mine))
-            self._later(dice.below(HOUR), _Arrival(teller, tuple(dice.sample([*mine, *others], NAMED_BY_ONE))))
+            names = dice.sample([*mine, *others], min(share_max, NAMED_BY_ONE))
+            self._later(dice.below(HOUR), _Arrival(teller, tuple(names)))
         self._later(MINUTE, _Look())
 
     def _later(self, delay: int, what: Any) -> None:

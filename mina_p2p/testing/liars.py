@@ -12,6 +12,17 @@ from functools import partial
 from typing import Final
 
 from mina_p2p.address import Ipv4, QuicAddress
+from mina_p2p.best_tip.actions import BestTipSet
+from mina_p2p.blocks.split import RawBlockBody, RawBlockHeader
+from mina_p2p.channels.block.messages import (
+    BLOCK_MESSAGE,
+    BlockBodyItem,
+    BlockHeaderItem,
+    BlockItems,
+    BlockMessage,
+    BlockNotHeld,
+    BlockOutlineItem,
+)
 from mina_p2p.channels.propagation.kinds import KINDS
 from mina_p2p.channels.rpc.messages import (
     RPC_MESSAGE,
@@ -23,7 +34,8 @@ from mina_p2p.channels.rpc.messages import (
 from mina_p2p.errors import DecodeError
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, stream_id
-from mina_p2p.mina.raw import RawSnark, RawUserCommand
+from mina_p2p.mina.hashes import state_hash_of_block
+from mina_p2p.mina.raw import RawBlock, RawSnark, RawUserCommand
 from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.links import MemoryPort
 from mina_p2p.testing.sim import SimNode, Simulation
@@ -243,6 +255,49 @@ class FloodsConnections(Strategy):
             simulation.after(20 * SECOND, partial(_leave, simulation, puppet))
 
 
+class LiesAboutBlocks(Strategy):
+    """Announces blocks by channel 10 and sends something else: another copy of the header, another body, or nothing at all.
+
+    Now and then it makes a better block up.
+    """
+
+    period = 20 * SECOND
+
+    def woken(self, node: SimNode) -> None:
+        """A block that nobody made, high above all others."""
+        block = self.dice.choice(self.stock.tips).block.value
+        state = block.header.protocol_state
+        consensus = state.body.consensus_state.replace(blockchain_length=10_000_000 + self.far_number())
+        header = block.header.replace(protocol_state=state.replace(body=state.body.replace(consensus_state=consensus)))
+        made_up = RawBlock.of(block.replace(header=header))
+        node.dispatch(BestTipSet(made_up, state_hash_of_block(made_up), is_produced=True))
+
+    def answer(self, node: SimNode, effect: ChannelsEffectfulAnswerSend) -> Iterable[TransportEffect]:
+        """Change what is more than a hash; keep some of it."""
+        channels = node.state.channels.table.get(effect.connection_id)
+        if channels is None or channels.block is None or len(effect.frames) != 1:
+            return (effect,)
+        try:
+            message = BLOCK_MESSAGE.decode(effect.frames[0])
+        except DecodeError:
+            return (effect,)
+        lie = self._lie(message)
+        return () if lie is None else (effect.replace(frames=(BLOCK_MESSAGE.encode(lie),)),)
+
+    def _lie(self, message: BlockMessage) -> BlockMessage | None:
+        match message:
+            case BlockHeaderItem(header=header, rest=rest):
+                # Before its last byte stands a protocol version, which the state hash does not cover.
+                copy = header[:-2] + bytes([header[-2] ^ 1]) + header[-1:]
+                return self.dice.choice((message, BlockHeaderItem(RawBlockHeader(copy), rest), BlockNotHeld(), None))
+            case BlockOutlineItem() | BlockItems():
+                return self.dice.choice((BlockItems((self.dice.raw(9),)), None))
+            case BlockBodyItem(body=body):
+                return BlockBodyItem(RawBlockBody(body[:-1] + bytes([body[-1] ^ 1])))
+            case _:
+                return message
+
+
 def _leave(simulation: Simulation, puppet: MemoryPort) -> None:
     simulation.network.detach(puppet, simulation.now)
 
@@ -257,4 +312,5 @@ STRATEGIES: Final[tuple[type[Strategy], ...]] = (
     SpreadsFakes,
     LiesAboutPeers,
     FloodsConnections,
+    LiesAboutBlocks,
 )

@@ -69,8 +69,9 @@ class NodeSoftware:
                 known = self._stock.tip(state_hash)
                 is_valid = known is not None and known.block.startswith(header)
                 node.later(self._dice.below(VERDICT_WITHIN), BlocksVerdict(verdict_id, is_valid))
-            case BestTipReceived(connection_id=connection_id, state_hash=state_hash):
-                if (tip := self._stock.tip(state_hash)) is None:
+            case BestTipReceived(connection_id=connection_id, block=block, state_hash=state_hash):
+                # A state hash does not cover the proof: the block is genuine in its very bytes only.
+                if (tip := self._stock.tip(state_hash)) is None or tip.block != block:
                     node.dispatch(DisconnectionInit(connection_id, Reason(ReasonCode.INVALID_MESSAGE, ChannelId.BEST_TIP)))
                 else:
                     self.adopt(node, tip)

@@ -117,7 +117,7 @@ class World:
         """A new member, without a node yet."""
         number = len(self.members) + 1
         member = Member(number, PeerId(self.dice.raw(32)), strategy)
-        member.is_header_first = self._header_first.chance(HEADER_FIRST_PERCENT)
+        member.is_header_first = self._header_first.chance(HEADER_FIRST_PERCENT) or strategy is not None
         self.simulation.network.names[member.name] = member.address.host
         self.members.append(member)
         if member.is_honest:

@@ -167,6 +167,7 @@ def test_the_numbers_of_connections_are_the_helpers() -> None:
     assert (told.libp2p.connections_min, told.libp2p.connections_max) == (4, 10)
     assert (told.quic, told.libp2p_listen) == (None, ("0.0.0.0", 8303))
     assert read("--max-connections", "10").libp2p.connections_min == 10
+    assert [read(*flag).libp2p.gating.is_isolated for flag in ((), ("--isolate-network",))] == [False, True]
 
 
 def test_the_help_names_both_networks() -> None:

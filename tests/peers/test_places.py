@@ -6,11 +6,13 @@ from slices.lab import Lab
 
 from mina_p2p.config import Limits
 from mina_p2p.disconnection.reasons import ReasonCode
-from mina_p2p.ids import PeerNumber, Timestamp
+from mina_p2p.ids import SECOND, PeerNumber, Timestamp
+from mina_p2p.notifications import PeerDisconnected
 from mina_p2p.peer.actions import PeerAnnounced
-from mina_p2p.peer.churn import makes_room
+from mina_p2p.peer.churn import makes_room, makes_way
 from mina_p2p.peer.config import PeerTableConfig
 from mina_p2p.peer.state import PeerSource
+from mina_p2p.timeouts import next_wake
 from mina_p2p.transport import ConnectionEffectfulDial, ConnectionEffectfulReject
 from peers.world import answer, at, hear, is_known, node
 
@@ -58,6 +60,37 @@ def test_dials_make_no_room_for_arrivals_while_they_are_few() -> None:
     assert set(makes_room(lab.state, lab.now)) == set(arrived)
     lab.dial(7_777)
     assert set(makes_room(lab.state, lab.now)) > set(arrived), "more of its own than are kept"
+
+
+def test_dialled_connections_make_way_for_one_another_from_time_to_time() -> None:
+    """One in an hour, drawn by lot, and another is dialled; not the young ones, nor what a person named, nor where nobody waits."""
+    lab = node(peers_max=50, peers_min=4)
+    for n in range(4):
+        number = int.from_bytes(at(n, 1).peer_id, "big")
+        hear(lab, at(n, 1))
+        lab.wait(0)
+        answer(lab, number)
+    interval = lab.state.config.peer_table.rotation_interval
+    lab.wait(interval)
+    assert len(lab.state.connections) == 4, "nobody else is there"
+    hear(lab, at(9, 1))
+    assert next_wake(lab.state, lab.now) == lab.now + lab.state.config.timeouts.granularity
+    lab.wait(SECOND)
+    (told,) = lab.of(PeerDisconnected)
+    assert told.reason.code is ReasonCode.FREE_UP_SPACE
+    lab.wait(SECOND)
+    assert [dial.address for dial in lab.of(ConnectionEffectfulDial)] == [at(9, 1)]
+    assert makes_way(lab.state, lab.now), "three old ones, and the attempt is none"
+    assert len(makes_way(lab.state, lab.now)) == 3
+
+
+def test_what_a_person_named_makes_no_way() -> None:
+    """It is for the person to say."""
+    lab = node(peers_max=50, peers_min=4)
+    for n in range(1, 5):
+        lab.connect(n)
+    lab.wait(lab.state.config.peer_table.rotation_interval)
+    assert makes_way(lab.state, lab.now) == []
 
 
 def test_small_nodes_keep_no_places() -> None:

@@ -24,6 +24,7 @@ from mina_p2p.testing.liars import (
     STRATEGIES,
     AnswersWrong,
     FloodsConnections,
+    LiesAboutBlocks,
     LiesAboutPeers,
     NeverAnswers,
     PromisesTooMuch,
@@ -74,7 +75,7 @@ def test_a_network_recovers_from_each_kind_of_fault(kind: FaultKind) -> None:
     assert happened >= 3 or kind is FaultKind.LIARS
 
 
-PROVEN = {SendsUnasked, PromisesTooMuch, Truncates, SendsGarbage, AnswersWrong, NeverAnswers, SpreadsFakes}
+PROVEN = {SendsUnasked, PromisesTooMuch, Truncates, SendsGarbage, AnswersWrong, NeverAnswers, SpreadsFakes, LiesAboutBlocks}
 """Strategies whose lies can be proven, or are held against whoever does not answer."""
 
 

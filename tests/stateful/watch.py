@@ -41,6 +41,7 @@ from mina_p2p.peer.actions import (
     PeerGroupUnban,
     PeersChurn,
     PeersDiscoverRandom,
+    PeersRotate,
     PeerUnban,
     PeerUndialable,
     PeerWoken,
@@ -215,6 +216,11 @@ class Watch:
                 assert not isinstance(known[1].status, Attached | Banned), "a peer's own word changed what happens to it now"
             if isinstance(step, PeerDiscovered | PeerAnnounced) and step.source is PeerSource.REFERRAL:
                 assert step.source in before.config.peer_table.sources, "an address from a source that is off was believed"
+            if isinstance(step, PeersRotate):
+                assert before.peers.next_rotation_at <= now, "dialled connections make way too soon after one another"
+            if isinstance(step, PeersRotate) and step is action:
+                kept = max(1, before.config.limits.peers_outgoing)
+                assert before.connections.outgoing_count >= kept and not before.is_stopping, "one of few makes way"
             if isinstance(step, ConnectionFeelerInit):
                 assert before.peers.next_feeler_at <= now, "tests of who can be reached follow too soon on one another"
             if isinstance(step, ConnectionFeelerInit) and step is action:

@@ -24,6 +24,7 @@ COMMANDS = {
     "debug": "mina_p2p_effects.cli.debug_command",
     "devtools": "mina_p2p_effects.cli.devtools_command",
     "ping": "mina_p2p_effects.cli.ping_command",
+    "peers": "mina_p2p_effects.cli.peers_command",
 }
 """Each a module with ``add_arguments(parser)``, ``run(arguments) -> exit code`` and a docstring that is its help.
 

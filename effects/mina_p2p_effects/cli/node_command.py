@@ -97,7 +97,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="at most so many pull connections, attempts included; above so many of libp2p, some are ended "
         f"(default: {Limits().peers_max}; libp2p {LIBP2P.connections_max})",
     )
+    peers.add_argument(
+        "--peers-file",
+        type=Path,
+        metavar="FILE",
+        help="keep what is known of peers there over restarts, and dial the last connections first; see mina-p2p peers",
+    )
     peers.add_argument("--no-peers-discovery", action="store_true", help="never ask peers for more peers")
+    peers.add_argument(
+        "--isolate-network", action="store_true", help="on libp2p's network, speak with the first peers only, whoever else dials (OCaml)"
+    )
     peers.add_argument(
         "--address-gossip",
         type=whole(1, GOSSIP_EVERY_S_MAX),

@@ -152,6 +152,8 @@ class AddressGossip(Record):
     last_verification: int = 0
     verified_in: tuple[int, int] = (0, 0)
     """A second, and how many signatures were given away to be checked in it."""
+    dials: Allowance = Allowance(0, Timestamp(0))
+    """How many more records may lead to a dial; it has filled since long ago."""
 
     def with_link(self, connection_id: ConnectionId, new: Link | None) -> AddressGossip:
         """With a link's state, new or changed, or without it; its waits follow it."""

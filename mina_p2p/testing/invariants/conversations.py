@@ -3,65 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final, TypeAlias
 
 from mina_p2p.channels.signaling_discovery import state as discovery
 from mina_p2p.channels.signaling_exchange import state as exchange
-from mina_p2p.channels.state import PeerChannels, WaitKind, wait_key
+from mina_p2p.channels.state import WaitKind, wait_key
 from mina_p2p.channels.streaming_rpc import state as streaming
 from mina_p2p.identity import is_curve_point
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.state import P2pState
 from mina_p2p.testing.invariants.basis import Memory, differ, over, waits_differ
 
+_Conversation: TypeAlias = streaming.StreamingRpc | discovery.Discovery | exchange.Exchange
+_KINDS: Final = {
+    ChannelId.STREAMING_RPC: WaitKind.STREAMING_LOCAL,
+    ChannelId.SIGNALING_DISCOVERY: WaitKind.DISCOVERY_LOCAL,
+    ChannelId.SIGNALING_EXCHANGE: WaitKind.EXCHANGE_LOCAL,
+}
+"""Of the local half's wait; the remote half's is the next."""
+
 # --- of one connection ------------------------------------------------------------------------
 
 
-def conversation_channels(channels: PeerChannels) -> list[ChannelId]:
-    """Those that are open."""
-    records = (
-        (ChannelId.STREAMING_RPC, channels.streaming_rpc),
-        (ChannelId.SIGNALING_DISCOVERY, channels.discovery),
-        (ChannelId.SIGNALING_EXCHANGE, channels.exchange),
-    )
-    return [channel for channel, record in records if record is not None]
-
-
-def conversation_waits(connection_id: ConnectionId, channels: PeerChannels) -> list[tuple[Timestamp | None, int]]:
+def conversation_waits(connection_id: ConnectionId, channel: ChannelId, record: _Conversation) -> tuple[tuple[Timestamp | None, int], ...]:
     """Deadlines that the halves name, with their keys."""
-    waits: list[tuple[Timestamp | None, int]] = []
-    for kind, record in (
-        (WaitKind.STREAMING_LOCAL, channels.streaming_rpc),
-        (WaitKind.DISCOVERY_LOCAL, channels.discovery),
-        (WaitKind.EXCHANGE_LOCAL, channels.exchange),
-    ):
-        if record is not None:
-            local, remote = record.waits
-            waits.append((local, wait_key(connection_id, kind, 0)))
-            if remote is not None:
-                waits.append((remote, wait_key(connection_id, WaitKind(kind + 1), 0)))
-    return waits
+    kind, (local, remote) = _KINDS[channel], record.waits
+    waits = (local, wait_key(connection_id, kind, 0))
+    return (waits,) if remote is None else (waits, (remote, wait_key(connection_id, WaitKind(kind + 1), 0)))
 
 
-def conversation_streams(channels: PeerChannels) -> tuple[list[StreamId], list[StreamId]]:
+def conversation_streams(record: _Conversation) -> tuple[tuple[StreamId, ...], tuple[StreamId, ...]]:
     """Streams that we opened and that the peer opened, of those in use."""
-    ours: list[StreamId] = []
-    theirs: list[StreamId] = []
-    for record in (channels.streaming_rpc, channels.discovery, channels.exchange):
-        if record is not None:
-            for half, streams in ((record.local, ours), (record.remote, theirs)):
-                stream: StreamId | None = getattr(half, "stream", None)
-                if stream is not None:
-                    streams.append(stream)
-    return ours, theirs
+    ours: StreamId | None = getattr(record.local, "stream", None)
+    theirs: StreamId | None = getattr(record.remote, "stream", None)
+    return () if ours is None else (ours,), () if theirs is None else (theirs,)
 
 
-def peer_violations(state: P2pState, path: str, channels: PeerChannels) -> Iterator[str]:
-    """What is wrong with the conversations of one connection."""
-    if channels.streaming_rpc is not None:
-        yield from _streaming(state, f"{path}.streaming_rpc", channels.streaming_rpc, channels.next_request_id)
-
-
-def _streaming(state: P2pState, path: str, rpc: streaming.StreamingRpc, next_request_id: int) -> Iterator[str]:
+def streaming_violations(state: P2pState, path: str, rpc: streaming.StreamingRpc, next_request_id: int) -> Iterator[str]:
+    """What is wrong with the streamed questions of one connection."""
     limits = state.config.limits
     match rpc.local:
         case streaming.Requested(id=number, progress=progress, bytes_received=size, deadline=deadline, gives_up_at=end):

@@ -79,6 +79,8 @@ def address_gossip_violations(state: P2pState) -> Iterator[str]:
         yield from differ(f"{path}.book.numbers of {known_number}", slice_.book.numbers.get(known.record.public_key), known_number)
         if known.learned_from is not None:
             counts[known.learned_from] = counts.get(known.learned_from, 0) + 1
+    yield from over(f"{path}.book.unproven", sum(counts.values()), config.unproven_max)
+    yield from over(f"{path}.book.unproven of one peer", max(counts.values(), default=0), config.unproven_per_relayer_max)
     yield from differ(f"{path}.book.unproven", dict(slice_.book.unproven.items()), dict(sorted(counts.items())))
     for check_number, check in slice_.verifications.items():
         if check.connection_id not in slice_.links:

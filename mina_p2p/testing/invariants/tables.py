@@ -25,6 +25,9 @@ def peer_tables_violations(state: P2pState) -> Iterator[str]:
         waiting = {bucket: [n for n in numbers if peers.table[n].is_dialable] for bucket, numbers in members.items()}
         yield from differ(f"peers.{name}.dialable", _plain(buckets.dialable), {bucket: ns for bucket, ns in waiting.items() if ns})
         yield from over(f"peers.{name}.count", len(buckets), bound)
+        sizes = {size: buckets_of.keys() for size, buckets_of in buckets.by_size.items()}
+        derived = {size: [b for b in sorted(members) if len(members[b]) == size] for size in sorted(map(len, members.values()))}
+        yield from differ(f"peers.{name}.by_size", sizes, derived)
         yield from differ(f"peers.{name}.count", len(buckets), sum(map(len, members.values())))
     given = [number for number, peer in peers.table.items() if peer.is_given and peer.is_dialable]
     yield from differ("peers.given", peers.given.keys(), given)

@@ -53,6 +53,11 @@ def _peer_states() -> dict[str, P2pState]:
     lab = Lab()
     lab.feed(peer.PeerGroupBan(address(1).host, _UNTIL, WHY))
     states["none, its network is banned"] = lab.state
+    lab = Lab(limits=Limits(peers_max=4, peers_min=1, peers_outgoing_percent=50))
+    lab.feed(peer.PeerDiscovered(address(1), PeerSource.INITIAL_PEERS, None)).wait(0)
+    lab.establish(CID, 1).feed(transport.ConnectionHelloReceived(CID, hello()))
+    lab.feed(peer.PeerDiscovered(address(3), PeerSource.INITIAL_PEERS, None))
+    states["Attached by a dial, another waits"] = lab.state
     lab = Lab(limits=Limits(peers_max=3, peers_min=1))
     lab.accept(2)
     lab.feed(peer.PeerDiscovered(address(1), PeerSource.INITIAL_PEERS, None))
@@ -103,6 +108,8 @@ PEERS = Table(
         "PeersDiscoverRandom, late": Case(peer.PeersDiscoverRandom(), LATE),
         "ConnectionOutgoingRandomInit": Case(peer.ConnectionOutgoingRandomInit(0)),
         "ConnectionOutgoingRandomInit, more": Case(peer.ConnectionOutgoingRandomInit(3)),
+        "PeersRotate": Case(peer.PeersRotate()),
+        "PeersRotate, late": Case(peer.PeersRotate(), 4 * LATE),
         "ConnectionFeelerInit": Case(peer.ConnectionFeelerInit()),
         "ConnectionFeelerInit, late": Case(peer.ConnectionFeelerInit(), LATE),
     },
@@ -117,6 +124,7 @@ PEERS = Table(
             "Attached, enough peers": "Attached",
             "Attached, another could come": "Attached",
             "Attached, another made room just now": "Attached",
+            "Attached by a dial, another waits": "Attached",
             "Disconnected, could be tested": "Disconnected",
             "Attached, is tested": "Attached",
             "BackingOff, was tested just now": "BackingOff",
@@ -131,6 +139,7 @@ PEERS = Table(
             "Attached, enough peers": "Attached",
             "Attached, another could come": "Attached",
             "Attached, another made room just now": "Attached",
+            "Attached by a dial, another waits": "Attached",
             "Disconnected, could be tested": "Disconnected",
             "Attached, is tested": "Attached",
             "BackingOff, was tested just now": "BackingOff",
@@ -159,6 +168,7 @@ PEERS = Table(
             "Attached, another could come": "Attached",
             "Attached, another made room just now": "Attached",
             "none, its network is banned": "nothing",
+            "Attached by a dial, another waits": "Attached",
             "Disconnected, could be tested": "Disconnected",
             "Attached, is tested": "Attached",
             "BackingOff, was tested just now": "BackingOff",
@@ -171,6 +181,7 @@ PEERS = Table(
             "Attached, enough peers": "Attached",
             "Attached, another could come": "Attached",
             "Attached, another made room just now": "Attached",
+            "Attached by a dial, another waits": "Attached",
         },
         "PeerReady": {
             "Attached, ready": "Attached",
@@ -178,6 +189,7 @@ PEERS = Table(
             "Attached, enough peers": "Attached",
             "Attached, another could come": "Attached",
             "Attached, another made room just now": "Attached",
+            "Attached by a dial, another waits": "Attached",
         },
         "PeerDetached": {
             "Attached, its connection just gone": "BackingOff",
@@ -205,6 +217,7 @@ PEERS = Table(
             "Attached, another could come": "Banned: DisconnectionInit",
             "Attached, another made room just now": "Banned: DisconnectionInit",
             "none, its network is banned": "Banned",
+            "Attached by a dial, another waits": "Banned: DisconnectionInit",
             "Disconnected, could be tested": "Banned",
             "Attached, is tested": "Banned: DisconnectionInit",
             "BackingOff, was tested just now": "Banned",
@@ -230,6 +243,7 @@ PEERS = Table(
             "Attached, another could come": "Attached: DisconnectionInit, DisconnectionInit",
             "Attached, another made room just now": "Attached: DisconnectionInit, DisconnectionInit",
             "none, its network is banned": "nothing",
+            "Attached by a dial, another waits": "Attached: DisconnectionInit",
             "Disconnected, could be tested": "Disconnected: DisconnectionInit",
             "Attached, is tested": "Attached: DisconnectionInit, DisconnectionInit",
             "BackingOff, was tested just now": "BackingOff: DisconnectionInit",
@@ -252,6 +266,7 @@ PEERS = Table(
             "Attached, another could come": "Attached",
             "Attached, another made room just now": "Attached",
             "none, its network is banned": "nothing",
+            "Attached by a dial, another waits": "Attached",
             "Disconnected, could be tested": "Disconnected",
             "Attached, is tested": "Attached",
             "BackingOff, was tested just now": "BackingOff",
@@ -269,6 +284,7 @@ PEERS = Table(
             "Attached, enough peers": "Attached",
             "Attached, another could come": "Attached",
             "Attached, another made room just now": "Attached",
+            "Attached by a dial, another waits": "Attached",
             "Disconnected, could be tested": "Disconnected",
             "Attached, is tested": "Attached",
             "BackingOff, was tested just now": "BackingOff",
@@ -293,10 +309,15 @@ PEERS = Table(
         "ConnectionOutgoingRandomInit, more": {
             "Disconnected": "Disconnected: ConnectionOutgoingInit | PeerUndialable, ConnectionOutgoingRandomInit",
         },
+        "PeersRotate, late": {
+            "Attached by a dial, another waits": "Attached: DisconnectionInit",
+        },
         "ConnectionFeelerInit": {
+            "Attached by a dial, another waits": "Attached: ConnectionOutgoingInit | PeerUndialable",
             "Disconnected, could be tested": "Disconnected: ConnectionOutgoingInit | PeerUndialable",
         },
         "ConnectionFeelerInit, late": {
+            "Attached by a dial, another waits": "Attached: ConnectionOutgoingInit | PeerUndialable",
             "Disconnected, could be tested": "Disconnected: ConnectionOutgoingInit | PeerUndialable",
             "BackingOff, was tested just now": "BackingOff: ConnectionOutgoingInit | PeerUndialable",
         },

@@ -18,12 +18,13 @@ def screen(status: Status) -> RenderableType:
     """The whole screen: who and where, sums, and a row for each peer."""
     shown = status.peers[:ROWS_MAX]
     peers = Table(expand=True, title=None)
-    for name in ("peer", "address", "agent", "for", "in", "out", "rtt ms", "streams", "lost", "waits for permission"):
-        peers.add_column(name, justify="left" if name in {"peer", "address", "agent"} else "right", no_wrap=True, overflow="ellipsis")
+    for name in ("peer", "by", "address", "agent", "for", "in", "out", "rtt ms", "streams", "lost", "waits for permission"):
+        peers.add_column(name, justify="left" if name in {"peer", "by", "address", "agent"} else "right", no_wrap=True, overflow="ellipsis")
     for row in shown:
         arrow = "<" if row.incoming else ">"
         peers.add_row(
             Text(f"{row.peer_id[:_ID_CHARACTERS]}…"),
+            Text(row.transport),
             Text(f"{arrow} {row.remote}"),
             Text(row.agent),
             duration(row.connected_s),
@@ -52,8 +53,11 @@ def _head(status: Status) -> Text:
     ]
     for each in status.traffic:
         total = each.total
-        received, sent = f"{size(total.bytes_in)} in {total.datagrams_in} datagrams", f"{size(total.bytes_out)} in {total.datagrams_out}"
-        lines.append(f"{each.transport.name.lower()}: received {received}, sent {sent}, lost {total.packets_lost}")
+        name, received, sent = each.transport.name.lower(), size(total.bytes_in), size(total.bytes_out)
+        if total.datagrams_in or total.datagrams_out:
+            received += f" in {total.datagrams_in} datagrams"
+            sent += f" in {total.datagrams_out}, lost {total.packets_lost}"
+        lines.append(f"{name}: received {received}, sent {sent}")
     return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
 

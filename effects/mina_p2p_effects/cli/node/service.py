@@ -136,6 +136,7 @@ class Service:
             port=settings.port,
             external_hosts=settings.external,
             initial_peers=initial,
+            peers_file=settings.peers_file,
             limits=settings.limits,
             seed=settings.random_seed,
             is_discovery_enabled=settings.is_discovery_enabled,

@@ -17,6 +17,7 @@ from mina_p2p.errors import CallerError
 from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID, ChainId, IdentityError, PeerId
 from mina_p2p.ids import SECOND
 from mina_p2p.libp2p.config import NetworkConfig
+from mina_p2p.libp2p.gating import GatingConfig
 from mina_p2p_effects.cli.arguments import PORT_MAX, shortened, whole_or_none
 from mina_p2p_effects.cli.node.peers import PeerSources
 from mina_p2p_effects.cli.password import operators_password
@@ -52,6 +53,8 @@ class Settings:
     """Where others reach this node, if that is not where it listens."""
     sources: PeerSources
     is_seed: bool
+    peers_file: Path | None
+    """Where what is known of peers outlives a restart."""
     limits: Limits
     is_discovery_enabled: bool
     address_gossip: AddressGossipConfig | None
@@ -75,7 +78,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     network, chain_id = read_network(arguments.network)
     host, port = parse_listen(arguments.listen)
     sources = PeerSources(tuple(_address(text) for text in arguments.peer), arguments.peer_list_file, arguments.peer_list_url)
-    if sources.is_empty and not arguments.seed:
+    if sources.is_empty and not arguments.seed and not (arguments.peers_file is not None and arguments.peers_file.exists()):
         raise CallerError(
             "nobody to connect to: give --peer, --peer-list-file or --peer-list-url; or --seed for a node that others come to"
         )
@@ -106,6 +109,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         external=tuple(_ip(text) for text in arguments.external_ip),
         sources=sources,
         is_seed=arguments.seed,
+        peers_file=arguments.peers_file,
         limits=limits,
         is_discovery_enabled=not arguments.no_peers_discovery,
         address_gossip=_address_gossip(arguments.address_gossip, is_strict=arguments.strict_address_gossip),
@@ -174,6 +178,7 @@ def _libp2p(arguments: argparse.Namespace, secret_key: SecretKey, chain_id: Chai
         connections_max=most,
         connections_hard_max=max(LIBP2P.connections_hard_max, 2 * most),
         is_discovery_enabled=not arguments.no_peers_discovery,
+        gating=GatingConfig(is_isolated=arguments.isolate_network),
     )
 
 

@@ -1,0 +1,1 @@
+"""The subcommands of ``mina-p2p peers``."""

@@ -1,0 +1,121 @@
+"""Explain one peer: what is known of it, from whom, and why it is or is not dialled.
+
+The reasons are those that the node itself goes by. From a log it also shows what happened with the peer, the last things last.
+The peer is named by the beginning of its id, in either form, or of its address.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+from mina_p2p.address import address_group, dial_host
+from mina_p2p.identity import PeerId
+from mina_p2p.peer.account import Account, accounts, sources_text
+from mina_p2p_effects.cli.arguments import whole
+from mina_p2p_effects.cli.log.common import content_of, line, row_json
+from mina_p2p_effects.cli.peers.source import Source, add_source, known_as, object_of, opened, peer_id_of, say, say_json
+from mina_p2p_effects.logs.search import Query, search
+from mina_p2p_effects.logs.session import LogAction, LogSession
+from mina_p2p_effects.logs.text import clock_text, printable
+
+KINDS: Final = "Peer*,ConnectionOutgoing*,ConnectionIncoming*,ConnectionEffectfulDial,DisconnectionInit,AddressGossipVerified"
+UNKNOWN: Final = 1
+
+Happened: TypeAlias = tuple[LogAction, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    add_source(parser)
+    parser.add_argument("peer", metavar="PEER", help="the beginning of its id, or of its address")
+    parser.add_argument(
+        "--history", type=whole(0), default=20, metavar="N", help="from a log: the last N things that happened (default: 20)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; 1 where nothing is known of the peer."""
+    with opened(arguments.source) as source:
+        one = known_as(arguments.peer, accounts(source.state, source.now))
+        if one is None:
+            return _unknown(source, arguments)
+        happened = _history(source.session, one.peer.peer_id, arguments.history)
+        if arguments.json:
+            say_json({**object_of(one), "as_of": source.now // 10**9, "history": [row_json(*each) for each in happened]})
+            return 0
+        for text in _lines(source, one):
+            say(text)
+        if happened:
+            say("  what happened")
+        for row, content in happened:
+            say(f"    {line(row, content)}")
+    return 0
+
+
+def _unknown(source: Source, arguments: argparse.Namespace) -> int:
+    """Nothing is known of it, perhaps not any more."""
+    peer_id = peer_id_of(arguments.peer)
+    happened = _history(source.session, peer_id, arguments.history)
+    ban = source.state.why_banned(peer_id, source.now)
+    if arguments.json:
+        say_json(
+            {
+                "peer_id": str(peer_id),
+                "known": False,
+                "banned": None if ban is None else str(ban),
+                "history": [row_json(*each) for each in happened],
+            }
+        )
+        return UNKNOWN
+    say(f"{peer_id}\nnothing is known of it, {source.what}")
+    for row, content in happened:
+        say(f"  {line(row, content)}")
+    return UNKNOWN
+
+
+def _lines(source: Source, one: Account) -> list[str]:
+    peer, peers = one.peer, source.state.peers
+    told = ""
+    if one.learned_from is not None:
+        told = f"; first named by {one.learned_from}"
+    elif peer.learned_from is not None:
+        told = "; first named by a peer that is not known any more"
+    where = "nobody has said one" if peer.address is None else printable(str(peer.address))
+    lines = [
+        str(peer.peer_id),
+        f"  also written   {peer.peer_id.libp2p}",
+        f"  address        {where}{', proven' if peer.is_address_proven else ''}",
+        f"  known from     {sources_text(peer)}{told}{f', in the network {peer.told_in}' if peer.told_in else ''}",
+        f"  table          {_table(one)}",
+    ]
+    host = None if peer.address is None else dial_host(peer.address)
+    if host is not None and peer.address is not None:
+        limits = source.state.config.limits
+        small = address_group(host, limits.group_ipv4_bits, limits.group_ipv6_bits)
+        lines.append(f"  networks       {small} for bounds, {peers.shape.group_of(peer.address)} for buckets")
+    success = "never" if peer.last_success is None else clock_text(peer.last_success)
+    lines.append(f"  last success   {success}; failures in a row since: {peer.failures}")
+    if one.ban is not None:
+        lines.append(f"  banned         {printable(str(one.ban))}")
+    lines.append(f"  dialled        {printable(one.why)}")
+    return lines
+
+
+def _table(one: Account) -> str:
+    notes: list[str] = []
+    if one.is_anchor:
+        notes.append("an anchor of the last run")
+    if one.is_contested:
+        notes.append("another wants its place, so it will be tested")
+    where = one.table if one.peer.bucket is None else f"{one.table}, bucket {one.peer.bucket} with {one.in_bucket} in it"
+    return "; ".join((where, *notes))
+
+
+def _history(session: LogSession | None, peer_id: PeerId, count: int) -> list[Happened]:
+    """The last things that happened with a peer, with what they said."""
+    if session is None or not count or not session.count:
+        return []
+    rows = search(session, Query(kind=KINDS, peer=str(peer_id)), session.count - 1, backward=True)
+    return [(row, content_of(session, row)) for row in islice(rows, count)][::-1]

@@ -1,0 +1,156 @@
+"""The book has room for everybody and is nobody's: bounds of spec address-gossip 5.5, and who makes room for whom."""
+
+from __future__ import annotations
+
+from slices.lab import peer_id
+
+from gossip.played import NOW, Peers, record_of
+from mina_p2p.channels.address_gossip.messages import AddressAdverts, AddressGetRecords, AddressRecords
+from mina_p2p.config import Limits
+from mina_p2p.discovery.config import AddressGossipConfig
+from mina_p2p.ids import SECOND, ConnectionId
+from mina_p2p.table import Table
+
+FEW = Limits(peers_min=0)
+"""Nobody is dialled, so that whom a record names is not met."""
+
+
+def book(**settings: int) -> Peers:
+    """A node with a small book, whose peers may name records all the time."""
+    return Peers(FEW, cooldown=SECOND // 10, cooldown_bad=SECOND // 10, **settings)
+
+
+def bring_many(lab: Peers, connection_id: ConnectionId, *records: int) -> None:
+    """A peer names records of these nodes and sends them in one answer."""
+    found = tuple(record_of(n) for n in records)
+    lab.say(connection_id, AddressAdverts(tuple(record.key for record in found)))
+    if any(isinstance(message, AddressGetRecords) for message in lab.said()):
+        lab.say(connection_id, AddressRecords(found))
+        lab.check()
+    lab.wait(SECOND)
+
+
+def known(lab: Peers) -> set[int]:
+    """Of which nodes there are records."""
+    table = lab.state.address_gossip.book.table
+    return {int.from_bytes(entry.record.public_key, "big") for entry in table.values()}
+
+
+def shares(lab: Peers) -> Table[ConnectionId, int]:
+    """Records that each peer has to answer for."""
+    return lab.state.address_gossip.book.unproven
+
+
+def test_the_bounds_are_those_of_the_specification() -> None:
+    """1 024 records of nodes that were met and as many of others, 64 from one peer."""
+    config = AddressGossipConfig()
+    assert (config.book_max, config.unproven_max, config.unproven_per_relayer_max) == (2_048, 1_024, 64)
+
+
+def test_one_answer_does_not_overfill_the_book() -> None:
+    """All signatures of an answer are checked at once; each record needs room when its own is known to be good."""
+    lab = book(book_max=3, unproven_max=3)
+    connection_id = lab.join(1)
+    bring_many(lab, connection_id, 10, 11, 12, 13, 14)
+    assert len(known(lab)) == 3
+    bring_many(lab, lab.join(2), 20, 21)
+    assert len(known(lab)) == 3
+
+
+def test_who_brought_most_makes_room() -> None:
+    """Where the book is full, a record of the peer with the largest share gives way; so a liar loses what it gained."""
+    lab = book(unproven_max=6)
+    liar = lab.join(1)
+    bring_many(lab, liar, *range(10, 16))
+    assert shares(lab).get(liar) == 6
+    honest = lab.join(2)
+    bring_many(lab, honest, 50, 51, 52, 53, 54)
+    assert len(known(lab)) == 6
+    assert {50, 51} <= known(lab)
+    assert abs(shares(lab).get(honest, 0) - shares(lab).get(liar, 0)) <= 1, "equal shares are not fought over"
+
+
+def test_the_one_with_the_largest_share_gets_no_more() -> None:
+    """It does not make room for itself."""
+    lab = book(unproven_max=4)
+    liar = lab.join(1)
+    bring_many(lab, liar, 10, 11, 12, 13)
+    before = known(lab)
+    bring_many(lab, liar, 14, 15, 16)
+    assert known(lab) == before
+
+
+def test_a_node_that_was_met_has_room() -> None:
+    """Its record takes the place of one of a stranger, however full the book is."""
+    lab = book(book_max=4, unproven_max=4)
+    liar = lab.join(1)
+    bring_many(lab, liar, 10, 11, 12, 13)
+    friend = lab.join(30)
+    bring_many(lab, friend, 30)
+    assert 30 in known(lab)
+    assert len(known(lab)) == 4
+    assert shares(lab).get(liar) == 3
+
+
+def test_who_was_met_does_not_make_room() -> None:
+    """A book full of nodes that were met stays as it is."""
+    lab = book(book_max=2, unproven_max=2)
+    for n in (30, 31):
+        bring_many(lab, lab.join(n), n)
+    assert not shares(lab)
+    bring_many(lab, lab.join(1), 10, 11)
+    assert known(lab) == {30, 31}
+
+
+def test_a_newer_record_needs_no_more_room() -> None:
+    """It takes the place of the older one of its node."""
+    lab = book(book_max=1, unproven_max=1)
+    connection_id = lab.join(1)
+    bring_many(lab, connection_id, 10)
+    lab.bring(connection_id, record_of(10, issued_at=NOW + 1))
+    assert lab.knows(10) == NOW + 1
+
+
+def test_records_lead_to_so_many_dials() -> None:
+    """As many as there may be connections, then one each two seconds, whoever names how many victims (flood, spec 5.5)."""
+    lab = Peers(Limits(peers_min=0, peers_max=5), cooldown=SECOND // 10)
+    connection_id = lab.join(1)
+    bring_many(lab, connection_id, *range(10, 18))
+    assert len(known(lab)) == 8
+    assert sum(lab.state.peers.find(peer_id(n)) is not None for n in range(10, 18)) == 5
+    lab.wait(2 * SECOND)
+    bring_many(lab, connection_id, 18, 19)
+    assert sum(lab.state.peers.find(peer_id(n)) is not None for n in (18, 19)) == 1
+
+
+def test_a_connected_peers_record_is_no_dial() -> None:
+    """It says where the peer can be dialled later, and costs nothing of that allowance."""
+    lab = Peers(Limits(peers_min=0, peers_max=2), cooldown=SECOND // 10)
+    connection_id = lab.join(1)
+    for version in range(3):
+        lab.bring(connection_id, record_of(1, issued_at=NOW + version))
+        lab.wait(SECOND)
+    lab.bring(connection_id, record_of(7))
+    assert lab.state.peers.find(peer_id(7)) is not None
+
+
+def test_a_full_share_does_not_hide_newer_records() -> None:
+    """A peer that may bring no more strangers may bring newer records of known ones; whoever brought the older ones answers for them."""
+    lab = book(unproven_per_relayer_max=2)
+    first, second = lab.join(1), lab.join(2)
+    bring_many(lab, first, 10)
+    bring_many(lab, second, 20, 21)
+    lab.bring(second, record_of(10, issued_at=NOW + 1))
+    assert lab.knows(10) == NOW + 1
+    assert (shares(lab).get(first), shares(lab).get(second)) == (1, 2)
+
+
+def test_what_made_room_is_no_longer_told() -> None:
+    """Its item ends in the gossiper, and nobody who asks gets it."""
+    lab = book(unproven_max=2)
+    liar = lab.join(1)
+    bring_many(lab, liar, 10, 11)
+    bring_many(lab, lab.join(2), 50)
+    (gone,) = {10, 11} - known(lab)
+    item = record_of(gone).key.item_id
+    assert lab.state.address_gossip.held(item, lab.now) is None
