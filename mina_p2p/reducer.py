@@ -20,7 +20,7 @@ from mina_p2p.channels.propagation import reducer as propagation
 from mina_p2p.channels.rpc import reducer as rpc
 from mina_p2p.channels.signaling_discovery import dialer as discovery_dialer
 from mina_p2p.channels.signaling_discovery import relay as discovery_relay
-from mina_p2p.channels.signaling_discovery.actions import DialerAction
+from mina_p2p.channels.signaling_discovery.actions import ChannelsSignalingDiscoveryDiscoveredReceived, DialerAction
 from mina_p2p.channels.signaling_discovery.actions import RelayAction as DiscoveryRelayAction
 from mina_p2p.channels.signaling_exchange import listener as exchange_listener
 from mina_p2p.channels.signaling_exchange import relay as exchange_relay
@@ -37,11 +37,12 @@ from mina_p2p.disconnection import reducer as disconnection
 from mina_p2p.disconnection.actions import DisconnectionFinish, DisconnectionInit, Shutdown
 from mina_p2p.discovery import reducer as discovery
 from mina_p2p.ids import Timestamp
+from mina_p2p.kademlia.actions import NetworkKadResponseReceived
 from mina_p2p.libp2p.actions import NetworkDial, NetworkHandOver
 from mina_p2p.libp2p.machine import network_machine
 from mina_p2p.libp2p.machine import steps_max as network_steps_max
 from mina_p2p.libp2p.transport import Libp2pConnectionOpened
-from mina_p2p.peer import network_bans
+from mina_p2p.peer import network_bans, network_peers
 from mina_p2p.peer import reducer as peer
 from mina_p2p.peer.actions import PeerAction, PeerBan, PeerGroupBan
 from mina_p2p.pool import reducer as pool
@@ -103,6 +104,8 @@ def p2p_machine() -> Machine[P2pState]:
         .replaced(Libp2pConnectionOpened, reducer=network_bans.reduce_opened)
         .replaced(PeerBan, reducer=network_bans.reduce_ban)
         .replaced(PeerGroupBan, reducer=network_bans.reduce_ban)
+        .replaced(NetworkKadResponseReceived, reducer=network_peers.reduce_kad_response)
+        .replaced(ChannelsSignalingDiscoveryDiscoveredReceived, reducer=network_peers.reduce_introduced)
     )
 
 

@@ -6,7 +6,19 @@ ask them in the same words.
 
 from __future__ import annotations
 
-from mina_p2p.address import AddressError, DialAddress, Host, HostScope, QuicAddress, dial_host, host_scope, parse_ip
+from mina_p2p.address import (
+    AddressError,
+    DialAddress,
+    Host,
+    HostScope,
+    Libp2pAddress,
+    QuicAddress,
+    SignalingRelay,
+    WebRtcAddress,
+    dial_host,
+    host_scope,
+    parse_ip,
+)
 from mina_p2p.best_tip.state import BestTips
 from mina_p2p.blocks.state import Blocks, initial_blocks
 from mina_p2p.channels.address_gossip.state import AddressGossip, initial_address_gossip
@@ -242,7 +254,9 @@ class P2pState(Record):
         Addresses of private ranges are believed from peers of the same range only: elsewhere
         they mean somebody else's machine.
         """
-        if not isinstance(address, QuicAddress) or self.group_ban(address.host, now) is not None:
+        if isinstance(address, WebRtcAddress):
+            return self._is_introduced_by(address, learned_from)
+        if (isinstance(address, Libp2pAddress) and self.network is None) or self.group_ban(address.host, now) is not None:
             return False
         scope = host_scope(address.host)
         if scope in {HostScope.GLOBAL, HostScope.NAME}:
@@ -252,6 +266,12 @@ class P2pState(Record):
         if learned_from is None or self.config.are_private_addresses_allowed:
             return True
         return self._scope_of_peer(learned_from) == scope
+
+    def _is_introduced_by(self, address: WebRtcAddress, learned_from: PeerNumber | None) -> bool:
+        """Whether who names that address is itself the relay that it leads by, and introductions are taken."""
+        teller = None if learned_from is None else self.peers.table.get(learned_from)
+        is_relay = teller is not None and address.signaling == SignalingRelay(teller.peer_id)
+        return is_relay and self.config.are_introductions_taken
 
     def _scope_of_peer(self, number: PeerNumber) -> HostScope | None:
         peer = self.peers.table.get(number)

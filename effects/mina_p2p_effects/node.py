@@ -138,7 +138,16 @@ class Node:
         self._report_traffic_later()
         self._keeper.begin(lambda: self.store.state)
         self._tell_addresses()
+        self._dial_kept()
         return self
+
+    def _dial_kept(self) -> None:
+        """Try peers of the last run on libp2p's network, once each and as many as are wanted; seeds are dialled besides, and again."""
+        kept = self._keeper.kept
+        for address in () if kept is None else kept.libp2p:
+            network = self.network
+            if network is not None and len(network.links.table) < network.config.connections_min:
+                self.command(NetworkDial(address))
 
     def _tell_addresses(self) -> None:
         """Gossip the addresses at which this node says it can be reached, where nobody said which."""

@@ -14,9 +14,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from mina_p2p.address import AddressError, parse_address
+from mina_p2p.address import AddressError, DialAddress, Libp2pAddress, parse_address
 from mina_p2p.errors import MinaP2pError
 from mina_p2p.ids import SECOND, Timestamp
+from mina_p2p.libp2p.memory import REMEMBERED_MAX as ADDRESSES_MAX
+from mina_p2p.libp2p.memory import remembered_addresses
 from mina_p2p.peer.config import REMEMBERED_MAX, SALT_LENGTH, RememberedPeer
 from mina_p2p.peer.memory import remembered
 from mina_p2p.peer.state import PeerSource
@@ -47,6 +49,7 @@ class _Document(msgspec.Struct):
     salt: str
     peers: Annotated[list[_Entry], msgspec.Meta(max_length=REMEMBERED_MAX)]
     last_issued_at: _Seconds = 0
+    libp2p: Annotated[list[str], msgspec.Meta(max_length=ADDRESSES_MAX)] = []
 
 
 class PeersFileError(MinaP2pError):
@@ -62,6 +65,8 @@ class KeptPeers(Record):
     peers: tuple[RememberedPeer, ...]
     last_issued_at: int
     """Date of this node's last record in address gossip, in seconds; 0 where there was none."""
+    libp2p: tuple[Libp2pAddress, ...] = ()
+    """Peers of libp2p's network, to be dialled once at the start."""
 
 
 def nothing_kept() -> KeptPeers:
@@ -71,7 +76,8 @@ def nothing_kept() -> KeptPeers:
 
 def kept_of(state: P2pState) -> KeptPeers:
     """What to keep of a node."""
-    return KeptPeers(state.peers.shape.salt, remembered(state), state.address_gossip.own.last_issued_at)
+    known = () if state.network is None else remembered_addresses(state.network)
+    return KeptPeers(state.peers.shape.salt, remembered(state), state.address_gossip.own.last_issued_at, known)
 
 
 def read_peers_file(path: Path) -> KeptPeers:
@@ -96,7 +102,7 @@ def write_peers_file(path: Path, kept: KeptPeers) -> None:
     :raises OSError: where it can not be written.
     """
     salt = kept.salt or secrets.token_bytes(SALT_LENGTH)
-    document = _Document(VERSION, salt.hex(), list(map(_entry, kept.peers)), kept.last_issued_at)
+    document = _Document(VERSION, salt.hex(), list(map(_entry, kept.peers)), kept.last_issued_at, list(map(str, kept.libp2p)))
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -121,14 +127,24 @@ def _kept(document: _Document) -> KeptPeers:
         raise ValueError(f"its version is {document.version}, not {VERSION}")
     if len(salt) != SALT_LENGTH:
         raise ValueError(f"its salt has {len(salt)} bytes, not {SALT_LENGTH}")
-    return KeptPeers(salt, tuple(map(_peer, document.peers)), document.last_issued_at)
+    known = map(_address, document.libp2p)
+    return KeptPeers(
+        salt,
+        tuple(map(_peer, document.peers)),
+        document.last_issued_at,
+        tuple(address for address in known if isinstance(address, Libp2pAddress)),
+    )
+
+
+def _address(text: str) -> DialAddress:
+    try:
+        return parse_address(text)
+    except AddressError as error:
+        raise ValueError(f"{text!a:.100} is no address: {error}") from None
 
 
 def _peer(entry: _Entry) -> RememberedPeer:
-    try:
-        address = parse_address(entry.address)
-    except AddressError as error:
-        raise ValueError(f"{entry.address!a:.100} is no address: {error}") from None
+    address = _address(entry.address)
     name = entry.source.upper()
     if name not in PeerSource.__members__:
         raise ValueError(f"{name!a:.30} is no source of peers")

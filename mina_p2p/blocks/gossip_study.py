@@ -24,8 +24,8 @@ from mina_p2p.wire.framing import HEADER_SIZE
 
 NEW_STATE: Final = b"\x00"
 """The kind of a gossip message that is a block."""
-AFTER: Final = 5 * SECOND
-"""So long the announcements of a message may follow it: it is gossiped for a few heartbeats."""
+AFTER: Final = 60 * SECOND
+"""So long copies and announcements of a message may follow it."""
 
 
 @record

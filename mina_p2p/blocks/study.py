@@ -26,13 +26,17 @@ from mina_p2p.record import Record, record
 from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.mina import MinaGenerator
 from mina_p2p.testing.sim import SimNode
+from mina_p2p.wire.framing import HEADER_SIZE
 
 SETTLE: Final = 20 * SECOND
 """For connections to be made before the block appears."""
 PATIENCE: Final = 120 * SECOND
 """For a block to reach everybody."""
 BETWEEN: Final = 10 * SECOND
-"""From one block to the next."""
+"""From one of the earlier blocks to the next."""
+AFTER: Final = 60 * SECOND
+"""From one of the measured blocks to the next: for all that is on its way."""
+TAG_BYTES: Final = 1
 HEADER_TAG, OUTLINE_TAG, ITEMS_TAG, BODY_TAG = 6, 7, 8, 9
 
 
@@ -165,11 +169,11 @@ def cost(received: Iterable[tuple[ChannelId, int, int]], block: Sample) -> tuple
     for channel, tag, size in received:
         rest = size
         if channel is ChannelId.BEST_TIP:
-            if size <= len(block.raw):
-                told += size
-            else:
+            if size == HEADER_SIZE + TAG_BYTES + len(block.raw):
                 useful, twice = (useful, twice + size) if has_body else (useful + size, twice)
                 has_body = True
+            else:
+                told += size
             continue
         if tag == HEADER_TAG:
             useful, twice = (useful, twice + len(block.header)) if has_header else (useful + len(block.header), twice)
@@ -260,7 +264,7 @@ class _PullRun(_Run):
         self.nodes[producer].dispatch(block.tip())
         self.simulation.run(PATIENCE, until=lambda: len(self.times) >= len(others))
         times = tuple(sorted(self.times))
-        self.simulation.run(BETWEEN)
+        self.simulation.run(AFTER)
         costs = [cost(node.received, block) for node in others]
         useful, twice, told = (sum(part) / len(others) for part in zip(*costs, strict=True))
         sizes = len(block.raw), len(block.body)

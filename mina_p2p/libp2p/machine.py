@@ -27,6 +27,8 @@ from mina_p2p.libp2p.actions import (
     NetworkPeerUseful,
     NetworkStreamTimeout,
 )
+from mina_p2p.libp2p.node_status import reducer as node_status
+from mina_p2p.libp2p.node_status.actions import NodeStatusAction
 from mina_p2p.libp2p.notifications import NetworkNotification
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p.transport import (
@@ -117,6 +119,7 @@ def network_machine() -> Machine[NetworkState]:
             Slice("kademlia", _members(KademliaAction), kademlia.reduce),
             Slice("gossipsub", _members(GossipsubAction), gossipsub.reduce),
             Slice("rpcs", _members(RpcsAction), rpcs.reduce),
+            Slice("node_status", _members(NodeStatusAction), node_status.reduce),
         ),
         reducers=(
             (NetworkCheckTimeouts, reduce_check_timeouts),

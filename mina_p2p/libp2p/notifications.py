@@ -128,6 +128,24 @@ class NetworkBanNotified(Record):
     """Seconds since the Unix epoch, as it says."""
 
 
+@record
+class NetworkStatusReceived(Record):
+    """The answer to a `NetworkStatusAsk`."""
+
+    request_id: RequestId
+    peer_id: PeerId
+    status: bytes
+    """As the peer wrote it; empty where it has none."""
+
+
+@record
+class NetworkStatusFailed(Record):
+    """No answer will come to a `NetworkStatusAsk`."""
+
+    request_id: RequestId
+    detail: str
+
+
 NetworkNotification: TypeAlias = (
     NetworkPeerConnected
     | NetworkPeerIdentified
@@ -141,4 +159,6 @@ NetworkNotification: TypeAlias = (
     | NetworkRpcResponded
     | NetworkRpcFailed
     | NetworkBanNotified
+    | NetworkStatusReceived
+    | NetworkStatusFailed
 )

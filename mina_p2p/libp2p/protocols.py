@@ -43,5 +43,7 @@ MESHSUB: Final = Protocol("/meshsub/1.1.0", Framing.DELIMITED, 32 << 20, 0, 0, 8
 RPC: Final = Protocol("coda/rpcs/0.0.1", Framing.RPC, 64 << 20, 0, 0, 256)
 """Mina's RPC, without a leading slash; its slice looks after silence. The largest known answer has 59 MB."""
 
-PROTOCOLS: Final = {protocol.name: protocol for protocol in (IDENTIFY, IDENTIFY_PUSH, PING, KADEMLIA, MESHSUB, RPC)}
+NODE_STATUS: Final = Protocol("/mina/node-status", Framing.RAW, 0, 10 * SECOND, 10 * SECOND, 4)
+
+PROTOCOLS: Final = {protocol.name: protocol for protocol in (IDENTIFY, IDENTIFY_PUSH, PING, KADEMLIA, MESHSUB, RPC, NODE_STATUS)}
 """By name; what a node lists in identify is the names, in this order."""

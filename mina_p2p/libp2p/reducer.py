@@ -14,7 +14,7 @@ from mina_p2p.identify.actions import (
     NetworkIdentifyPush,
     NetworkIdentifyRequestReceived,
 )
-from mina_p2p.ids import ConnectionId, PeerNumber, StreamId, Timestamp
+from mina_p2p.ids import ConnectionId, PeerNumber, RequestId, StreamId, Timestamp
 from mina_p2p.kademlia.actions import (
     NetworkKadPeerGone,
     NetworkKadPeerUnreachable,
@@ -35,8 +35,14 @@ from mina_p2p.libp2p.actions import (
 )
 from mina_p2p.libp2p.gating import remote_ip
 from mina_p2p.libp2p.links import Contact, Dialling, Linked, Links, Stream
+from mina_p2p.libp2p.node_status.actions import (
+    NetworkStatusEnded,
+    NetworkStatusLost,
+    NetworkStatusPartReceived,
+    NetworkStatusRequestReceived,
+)
 from mina_p2p.libp2p.notifications import NetworkDialFailed, NetworkPeerConnected, NetworkPeerDisconnected
-from mina_p2p.libp2p.protocols import IDENTIFY, IDENTIFY_PUSH, KADEMLIA, MESHSUB, PING, PROTOCOLS, RPC
+from mina_p2p.libp2p.protocols import IDENTIFY, IDENTIFY_PUSH, KADEMLIA, MESHSUB, NODE_STATUS, PING, PROTOCOLS, RPC
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p.transport import (
     Libp2pConnectionClosed,
@@ -229,6 +235,8 @@ def reduce_stream_opened(state: NetworkState, action: Libp2pStreamOpened, now: T
     state = state.replace(links=links.adding_stream(connection_id, link, stream_id, stream))
     if protocol is RPC:
         return state, (NetworkRpcSessionOpened(connection_id, stream_id, stream.serial, 0),)
+    if protocol is NODE_STATUS:
+        return state, (NetworkStatusRequestReceived(connection_id, stream_id),)
     return state, (NetworkIdentifyRequestReceived(connection_id, stream_id),) if protocol is IDENTIFY else ()
 
 
@@ -249,6 +257,8 @@ def reduce_stream_message(state: NetworkState, action: Libp2pStreamMessageReceiv
             return state, (NetworkPubsubRpcReceived(connection_id, data),)
         case RPC.name, _:
             return state, (NetworkRpcMessageReceived(stream.serial, data),)
+        case NODE_STATUS.name, True:
+            return state, (NetworkStatusPartReceived(RequestId(stream.token), connection_id, stream_id, data),)
         case PING.name, False if len(data) <= PING_BYTES:
             return state, (Libp2pEffectfulSend(connection_id, stream_id, data),)
         case _:
@@ -279,6 +289,8 @@ def _ended(connection_id: ConnectionId, stream_id: StreamId, stream: Stream) -> 
     match stream.protocol, stream.is_ours:
         case (IDENTIFY.name, True) | (IDENTIFY_PUSH.name, False):
             return (NetworkIdentifyEnded(connection_id, stream.serial), end)
+        case NODE_STATUS.name, True:
+            return (NetworkStatusEnded(RequestId(stream.token)), end)
         case RPC.name, _:
             # What it has asked is answered before we end ours.
             return (Attempt(NetworkRpcSessionEnded(stream.serial), end),)
@@ -293,6 +305,8 @@ def _lost(connection_id: ConnectionId, stream_id: StreamId, stream: Stream, deta
             return (NetworkIdentifyLost(connection_id, stream.serial, stream.is_ours),)
         case KADEMLIA.name, True if stream.token:
             return (NetworkKadRequestError(stream.token),)
+        case NODE_STATUS.name, True:
+            return (NetworkStatusLost(RequestId(stream.token), detail),)
         case RPC.name, _:
             return (NetworkRpcSessionGone(stream.serial, stream.token, detail),)
         case MESHSUB.name, True:

@@ -11,6 +11,7 @@ from mina_p2p.kademlia.state import Kademlia, initial_kademlia
 from mina_p2p.libp2p.config import NetworkConfig
 from mina_p2p.libp2p.gating import EVERY_PRIVATE_RANGE, Gating, initial_gating, remote_ip
 from mina_p2p.libp2p.links import Links
+from mina_p2p.libp2p.node_status.state import NodeStatus
 from mina_p2p.libp2p.protocols import KADEMLIA, PROTOCOLS
 from mina_p2p.libp2p_rpc.state import Rpcs
 from mina_p2p.prng import Random
@@ -31,6 +32,7 @@ class NetworkState(Record):
     gossipsub: Gossipsub
     rpcs: Rpcs
     gating: Gating
+    node_status: NodeStatus
     next_keep_at: Timestamp
     """When to look after the number of connections next."""
     is_dialling_allowed: bool = True
@@ -99,5 +101,6 @@ def initial_network(config: NetworkConfig, now: Timestamp) -> NetworkState:
             tuple(address.peer_id for address in config.initial_peers),
             salt,
         ),
+        NodeStatus(),
         now,
     )

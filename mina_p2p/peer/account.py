@@ -5,6 +5,7 @@ The reasons are those of the guards themselves: `P2pState.why_banned` and `P2pSt
 
 from __future__ import annotations
 
+from mina_p2p.address import Libp2pAddress, WebRtcAddress
 from mina_p2p.connection.state import Ready
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import PeerNumber, Timestamp
@@ -84,6 +85,15 @@ def _why(state: P2pState, peer: Peer, now: Timestamp) -> tuple[bool, str]:
         return False, "nobody has said where it can be dialled"
     if not peer.is_given and peer.bucket is None:
         return False, "there is no room for it in the table of new peers"
+    if not peer.is_given and isinstance(peer.address, WebRtcAddress):
+        return False, "it is reached by way of a relay, which is for the node software to do"
+    if not peer.is_given and isinstance(peer.address, Libp2pAddress):
+        network = state.network
+        if network is None:
+            return False, "its address is libp2p's, which is off"
+        if peer.peer_id in network.links.numbers:
+            return False, "connected, or being connected, over libp2p"
+        return False, "its address is libp2p's, whose part of the node dials by rules of its own"
     refusal = state.outgoing_refusal(peer.address, now, is_user_request=False)
     if refusal is not None:
         return False, f"not dialled now: {refusal}"

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from mina_p2p.address import DialAddress, Host, HostScope, address_group, dial_host, host_scope
+from mina_p2p.address import DialAddress, Host, HostScope, QuicAddress, address_group, dial_host, host_scope
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, PeerNumber, Timestamp
@@ -113,9 +113,10 @@ class Peer(Record):
 
     @property
     def is_dialable(self) -> bool:
-        """Whether it waits to be dialled."""
-        has_place = self.bucket is not None or self.is_given
-        return has_place and self.address is not None and isinstance(self.status, Disconnected)
+        """Whether it waits to be dialled over a pull transport; others have rules of their own."""
+        if self.address is None or not isinstance(self.status, Disconnected):
+            return False
+        return self.is_given or (self.bucket is not None and isinstance(self.address, QuicAddress))
 
     @property
     def sources(self) -> tuple[PeerSource, ...]:
@@ -140,6 +141,8 @@ class Peer(Record):
         """
         if self.address is None:
             return True
+        if isinstance(address, QuicAddress) and not isinstance(self.address, QuicAddress):
+            return not self.is_given  # we can dial it ourselves
         is_doubtful = self.failures > 0 and not self.is_address_proven and not self.is_given
         return is_doubtful and address != self.address and not isinstance(self.status, Attached)
 

@@ -34,6 +34,10 @@ ROUNDS_OF_GROWTH_LARGE: Final = 2.5
 ROUNDS_OF_JOINING: Final = 0.2
 ROUNDS_OF_HEALING: Final = 2.0
 """Configured peers are dialled each round, and what they tell spreads in the next one at the latest."""
+ROUNDS_OF_QUIET: Final = 1.0
+"""Even where nothing happens a connection is exchanged for another at times (`PeerTableConfig.rotation_interval`)."""
+LOOK_EVERY_S: Final = 0.5
+SAY_EVERY_S: Final = 10
 SILENCE_S: Final = 30
 """Until peers notice that a node ended without a word."""
 RECORD_LIFE_S: Final = 900
@@ -95,6 +99,43 @@ class Outcome(Record):
         return not self.violations and all(stage.is_good for stage in self.stages)
 
 
+def is_well(town: Town) -> bool:
+    """Whether the network is one, and every node has as many connections as it should."""
+    return next(lacks(town), None) is None
+
+
+def lacks(town: Town) -> Iterator[str]:
+    """What a network lacks that should be one, with the number of connections at each node within its bounds."""
+    if (components := town.components()) != 1:
+        yield f"{components} parts that are not connected with each other"
+    for place, node in town.nodes.items():
+        limits, ready = node.config.limits, node.state.connections.ready_count
+        if ready < min(limits.peers_min, len(town.nodes) - 1) or ready > limits.peers_max:
+            yield f"place {place} has {ready} connections, of {limits.peers_min} to {limits.peers_max}"
+
+
+def left_over(town: Town) -> Iterator[str]:
+    """All that is wrong with a network in which nothing happens: what it lacks, and what is left in it."""
+    yield from lacks(town)
+    yield from leaks(town)
+
+
+def leaks(town: Town) -> Iterator[str]:
+    """What is left at some node of what is long over."""
+    living: set[PeerId] = {town.peer_id(place) for place in town.nodes}
+    for place, node in town.nodes.items():
+        state, slice_ = node.state, node.state.address_gossip
+        ready = state.connections.ready_count
+        if len(slice_.links) != ready:
+            yield f"place {place} gossips with {len(slice_.links)} peers, and is connected with {ready}"
+        if slice_.verifications or any(link.wanted or link.fetch is not None for link in slice_.links.values()):
+            yield f"place {place} waits for records that nobody sends"
+        if strangers := sum(PeerId(known.record.public_key) not in living for known in slice_.book.table.values()):
+            yield f"place {place} believes {strangers} records of nodes that are gone"
+        if len(slice_.gossip.table) > ENTRIES_PER_NODE * len(living):
+            yield f"place {place} gossips {len(slice_.gossip.table)} items of {len(living)} nodes"
+
+
 class Life:
     """One life, which goes on as `course` is asked for more."""
 
@@ -135,51 +176,45 @@ class Life:
         """A network in which all are connected with all."""
         nodes, dice = self.options.nodes, self._dice
         wished, most = nodes + 1, 2 * nodes + 2
-        yield "growth"
         town = self._star(wished, most)
-        self._measure("growth", ROUNDS_OF_GROWTH, town, town.is_mesh)
-        town.run(dice.below(PERIOD))
-        yield "a newcomer"
+        yield from self._measure("growth", ROUNDS_OF_GROWTH, town, town.is_mesh)
+        yield from self._wait(town, dice.below(PERIOD), "a newcomer is near")
         newcomer = self._new_place()
         town.start(newcomer, 1 + dice.below(nodes), wished=wished, most=most)
-        self._measure("newcomer", ROUNDS_OF_JOINING, town, partial(town.is_linked_with_all, newcomer))
-        yield "a node comes back"
+        yield from self._measure("newcomer", ROUNDS_OF_JOINING, town, partial(town.is_linked_with_all, newcomer))
         returning = 2 + dice.below(nodes - 1)
         town.crash(returning)
-        town.run(dice.between(SILENCE_S + 1, 300))
+        yield from self._wait(town, dice.between(SILENCE_S + 1, 300), "a node is gone")
         town.start(returning, 1, wished=wished, most=most)
-        self._measure("return", ROUNDS_OF_JOINING, town, partial(town.is_linked_with_all, returning))
+        yield from self._measure("return", ROUNDS_OF_JOINING, town, partial(town.is_linked_with_all, returning))
         self.virtual_seconds += town.now
 
     def _bounded(self) -> Iterator[str]:
         """A network whose nodes are content with a few connections."""
         nodes, dice = self.options.nodes, self._dice
-        yield "growth with few connections"
         town = self._star(WISHED, MOST)
         well = partial(is_well, town)
-        self._measure("growth, few connections", ROUNDS_OF_GROWTH if nodes <= MESH_NODES_MAX else ROUNDS_OF_GROWTH_LARGE, town, well)
-        yield "the first node restarts, and knows nobody"
+        limit = ROUNDS_OF_GROWTH if nodes <= MESH_NODES_MAX else ROUNDS_OF_GROWTH_LARGE
+        yield from self._measure("growth, few connections", limit, town, well)
         town.crash(1)
-        town.run(dice.between(SILENCE_S + 1, 300))
+        yield from self._wait(town, dice.between(SILENCE_S + 1, 300), "the first node is gone")
         town.start(1, wished=WISHED, most=MOST)
-        self._measure("restart of the first", ROUNDS_OF_HEALING, town, well)
-        yield "partition"
+        yield from self._measure("restart of the first", ROUNDS_OF_HEALING, town, well)
         places = dice.sample(list(town.nodes), nodes)
         town.cut(places[: nodes // 2], places[nodes // 2 :])
-        town.run(PARTITION_S)
+        yield from self._wait(town, PARTITION_S, "two halves are apart")
         town.heal()
-        self._measure("partition and heal", ROUNDS_OF_HEALING, town, well)
+        yield from self._measure("partition and heal", ROUNDS_OF_HEALING, town, well)
         yield from self._churn(town)
-        self._measure("churn", ROUNDS_OF_HEALING, town, well)
-        yield "nothing happens"
-        town.run(RECORD_LIFE_S + SILENCE_S)
-        self.stages.append(Stage("quiet", 0.0, 0.0, (*lacks(town), *leaks(town))))
+        yield from self._measure("churn", ROUNDS_OF_HEALING, town, well)
+        yield from self._wait(town, RECORD_LIFE_S + SILENCE_S, "nothing happens")
+        yield from self._measure("quiet", ROUNDS_OF_QUIET, town, lambda: next(left_over(town), None) is None, left_over)
         self.virtual_seconds += town.now
 
     def _star(self, wished: int, most: int) -> Town:
         """A network that begins: everybody knows the first only, whose address spreads by what they tell it."""
         options = self.options
-        every = options.check_every or max(1, options.nodes // 2)
+        every = options.check_every or 2 * options.nodes
         town = Town(options.seed, check_every=every, observers=(self.trace.observer,), is_strict=options.is_strict)
         for place in range(1, options.nodes + 1):
             town.start(place, *(() if place == 1 else (1,)), wished=wished, most=most)
@@ -200,44 +235,28 @@ class Life:
                     place = gone if dice.chance(50) else self._new_place()
                     simulation.after(dice.below(DOWN_S_MAX * SECOND), partial(town.start, place, 1, wished=WISHED, most=MOST))
                 town.run(pause)
-        town.run(DOWN_S_MAX)
+        yield from self._wait(town, DOWN_S_MAX, "the last come back")
 
     def _new_place(self) -> int:
         self._last_place += 1
         return self._last_place
 
-    def _measure(self, name: str, rounds_max: float, town: Town, is_reached: Callable[[], bool]) -> None:
-        seconds = town.until(is_reached, rounds_max * PERIOD)
-        rounds = None if seconds is None else round(seconds / PERIOD, 4)
-        self.stages.append(Stage(name, rounds, rounds_max, tuple(lacks(town)) if rounds is None else ()))
+    def _wait(self, town: Town, seconds: int, what: str) -> Iterator[str]:
+        for passed in range(0, seconds, SAY_EVERY_S):
+            yield f"{what}, for {seconds - passed} s more"
+            town.run(min(SAY_EVERY_S, seconds - passed))
 
-
-def is_well(town: Town) -> bool:
-    """Whether the network is one, and every node has as many connections as it should."""
-    return next(lacks(town), None) is None
-
-
-def lacks(town: Town) -> Iterator[str]:
-    """What a network lacks that should be one, with the number of connections at each node within its bounds."""
-    if (components := town.components()) != 1:
-        yield f"{components} parts that are not connected with each other"
-    for place, node in town.nodes.items():
-        limits, ready = node.config.limits, node.state.connections.ready_count
-        if ready < min(limits.peers_min, len(town.nodes) - 1) or ready > limits.peers_max:
-            yield f"place {place} has {ready} connections, of {limits.peers_min} to {limits.peers_max}"
-
-
-def leaks(town: Town) -> Iterator[str]:
-    """What is left at some node of what is long over."""
-    living: set[PeerId] = {town.peer_id(place) for place in town.nodes}
-    for place, node in town.nodes.items():
-        state, slice_ = node.state, node.state.address_gossip
-        ready = state.connections.ready_count
-        if len(slice_.links) != ready:
-            yield f"place {place} gossips with {len(slice_.links)} peers, and is connected with {ready}"
-        if slice_.verifications or any(link.wanted or link.fetch is not None for link in slice_.links.values()):
-            yield f"place {place} waits for records that nobody sends"
-        if strangers := sum(PeerId(known.record.public_key) not in living for known in slice_.book.table.values()):
-            yield f"place {place} believes {strangers} records of nodes that are gone"
-        if len(slice_.gossip.table) > ENTRIES_PER_NODE * len(living):
-            yield f"place {place} gossips {len(slice_.gossip.table)} items of {len(living)} nodes"
+    def _measure(
+        self, name: str, rounds_max: float, town: Town, is_reached: Callable[[], bool], wrong: Callable[[Town], Iterator[str]] = lacks
+    ) -> Iterator[str]:
+        seconds, limit = 0.0, rounds_max * PERIOD
+        yield name
+        while not is_reached():
+            if seconds >= limit:
+                self.stages.append(Stage(name, None, rounds_max, tuple(wrong(town))))
+                return
+            town.run(LOOK_EVERY_S)
+            seconds += LOOK_EVERY_S
+            if seconds % SAY_EVERY_S == 0:
+                yield f"{name}, {seconds:.0f} s"
+        self.stages.append(Stage(name, round(seconds / PERIOD, 4), rounds_max))

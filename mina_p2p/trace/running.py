@@ -18,7 +18,7 @@ from mina_p2p.store import Machine, RawRefusals, RawSteps
 from mina_p2p.trace.records import Digests, Records
 from mina_p2p.trace.schema import Schema
 
-_ROW: Final = 48
+_ROW: Final = 32
 """Inputs that are run and looked at together: many enough for that to cost little, few enough to stay in the cache."""
 
 _action_of, _depth_of = itemgetter(0), itemgetter(2)

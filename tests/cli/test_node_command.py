@@ -7,14 +7,11 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.node_process import CLI, COMMAND, LAST_RESORT_S, node
 
 from mina_p2p.errors import CallerError
 from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID
@@ -22,53 +19,6 @@ from mina_p2p_effects.cli import main
 from mina_p2p_effects.cli.node.settings import parse_listen, read_network
 from mina_p2p_effects.keyfile import reveal_key_line
 from mina_p2p_effects.keys import SecretKey
-
-CLI = [sys.executable, "-m", "mina_p2p_effects.cli"]
-COMMAND = [*CLI, "node", "--listen", "127.0.0.1:0", "--allow-private-addresses", "--transport", "quic"]
-LAST_RESORT_S = 60
-"""A process that hangs is killed after so long; nothing waits for it otherwise."""
-
-
-class Process:
-    """One node that prints JSON lines."""
-
-    def __init__(self, *arguments: str | Path) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, "--json", "--every", "0.2", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.seen: list[dict[str, Any]] = []
-
-    def until(self, event: str, **fields: object) -> dict[str, Any]:
-        """Read lines up to such an event."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            value = json.loads(line)
-            self.seen.append(value)
-            if value["event"] == event and all(value[name] == wanted for name, wanted in fields.items()):
-                return value
-        raise AssertionError((event, self.seen, self.process.stderr and self.process.stderr.read()))
-
-    def until_peers(self, count: int) -> dict[str, Any]:
-        while len((status := self.until("status"))["peers"]) != count:
-            pass
-        return status
-
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        """Signal, and what came of it: exit code and the rest of standard output."""
-        self.process.send_signal(number)
-        out, _ = self.process.communicate(timeout=LAST_RESORT_S)
-        return self.process.returncode, out
-
-
-@contextmanager
-def node(*arguments: str | Path) -> Iterator[Process]:
-    running = Process(*arguments)
-    try:
-        yield running
-    finally:
-        if running.process.poll() is None:
-            running.process.kill()
-        running.process.communicate()
 
 
 def test_two_nodes_meet_and_end_in_order(tmp_path: Path) -> None:
@@ -89,8 +39,7 @@ def test_two_nodes_meet_and_end_in_order(tmp_path: Path) -> None:
             assert row["rtt_ms"] > 0
             code, rest = other.end(signal.SIGINT)
             assert code == 0
-            assert json.loads(rest.splitlines()[-1])["event"] == "stopped"
-            assert other.process.stderr is not None
+            assert rest[-1]["event"] == "stopped"
         left = seed.until("disconnected", peer_id=own_id)
         assert left["by_peer"] is True
         assert left["reason"].startswith("SHUTDOWN")
@@ -110,8 +59,8 @@ def test_lines_of_other_transports_are_left_out_and_said(tmp_path: Path) -> None
     peers.write_text("nonsense\n/ip4/203.0.113.7/tcp/8302/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB\n")
     with node("--peer-list-file", peers) as running:
         assert running.until("status")["known_peers"] == 0
-        running.process.send_signal(signal.SIGTERM)
-        _, errors = running.process.communicate(timeout=LAST_RESORT_S)
+        running.end()
+        errors = running.errors
     assert "line 1" in errors
     assert "1 of 1 peers have addresses of other transports" in errors
 
@@ -141,7 +90,11 @@ def test_the_status_is_drawn_on_a_terminal() -> None:
     """``--status`` shows the node's id and its peers' table, and a signal ends it with 0."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*COMMAND, "--seed", "--status"], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env={**os.environ, "COLUMNS": "150"}
+        [*COMMAND, "--transport", "quic", "--seed", "--status"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "COLUMNS": "150"},
     )
     os.close(theirs)
     seen = ""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import subprocess
 import urllib.request
-from collections.abc import Generator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.test_node_command import CLI, LAST_RESORT_S, Process
+from support.node_process import CLI, LAST_RESORT_S, Process, node
 
 from mina_p2p.errors import CallerError
 from mina_p2p_effects.cli import main
@@ -24,18 +22,6 @@ from mina_p2p_effects.keys import SecretKey
 
 needs_pnet = pytest.mark.skipif(find_spec("Crypto") is None, reason="pycryptodome is not installed; it comes with the extra `libp2p`")
 LIBP2P = ("--transport", "libp2p")
-
-
-@contextmanager
-def node(*arguments: str | Path, transport: str = "both") -> Generator[Process]:
-    """A running node; of options that are given twice the last one holds."""
-    running = Process("--transport", transport, *arguments)
-    try:
-        yield running
-    finally:
-        if running.process.poll() is None:
-            running.process.kill()
-        running.process.communicate()
 
 
 @needs_pnet
@@ -81,7 +67,7 @@ def _row(running: Process) -> dict[str, Any]:
 @needs_pnet
 def test_a_node_is_on_both_networks_unless_told_otherwise() -> None:
     """It gives two addresses away, one peer dials each, and the external address stands in both."""
-    with node("--seed", "--external-ip", "127.0.0.1", "--external-ip", "192.0.2.7") as seed:
+    with node("--seed", "--external-ip", "127.0.0.1", "--external-ip", "192.0.2.7", transport="both") as seed:
         addresses = seed.until("listening")["addresses"]
         assert [address.split("/")[2:4] for address in addresses] == [
             *(["127.0.0.1", "udp"], ["192.0.2.7", "udp"]),

@@ -6,6 +6,7 @@ question for the item and the item. Everybody may always be told.
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Callable
 from hashlib import blake2b
@@ -65,8 +66,19 @@ def story_id(text: bytes) -> bytes:
 class Town:
     """Nodes, and the messages that are on their way."""
 
-    def __init__(self, count: int, *, is_silent: Callable[[int], bool] = lambda _number: False) -> None:
+    def __init__(
+        self,
+        count: int,
+        *,
+        is_silent: Callable[[int], bool] = lambda _number: False,
+        copies: Callable[[int, str], int] = lambda _sender, _what: 1,
+        dice: random.Random | None = None,
+    ) -> None:
         self.now = START
+        self.copies = copies
+        """How many of a message arrive, by its sender and what it is."""
+        self.dice = dice
+        """What mixes the messages, if anything does."""
         self.is_silent = is_silent
         """Of which nodes no answer and no item arrives."""
         self.messages: deque[tuple[int, int, str, bytes, Any]] = deque()
@@ -94,13 +106,13 @@ class Town:
     def _carry(self, me: int, order: GossipOrder) -> None:
         match order:
             case GossipAnnounce(id=name, peer=peer):
-                self.messages.append((me, peer, "gossip", name, None))
+                self._send((me, peer, "gossip", name, None))
             case GossipKnown(id=name, peer=peer):
-                self.messages.append((me, peer, "response", name, True))
+                self._send((me, peer, "response", name, True))
             case GossipFetch(id=name, peer=peer):
-                self.messages.append((me, peer, "response", name, False))
+                self._send((me, peer, "response", name, False))
             case GossipDeliver(id=name, peer=peer):
-                self.messages.append((me, peer, "item", name, self.stories[me][name]))
+                self._send((me, peer, "item", name, self.stories[me][name]))
             case GossipValidate(id=name, body=body):
                 self.judged += 1
                 if story_id(body) == name:
@@ -113,9 +125,14 @@ class Town:
             case _:
                 pass
 
+    def _send(self, message: tuple[int, int, str, bytes, Any]) -> None:
+        self.messages.extend([message] * self.copies(message[0], message[2]))
+
     def deliver(self) -> None:
         """Let everything arrive."""
         while self.messages:
+            if self.dice is not None:
+                self.messages.rotate(self.dice.randrange(len(self.messages)))
             source, target, what, name, more = self.messages.popleft()
             if what == "gossip":
                 self.do(target, GossipHeard(name, source))
@@ -184,3 +201,29 @@ def test_a_forged_item_is_refused_and_its_sender_named() -> None:
         entry = town.states[number].gossip.entry(name)
         assert isinstance(entry, Finished)
         assert not entry.was_held
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_loss_reordering_and_duplicates_wedge_nothing(seed: int) -> None:
+    """Where a twentieth of the messages is lost, one comes twice now and then and all come in any order, all items end (spec 4.2, 4.3)."""
+    dice = random.Random(seed)
+    town = Town(20, copies=lambda _sender, _what: dice.choices((0, 1, 2), (5, 90, 5))[0], dice=dice)
+    for number in range(20):
+        town.tell(number + 1, b"story %d" % number)
+        town.wait(1)
+    town.wait(120)
+    reached = sum(map(len, town.stories.values()))
+    assert reached >= 0.99 * 20 * 20
+    town.wait(130)
+    assert all(len(state.gossip.table) == len(state.gossip.deadlines) == 0 for state in town.states.values())
+
+
+def test_an_item_dies_where_some_never_answer() -> None:
+    """With a tenth of the nodes mute, one item is over at all of them after T / (1 - s) + F and some spreading (spec 1.8 D2)."""
+    parameters = GossipParameters()
+    town = Town(60, copies=lambda sender, what: 0 if what == "response" and sender % 10 == 0 else 1)
+    name = town.tell(1, b"story")
+    town.wait(parameters.answer_timeout * 100 / (100 - parameters.saturation_limit_percent) / SECOND)
+    assert all(isinstance(state.gossip.entry(name), Finished) for n, state in town.states.items() if n % 10)
+    town.wait(parameters.finished_entry_duration / SECOND + 5)
+    assert all(state.gossip.entry(name) is None for n, state in town.states.items() if n % 10)

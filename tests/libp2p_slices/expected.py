@@ -89,7 +89,7 @@ EXPECTED: Final[dict[str, dict[str, dict[str, str]]]] = {
         "PeerUseful": {"arrived": "1 streams", "with their stream": "2 streams", "going away": "1 streams, ending"},
         "CheckTimeouts": {
             "nothing": "nothing: Keep, KadTick, PubsubHeartbeat",
-            "dialling": "dialling: Keep, KadTick, PubsubHeartbeat",
+            "dialling": "dialling: DialTimeout, Keep, KadTick, PubsubHeartbeat",
             "arrived": "1 streams: StreamTimeout, Keep, KadTick, PubsubHeartbeat",
             "with their stream": "2 streams: StreamTimeout, StreamTimeout, Keep, KadTick, PubsubHeartbeat",
             "going away": "1 streams, ending: StreamTimeout, Keep, KadTick, PubsubHeartbeat",
@@ -158,27 +158,27 @@ EXPECTED: Final[dict[str, dict[str, dict[str, str]]]] = {
         "PartReceived": {
             "asked": "1 parts",
             "half answered": "1 parts",
-            "known": "6 protocols",
+            "known": "7 protocols",
         },
         "Ended": {
             "asked": "0 parts: KadPeerUnreachable",
-            "half answered": "6 protocols: PeerIdentified, KadPeerIdentified, PubsubPeerIdentified",
-            "known": "6 protocols",
+            "half answered": "7 protocols: PeerIdentified, KadPeerIdentified, PubsubPeerIdentified",
+            "known": "7 protocols",
         },
         "Lost": {
             "nothing": "0 parts",
             "asked": "0 parts: KadPeerUnreachable",
             "half answered": "0 parts: KadPeerUnreachable",
-            "known": "6 protocols",
+            "known": "7 protocols",
         },
         "Lost, a push": {
             "nothing": "0 parts",
             "asked": "0 parts",
             "half answered": "0 parts",
-            "known": "6 protocols",
+            "known": "7 protocols",
         },
         "Push": {
-            "known": "6 protocols: StreamOpen",
+            "known": "7 protocols: StreamOpen",
         },
         "PeerGone": {
             "nothing": "0 parts",
@@ -487,5 +487,23 @@ EXPECTED: Final[dict[str, dict[str, dict[str, str]]]] = {
             "idle": "Idle, 0 calls",
             "asked by the peer": "Idle, serving, 0 calls",
         },
+    },
+    "status": {
+        "Set": {"nobody": "6 bytes", "known": "6 bytes", "being read": "6 bytes", "reading": "6 bytes, reading [0]"},
+        "Ask": {
+            "known": "0 bytes, reading [0]: StreamOpen | StatusLost",
+            "being read": "2 bytes, reading [0]: StreamOpen | StatusLost",
+        },
+        "Ask, another": {
+            "known": "0 bytes, reading [0]: StreamOpen | StatusLost",
+            "being read": "2 bytes, reading [0]: StreamOpen | StatusLost",
+            "reading": "2 bytes, reading [0, 0]: StreamOpen | StatusLost",
+        },
+        "RequestReceived": {"being read": "2 bytes: Send, StreamEnd", "reading": "2 bytes, reading [0]: Send, StreamEnd"},
+        "PartReceived": {"reading": "2 bytes, reading [4]"},
+        "PartReceived, late": {"reading": "2 bytes, reading [0]: StreamReset, StatusLost"},
+        "PartReceived, too long": {"reading": "2 bytes, reading [0]: StreamReset, StatusLost"},
+        "Ended": {"reading": "2 bytes: StatusReceived"},
+        "Lost": {"reading": "2 bytes: StatusFailed"},
     },
 }

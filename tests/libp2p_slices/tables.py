@@ -20,8 +20,10 @@ from mina_p2p.libp2p.config import TOPIC_V0
 from mina_p2p.libp2p.gating import GatingConfig
 from mina_p2p.libp2p.links import Dialling, Linked
 from mina_p2p.libp2p.machine import NetworkCheckTimeouts
+from mina_p2p.libp2p.node_status import actions as status
+from mina_p2p.libp2p.node_status.state import STATUS_BYTES_MAX
 from mina_p2p.libp2p.notifications import NetworkRpcFailed
-from mina_p2p.libp2p.protocols import IDENTIFY, KADEMLIA, MESHSUB, PING, RPC
+from mina_p2p.libp2p.protocols import IDENTIFY, KADEMLIA, MESHSUB, NODE_STATUS, PING, RPC
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p_rpc import actions as rpc
 from mina_p2p.libp2p_rpc.messages import GREETING, MENU_CODEC, MESSAGE_CODEC, Response, ResponseFailed, UncaughtExn
@@ -342,4 +344,51 @@ RPCS = Table(
     EXPECTED["rpc"],
 )
 
-TABLES = {"links": LINKS, "identify": IDENTIFYING, "kademlia": KADEMLIAS, "gossipsub": GOSSIP, "rpc": RPCS}
+# --- node status
+
+
+def _status_states() -> dict[str, NetworkState]:
+    states = {"nobody": Alone().state}
+    alone = Alone()
+    alone.known(1)
+    states["known"] = alone.state
+    alone.feed(status.NetworkStatusSet(b"{}"))
+    alone.stream(NODE_STATUS.name)
+    states["being read"] = alone.state
+    alone.feed(status.NetworkStatusAsk(RequestId(7), peer_id(1)))
+    states["reading"] = alone.state
+    return states
+
+
+def _look_status(state: NetworkState) -> str:
+    asks = [ask.size for ask in state.node_status.asks.values()]
+    return f"{len(state.node_status.own)} bytes{f', reading {asks}' if asks else ''}"
+
+
+_PART = status.NetworkStatusPartReceived(RequestId(7), IN, THEIRS, b"part")
+STATUSES = Table(
+    _status_states(),
+    {
+        "Set": Case(status.NetworkStatusSet(b"status")),
+        "Set, too long": Case(status.NetworkStatusSet(bytes(STATUS_BYTES_MAX + 1))),
+        "Ask": Case(status.NetworkStatusAsk(RequestId(7), peer_id(1))),
+        "Ask, another": Case(status.NetworkStatusAsk(RequestId(8), peer_id(1))),
+        "RequestReceived": Case(status.NetworkStatusRequestReceived(IN, THEIRS)),
+        "PartReceived": Case(_PART),
+        "PartReceived, late": Case(_PART, LATE),
+        "PartReceived, too long": Case(_PART.replace(data=bytes(STATUS_BYTES_MAX + 1))),
+        "Ended": Case(status.NetworkStatusEnded(RequestId(7))),
+        "Lost": Case(status.NetworkStatusLost(RequestId(7), "why")),
+    },
+    _look_status,
+    EXPECTED["status"],
+)
+
+TABLES = {
+    "links": LINKS,
+    "identify": IDENTIFYING,
+    "kademlia": KADEMLIAS,
+    "gossipsub": GOSSIP,
+    "rpc": RPCS,
+    "status": STATUSES,
+}

@@ -207,3 +207,19 @@ def test_a_node_on_both_transports_dials_at_once() -> None:
             await both.until(lambda: both.peers == {seed.libp2p: [True]})
 
     run(main())
+
+
+def test_peers_of_the_last_run_are_dialled_at_the_next(tmp_path: Path) -> None:
+    """A node that knows nobody else comes back to whom its file names, though the seed of the last run is gone."""
+    file = {"peers_file": tmp_path / "peers.json"}
+
+    async def main() -> None:
+        async with network_node(3) as other:
+            async with network_node(1) as seed, network_node(2, seed.dial_address, settings=file) as one:
+                await one.until(lambda: one.peers.get(seed.libp2p) == [True])
+                await other.node.connect(one.dial_address)
+                await one.until(lambda: one.network.kademlia.table.get(other.node.peer_id) is not None)
+            async with network_node(2, settings=file) as again:
+                await again.until(lambda: again.peers == {other.libp2p: [True]})
+
+    run(main())

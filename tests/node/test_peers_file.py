@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slices.lab import address
 
+from mina_p2p.address import Libp2pAddress
 from mina_p2p.config import Limits
 from mina_p2p.ids import SECOND, Timestamp
+from mina_p2p.libp2p.memory import REMEMBERED_MAX
 from mina_p2p.notifications import PeerConnected
 from mina_p2p.peer.config import RememberedPeer
 from mina_p2p.peer.state import PeerSource
@@ -27,6 +29,7 @@ KEPT = KeptPeers(
         RememberedPeer(address(2), PeerSource.KADEMLIA),
     ),
     1_760_000_000,
+    (Libp2pAddress(address(3).peer_id, address(3).host, 8302),),
 )
 
 
@@ -57,6 +60,8 @@ def _good() -> dict[str, Any]:
 
 BROKEN: dict[str, Any] = {
     "not an object": [],
+    "an address of libp2p that is none": {**_good(), "libp2p": ["nonsense"]},
+    "too many addresses of libp2p": {**_good(), "libp2p": [str(address(1))] * (REMEMBERED_MAX + 1)},
     "another version": {**_good(), "version": 2},
     "no salt": {**_good(), "salt": None},
     "a salt that is no hex": {**_good(), "salt": "zz" * 16},

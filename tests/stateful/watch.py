@@ -58,6 +58,7 @@ from mina_p2p.pool.actions import (
     PoolVerdictTimeout,
 )
 from mina_p2p.pool.state import POOL_CHANNELS, Announced, Fetching
+from mina_p2p.relay.actions import PeerAsk
 from mina_p2p.state import P2pState
 from mina_p2p.transport import (
     ChannelsEffectfulAnswerSend,
@@ -372,7 +373,10 @@ class Watch:
 
     def _node_asked(self, action: Any, steps: Sequence[Any]) -> None:
         """Note the questions of the node software, however they entered."""
-        self.questions.update(step.request_id for step in steps if isinstance(step, rpc.RpcRequestSend))
+        # Whoever is asked by name is asked over a connection next, if there is one.
+        by_name = {step.request_id for step in steps if isinstance(step, PeerAsk)}
+        by_connection = (step.request_id for step in steps if isinstance(step, rpc.RpcRequestSend))
+        self.questions.update((*by_name, *(number for number in by_connection if number not in by_name)))
         match action:
             case rpc.ChannelsRpcRequestSend(purpose=ForNode(request_id=number)) if action in steps:
                 self.questions[number] += 1

@@ -41,6 +41,7 @@ class _Member:
 
     def _see(self, action: Any, _now: Timestamp, _steps: Steps, _state: Any) -> None:
         if isinstance(action, ChannelsMessageReceived) and action.channel in BLOCK_CHANNELS:
+            self.network.heard.set()
             self.received.append((action.channel, action.frame[0] if action.frame else -1, HEADER_SIZE + len(action.frame)))
 
     async def play_software(self) -> None:
@@ -85,6 +86,8 @@ class QuicNetwork:
         self._waits_for: tuple[bytes, int] = b"", 0
         self._all_have_it = asyncio.Event()
         self._is_over = False
+        self.heard = asyncio.Event()
+        """Set with every frame of a channel for blocks."""
 
     async def __aenter__(self) -> Self:
         """Start the nodes and connect them."""
@@ -158,10 +161,20 @@ class QuicNetwork:
         times = (at - started for (member, name), at in self._times.items() if name == block.state_hash and member is not maker)
         return tuple(sorted(times))
 
+    async def _silence(self, linger_s: float) -> None:
+        """Until no frame has come for so long."""
+        while linger_s:
+            self.heard.clear()
+            try:
+                async with asyncio.timeout(linger_s):
+                    await self.heard.wait()
+            except TimeoutError:
+                return
+
     async def outcome(self, block: Sample, producer: int, warmth: Dice, *, linger_s: float) -> Outcome:
         """Spread a block and say what it cost.
 
-        :param linger_s: seconds for what comes after the last node has it.
+        :param linger_s: seconds without a frame after which nothing more is taken to come.
         """
         others = [member for number, member in enumerate(self._members) if number != producer]
         for member in others:
@@ -170,7 +183,7 @@ class QuicNetwork:
                 if warmth.chance(self.setting.warm_percent):
                     member.node.command(BlocksItemKnown(item))
         times = await self.spread(block, producer)
-        await asyncio.sleep(linger_s)
+        await self._silence(linger_s)
         costs = [cost(member.received, block) for member in others]
         useful, twice, told = (sum(part) / len(others) for part in zip(*costs, strict=True))
         sizes = len(block.raw), len(block.body)

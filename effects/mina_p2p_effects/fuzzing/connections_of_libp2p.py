@@ -74,7 +74,8 @@ class _Watched:
         self.protocols: dict[int, str] = {}
         self.upgraded: Upgraded | None = None
         self.is_closed = False
-        self._over: set[int] = set()
+        self._ended: set[int] = set()
+        self._lost: set[int] = set()
 
     def take(self) -> list[object]:
         """The events since the last time, which say nothing that can not be."""
@@ -94,13 +95,18 @@ class _Watched:
                     _require(handle not in self.protocols, f"stream {handle} opened twice")
                     self.protocols[handle] = protocol
                 case StreamMessage(handle=handle, data=data):
-                    _require(handle in self.protocols and handle not in self._over, f"stream {handle} speaks before or after its time")
+                    is_open = handle in self.protocols and handle not in self._ended | self._lost
+                    _require(is_open, f"stream {handle} speaks before or after its time")
                     most = _SPOKEN[self.protocols[handle]].message_bytes_max
                     _require(not most or len(data) <= most, f"a message of {len(data)} bytes")
                     self.messages.setdefault(handle, []).append(data)
-                case StreamEnded(handle=handle) | StreamLost(handle=handle):
-                    _require(handle not in self._over, f"stream {handle} ended twice")
-                    self._over.add(handle)
+                case StreamEnded(handle=handle):
+                    _require(handle not in self._ended | self._lost, f"stream {handle} ended twice")
+                    self._ended.add(handle)
+                case StreamLost(handle=handle):
+                    # It may have ended before, which is one half of it.
+                    _require(handle not in self._lost, f"stream {handle} was lost twice")
+                    self._lost.add(handle)
                 case _:
                     pass
         self._check()

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from mina_p2p.channels.propagation.state import Propagation, RemoteRequested, Requested, Responding
 from mina_p2p.channels.rpc.state import Rpc
@@ -33,7 +33,7 @@ _parts_of: Final = attrgetter(
 )
 """The records of `PeerChannels`, in the order of `_CHANNELS`."""
 
-_Wait = tuple[Timestamp | None, int]
+_Wait: TypeAlias = tuple[Timestamp | None, int]
 
 
 @record
@@ -124,14 +124,14 @@ def _part_facts(connection_id: ConnectionId, channel: ChannelId, part: Any, know
         case None:
             return _CLOSED
         case Propagation():
-            ours = (part.local.stream,) if isinstance(part.local, Requested | Responding) else ()
+            asked = (part.local.stream,) if isinstance(part.local, Requested | Responding) else ()
             wait = part.deadline, wait_key(connection_id, WaitKind.PROPAGATION, channel)
-            return PartFacts(part, ours, (), (wait,), isinstance(part.remote, RemoteRequested))
+            return PartFacts(part, asked, (), (wait,), isinstance(part.remote, RemoteRequested))
         case Rpc():
             waits = [(request.deadline, wait_key(connection_id, WaitKind.RPC_REQUEST, request.id)) for request in part.requests]
             waits += [(serving.deadline, wait_key(connection_id, WaitKind.RPC_SERVING, serving.serial)) for serving in part.serving]
-            asked = tuple([request.stream for request in part.requests])
-            return PartFacts(part, asked, (), tuple(waits), granted=part.answer_bytes_granted)
+            streams = tuple([request.stream for request in part.requests])
+            return PartFacts(part, streams, (), tuple(waits), granted=part.answer_bytes_granted)
         case _ if channel == ChannelId.BLOCK:  # its waits are looked at where they are
             return PartFacts(part, tuple([stream for _, stream in part.open]))
         case _:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from mina_p2p.ids import ConnectionId
 from mina_p2p.libp2p.links import Dialling, Linked, Stream
+from mina_p2p.libp2p.node_status.state import ASKS_MAX, STATUS_BYTES_MAX
+from mina_p2p.libp2p.protocols import NODE_STATUS
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p_rpc.state import SERVING_MAX, Asking, AskingMenu
 from mina_p2p.state import P2pState
@@ -31,6 +33,7 @@ def network_violations(state: NetworkState) -> Iterator[str]:
     yield from _kademlia_violations(state)
     yield from _gossipsub_violations(state)
     yield from _rpcs_violations(state)
+    yield from _statuses_violations(state)
     if not {number for number, _ in state.identify.peers.items()} <= set(state.links.contacts):
         yield "identify.peers: of peers that are gone"
 
@@ -114,6 +117,16 @@ def _gossipsub_violations(state: NetworkState) -> Iterator[str]:
     yield from differ("gossipsub.cache", len(gossip.cache), len(held))
     sizes = [len(cached.encoded) for one in held if (cached := gossip.cache.get(one)) is not None]
     yield from differ("gossipsub.cache_bytes", gossip.cache_bytes, sum(sizes))
+
+
+def _statuses_violations(state: NetworkState) -> Iterator[str]:
+    asks = state.node_status.asks
+    yield from over("node_status.asks", len(asks), ASKS_MAX)
+    links = [link for link in state.links.table.values() if isinstance(link, Linked)]
+    reading = [s.token for link in links for s in link.streams.values() if s.is_ours and s.protocol == NODE_STATUS.name]
+    yield from differ("node_status.asks", sorted(asks), sorted(reading))
+    for request_id, ask in asks.items():
+        yield from over(f"node_status.asks[{request_id}]", ask.size, STATUS_BYTES_MAX)
 
 
 def _rpcs_violations(state: NetworkState) -> Iterator[str]:

@@ -1,0 +1,55 @@
+"""An owner of 4 500 addresses against one node, for a day."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from mina_p2p.peer.config import PeerTableConfig
+from mina_p2p.testing.eclipse import Day, Options, Outcome, run
+from mina_p2p.testing.invariants import check_invariants
+
+SEEDS = range(1, 1 + int(os.environ.get("MINA_P2P_ECLIPSE_SEEDS", "50")))
+"""A twentieth of what `benchmarks/eclipse.py` runs; each takes some seconds."""
+
+HANDFUL = 4
+"""Of these a run without the whole suite's patience."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_victim_has_an_honest_outgoing_peer_after_a_day(seed: int) -> None:
+    """In each of these seeds; 99 of 100 is what is promised."""
+    outcome = run(Options(seed))
+    assert outcome.is_good, outcome
+    assert outcome.honest + outcome.attacking >= 7, "its places are taken but for a dial under way"
+
+
+def test_the_same_seed_is_the_same_day() -> None:
+    """With every figure."""
+    options = Options(7, hours=3, restart_h=1)
+    assert run(options) == run(options) != run(options.replace(seed=8))
+
+
+def test_invariants_hold_through_the_day() -> None:
+    """Looked at each hour, in a day with restarts each second hour."""
+    day = Day(Options(3, hours=6, restart_h=2, attackers=1_500))
+    for _ in day.course():
+        check_invariants(day.state)
+
+
+def test_without_what_is_judged_the_victim_is_lost() -> None:
+    """The day would show it: one bucket for all, and no look at networks, and the victim has hardly an honest peer left."""
+    blind = PeerTableConfig(
+        new_buckets=1,
+        new_buckets_per_source=1,
+        tried_buckets=1,
+        tried_buckets_per_group=1,
+        group_ipv4_bits=0,
+        group_ipv6_bits=0,
+        draws_max=1,
+        anchors_max=0,
+    )
+    outcomes: list[Outcome] = [run(Options(seed, table=blind)) for seed in range(1, 1 + HANDFUL)]
+    guarded = [run(Options(seed)) for seed in range(1, 1 + HANDFUL)]
+    assert sum(outcome.honest for outcome in outcomes) * 2 < sum(outcome.honest for outcome in guarded)
