@@ -32,7 +32,7 @@ from mina_p2p_effects.recorder import Recorder
 from mina_p2p_effects.replay import replay_path
 
 MACHINE = machine_named("mina_p2p")
-NETWORK = ["--nodes", "6", "--seed", "5", "--faults", "none", "--duration", "20", "--transactions", "200"]
+NETWORK = ["--nodes", "6", "--seed", "5", "--faults", "none", "--duration", "60", "--transactions", "600"]
 RECORDING_TARGET, RECORDING_AIM = 0.70, 0.75
 REPLAY_TARGET = 1.0
 

@@ -54,6 +54,7 @@ from mina_p2p.mina.raw import RawBlock, RawSnark, RawUserCommand
 from mina_p2p.notifications import ConnectionFailed, PeerConnected, RpcFailed, RpcResponded
 from mina_p2p.peer.actions import BansReset, PeerBan, PeerGroupBan, PeerGroupUnban, PeerUnban
 from mina_p2p.peer.bans import Ban
+from mina_p2p.peer.network_bans import dial_refusal
 from mina_p2p.pool.actions import PoolInsert, PoolRemove, PoolVerdict
 from mina_p2p.pool.announce import snark_info, transaction_info
 from mina_p2p.pool.kinds import KINDS
@@ -116,12 +117,15 @@ class Node:
         self._is_entered = True
         if self.config.record_to is not None:
             metadata = {"peer_id": str(self.peer_id), "agent": self.config.agent, "python": platform.python_version()}
+            rotate_after_s = self.config.record_rotate_after_s
             self._recorder = Recorder(
                 self.config.record_to,
                 self.store.machine,
                 SHIPPED_MACHINE.name,
                 self.store.state,
                 metadata=metadata,
+                rotate_bytes=self.config.record_rotate_bytes,
+                rotate_after=None if rotate_after_s is None else round(rotate_after_s * SECOND),
                 on_warning=_log.warning,
             )
             self._recorder.attach(self.store)
@@ -266,6 +270,9 @@ class Node:
                 case _:
                     return None
 
+        refusal = dial_refusal(self.state, address, self._clock.now())
+        if refusal is not None:
+            raise PeerError(refusal)
         outcome: NetworkPeerConnected | NetworkDialFailed = await self._ask(NetworkDial(address), pick, timeout_s)
         if isinstance(outcome, NetworkDialFailed):
             raise PeerError(outcome.reason)

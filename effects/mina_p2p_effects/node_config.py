@@ -75,6 +75,10 @@ class NodeConfig:
     """Whether peers may name addresses that are not global, and names lead to such; for networks of one's own."""
     record_to: Path | None = None
     """Where to write the action log; nothing by default."""
+    record_rotate_bytes: int | None = None
+    """Begin another file once the log has so many bytes, ``node.000001.log`` after ``node.log``; each replays by itself."""
+    record_rotate_after_s: float | None = None
+    """The same once the file covers so many seconds."""
     check_every: int | None = 10_000
     """After how many inputs the whole state is checked against its invariants; a violation stops the node as any bug of ours does.
     It takes some milliseconds with a hundred peers. ``None`` never checks."""
@@ -103,6 +107,10 @@ class NodeConfig:
             raise CallerError(f"port {self.port} is none: 0 to {PORT_MAX}")
         if self.check_every is not None and self.check_every < 1:
             raise CallerError(f"check_every is {self.check_every}; it has to be at least 1, or None")
+        if self.record_rotate_bytes is not None and self.record_rotate_bytes < 1:
+            raise CallerError(f"record_rotate_bytes is {self.record_rotate_bytes}; it has to be at least 1, or None")
+        if self.record_rotate_after_s is not None and not self.record_rotate_after_s > 0:
+            raise CallerError(f"record_rotate_after_s is {self.record_rotate_after_s}; it has to be more than 0, or None")
         if self.traffic_every_s is not None and not self.traffic_every_s > 0:
             raise CallerError(f"traffic_every_s is {self.traffic_every_s}; it has to be more than 0, or None")
         if self.libp2p_listen is not None and not 0 <= self.libp2p_listen[1] <= PORT_MAX:

@@ -319,8 +319,9 @@ class Blocks(Record):
 
     @property
     def body_along_max(self) -> int:
-        """Up to which size a body shall come with its header."""
-        return self.config.body_along_max if self.warmth >= self.config.warm_percent else self.config.body_along_cold_max
+        """Up to which size a body shall come with its header. While there is no block at all, one peer is asked for a whole one."""
+        is_little = self.tip is None or self.warmth >= self.config.warm_percent
+        return self.config.body_along_max if is_little else self.config.body_along_cold_max
 
     def holding(self, state_hash: bytes) -> Held | None:
         """The block of that hash, where we hold it."""

@@ -19,6 +19,10 @@ MINUTE = 60 * SECOND
 PEERS_MAX = 100
 """Peers in an answer."""
 TAG_CHARS_SHOWN_MAX = 100
+UNKNOWN_TAG = ""
+"""Under which questions for what nobody serves are counted."""
+UNKNOWN_PER_MINUTE = 20
+"""OCaml leaves a peer at the first of them. Newer and older nodes may know more than we, so some are answered."""
 
 
 def asked(state: Rpcs, serial: int, session: Session, query: Query, now: Timestamp, root: NetworkState) -> tuple[Rpcs, FollowUps]:
@@ -29,6 +33,9 @@ def asked(state: Rpcs, serial: int, session: Session, query: Query, now: Timesta
         return state, (answering(session, query.id, menu),)
     kind = KINDS.get(tag)
     if kind is None or kind.version != query.version:
+        state, is_within = _counted(state, session, UNKNOWN_TAG, UNKNOWN_PER_MINUTE, now)
+        if not is_within:
+            return state, _violation(session, ReasonCode.CHANNEL_MSG_OVER_PERMISSION, f"{UNKNOWN_PER_MINUTE} unknown methods in a minute")
         return state, (failing(session, query.id, UnimplementedRpc(tag[:TAG_CHARS_SHOWN_MAX], query.version)),)
     is_asked_already = any(serving.query_id == query.id for serving in session.serving)
     if len(query.data) > QUERY_BYTES_MAX or is_asked_already or len(session.serving) >= SERVING_MAX:

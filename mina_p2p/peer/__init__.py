@@ -12,7 +12,15 @@
 | BackingOff, Banned | `PeerUnban` | Disconnected | |
 | Banned | `BansReset` | Disconnected | networks are no longer banned either |
 
-Three more things are of many peers at once:
+| Attached | `PeerReady` after a dial of ours | Attached, tried | `mina_p2p.peer.trial` |
+
+More things are of many peers at once:
+
+* Tables (`mina_p2p.peer.buckets`): what was heard of and what was reached, in buckets by a keyed hash, so that no owner of many
+  addresses fills them; whom to dial is drawn from both (`mina_p2p.peer.choice`). `ConnectionFeelerInit` sees from time to time whether
+  somebody can be reached, `PeersRotate` lets one of our dials make way for another. What outlives a restart: `mina_p2p.peer.memory`.
+  All ways of discovery feed them (`mina_p2p.peer.network_peers` has those of other slices), and `mina_p2p.peer.account` tells
+  people what is known, from whom, and why somebody is or is not dialled.
 
 * Networks (`mina_p2p.peer.bans`): `PeerGroupBan` ends connections with one and refuses it until a time, `PeerGroupUnban` lifts that.
   `P2pState.why_banned` explains any ban. Records and connections per network are bounded, so that one owner of many ids fills neither

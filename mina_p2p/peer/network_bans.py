@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mina_p2p.address import Domain, Host
+from mina_p2p.address import Domain, Host, Libp2pAddress
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import Timestamp
@@ -25,10 +25,27 @@ from mina_p2p.store import FollowUps
 _BANNED = Reason(ReasonCode.PEER_BANNED)
 
 
+def dial_refusal(state: P2pState, address: Libp2pAddress, now: Timestamp) -> Reason | None:
+    """Why an address of libp2p is not dialled now; ``None`` if it may be."""
+    network = state.network
+    if network is None:
+        return Reason(ReasonCode.UNSUPPORTED, detail="this node takes no part in libp2p's network")
+    if network.may_dial(address):
+        return _BANNED if _is_banned(state, address.peer_id, address.host, now) else None
+    if address.peer_id == state.config.peer_id:
+        return Reason(ReasonCode.CONNECTING_TO_SELF)
+    if (denial := network.gating.denial(address.peer_id, address.host)) is not None:
+        return denial.reason
+    if network.links.connection_to(address.peer_id) is not None:
+        return Reason(ReasonCode.ALREADY_CONNECTED)
+    if address.peer_id in network.links.dials:
+        return Reason(ReasonCode.ALREADY_CONNECTED, detail="it is being dialled")
+    return Reason(ReasonCode.PEER_CAPACITY_FULL, detail="there are as many connections or dials as there may be")
+
+
 def may_dial(action: NetworkDial, state: P2pState, now: Timestamp) -> bool:
-    """The guard of `NetworkDial`: it is possible, and neither the peer nor the host's network is banned."""
-    address = action.address
-    return state.network is not None and action.is_enabled(state.network, now) and not _is_banned(state, address.peer_id, address.host, now)
+    """The guard of `NetworkDial`."""
+    return dial_refusal(state, action.address, now) is None
 
 
 def reduce_opened(state: P2pState, action: Libp2pConnectionOpened, now: Timestamp) -> tuple[P2pState, FollowUps]:

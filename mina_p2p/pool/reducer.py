@@ -250,10 +250,13 @@ def _announcement(item: PoolItem) -> PropagationItem | None:
 
 
 def _held_back(state: Pools, connection_id: ConnectionId, root: P2pState) -> Pools:
-    """With that peer waiting for other answers to come, unless it is its own questions that are too many."""
+    """With that peer waiting for other answers to come, unless it is its own questions that are too many.
+
+    Where no answer is owed, and a single one is more than may be, nothing would wake it: its items wait for their deadline only.
+    """
     rpc = root.channels.rpc(connection_id)
     is_busy = rpc is None or len(rpc.requests) >= root.config.limits.rpc_requests_max
-    if is_busy or connection_id in state.held_back:
+    if is_busy or root.channels.answer_bytes_granted == 0 or connection_id in state.held_back:
         return state
     return state.replace(held_back=(*state.held_back, connection_id))
 

@@ -28,7 +28,7 @@ from mina_p2p.transport import (
 
 NOT_DRAWN = (
     *("mina_p2p.channels.streaming_rpc", "mina_p2p.channels.signaling", "mina_p2p.signaling", "mina_p2p.channels.address_gossip"),
-    *("mina_p2p.libp2p", "mina_p2p.identify", "mina_p2p.kademlia", "mina_p2p.gossipsub", "mina_p2p.blocks"),
+    *("mina_p2p.libp2p", "mina_p2p.identify", "mina_p2p.kademlia", "mina_p2p.gossipsub", "mina_p2p.blocks", "mina_p2p.relay"),
 )
 """Slices whose actions carry what only their own conversations could know: parts, offers, answers, records, streams."""
 
@@ -80,7 +80,7 @@ class AnyAction(Suggestions):
                 return self.address()
             case "code":
                 return self.pick(list(StreamResetCode))
-            case "request_id":
+            case "request_id" | "message":
                 return RequestId(self.below(1 << 20))
             case "verdict_id":
                 return self.pick([*self.state.pools.verdicts, RequestId(0)])
@@ -114,7 +114,7 @@ class AnyAction(Suggestions):
                 return POOL_KINDS[channel].key(info) if name == "key" else b"body"
             case "until":
                 return Timestamp(self.state.clock.now + (self.below(4) - 1) * 60 * SECOND)
-            case "is_valid" | "by_peer" | "was_ready" | "is_transport_gone":
+            case "is_valid" | "is_produced" | "by_peer" | "was_ready" | "is_transport_gone":
                 return bool(self.below(2))
             case "frame":
                 return self.hello() if kind is ConnectionHelloReceived else self.frame().frame

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from blocks.lab import Sample, chain, foreign_copy
+from blocks.lab import Sample, chain, foreign_copy, sample
 from mina_p2p.best_tip.actions import BestTipSet
-from mina_p2p.blocks.actions import BlockHeaderReceived, BlockReceived, BlocksVerdict
+from mina_p2p.blocks.actions import BlockHeaderReceived, BlockReceived, BlocksItemKnown, BlocksVerdict
 from mina_p2p.blocks.simulated import BlockNode, BlockSimulation
 from mina_p2p.blocks.split import item_digest, work_item
 from mina_p2p.channels.block.messages import BLOCK_MESSAGE, BlockGetNext, BlockHeaderItem, BodyRest, Wants
@@ -21,6 +22,7 @@ from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import BestTipReceived, PeerDisconnected
 from mina_p2p.pool.actions import PoolRemove
 from mina_p2p.testing.invariants import check_invariants
+from mina_p2p.testing.mina import MinaGenerator
 from mina_p2p.testing.sim import SimNode, Simulation, Software
 from mina_p2p.testing.stock import stock
 from mina_p2p.transport import ChannelsMessageReceived, ChannelsStreamEnded, ChannelsStreamReset
@@ -50,10 +52,10 @@ def _by_headers(node: SimNode, told: Any) -> None:
             pass
 
 
-def _line(*kinds: bool, software: Software = _whole_only) -> tuple[BlockSimulation, list[BlockNode]]:
+def _line(*kinds: bool, software: Software = _whole_only, warmth: int = 0) -> tuple[BlockSimulation, list[BlockNode]]:
     """Nodes in a row; each kind says whether a node speaks channel 10."""
     simulation = BlockSimulation(3)
-    nodes = [simulation.add_block_node(software=software, is_header_first=kind) for kind in kinds]
+    nodes = [simulation.add_block_node(software=software, is_header_first=kind, warmth=warmth) for kind in kinds]
     for one, other in pairwise(nodes):
         simulation.connect(one, other)
     simulation.run(5 * SECOND)
@@ -159,6 +161,66 @@ def test_items_of_the_pools_do_not_come_again() -> None:
     other = Simulation(1).add(channels=ALL_CHANNELS)
     other.dispatch(PIECES[0].insert)
     assert not len(other.state.blocks.items), "who does not speak channel 10 keeps nothing for it"
+
+
+@cache
+def _fork() -> tuple[Sample, Sample, Sample]:
+    """Two blocks that compete to follow the same one, and one that follows the second."""
+    generator = MinaGenerator(11)
+    root = generator.genesis()
+    commands = tuple(generator.user_command() for _ in range(8))
+    one, other = generator.block(root, commands=commands), generator.block(root, slots=2, commands=commands[4:])
+    after = generator.block(other, slots=2, commands=commands[:4], works=(generator.snark_work(),))
+    first, second, third = (sample(bytes(RawBlock.of(block))) for block in (one, other, after))
+    return first, second, third
+
+
+def test_branches_meet_in_the_better_one() -> None:
+    """Halves of a network that follow different branches; then one grows, and everybody follows it, with few items to fetch."""
+    simulation, nodes = _line(*[True] * 6, software=_by_headers)
+    one, other, after = _fork()
+    nodes[0].dispatch(_tip(one))
+    nodes[-1].dispatch(_tip(other))
+    simulation.run(20 * SECOND)
+    tips = {node.state.best_tips.own.state_hash for node in nodes if node.state.best_tips.own is not None}
+    assert tips <= {one.state_hash, other.state_hash}
+    for node in nodes:
+        node.received.clear()
+    nodes[-1].dispatch(_tip(after))
+    simulation.run(20 * SECOND)
+    assert all(_has(node, after) for node in nodes)
+    for node in nodes:
+        check_invariants(node.state)
+
+
+def test_what_only_the_producer_knows_is_all_that_comes() -> None:
+    """Of a block whose other items are here: the header, the outline, and those items."""
+    simulation, nodes = _line(True, True, True, software=_by_headers, warmth=100)
+    nodes[0].dispatch(_tip(GENESIS))
+    simulation.run(5 * SECOND)
+    *known, own = LAST.parts.items
+    for node in nodes[1:]:
+        for item in known:
+            node.dispatch(BlocksItemKnown(item))
+        node.received.clear()
+    nodes[0].dispatch(_tip(LAST))
+    simulation.run(5 * SECOND)
+    assert all(_has(node, LAST) for node in nodes)
+    for node in nodes[1:]:
+        assert len(own) < node.bytes_received - len(LAST.header) < len(own) + 700
+
+
+def test_a_late_joiner_gets_the_best_block_whole() -> None:
+    """Who has nothing to make a block of asks one peer for all of it."""
+    simulation, nodes = _line(True, True, software=_by_headers)
+    nodes[0].dispatch(_tip(LAST))
+    simulation.run(5 * SECOND)
+    late = simulation.add_block_node(software=_by_headers)
+    for node in nodes:
+        simulation.connect(late, node)
+    simulation.run(5 * SECOND)
+    assert _has(late, LAST)
+    assert late.bytes_received < len(LAST.raw) + 13_500, "once, and its header once more at most"
 
 
 def _two() -> tuple[BlockSimulation, BlockNode, BlockNode]:

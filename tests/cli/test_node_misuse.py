@@ -21,7 +21,15 @@ def config(**settings: Any) -> NodeConfig:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"port": 65536}, {"port": -1}, {"traffic_every_s": 0}, {"traffic_every_s": math.nan}, {"initial_peers": ("/ip4/127.0.0.1",)}],
+    [
+        {"port": 65536},
+        {"port": -1},
+        {"traffic_every_s": 0},
+        {"record_rotate_bytes": 0},
+        {"record_rotate_after_s": 0},
+        {"traffic_every_s": math.nan},
+        {"initial_peers": ("/ip4/127.0.0.1",)},
+    ],
 )
 def test_a_setting_that_can_not_be_meant_is_refused(settings: dict[str, Any]) -> None:
     """When the config is made, not when the node runs: a port would be taken modulo 65536."""

@@ -12,9 +12,22 @@ from support.network import NetworkNode
 
 from interop.nodes import foreign, ours, peer_id
 from interop.ours import theirs
-from interop.payloads import UNIT, exchanges
+from interop.payloads import UNIT, Exchange, blocks, exchanges
 from interop.peers import Peer
+from interop.running import KINDS as ALL
 from interop.running import run
+from mina_p2p.channels.rpc.messages import (
+    BestTipWithProofRequest,
+    BestTipWithProofResponse,
+    BlockRequest,
+    BlockResponse,
+    LedgerQueryRequest,
+    LedgerQueryResponse,
+    RpcRequest,
+    RpcResponse,
+    StagedLedgerAuxAndPendingCoinbasesAtBlockRequest,
+    StagedLedgerAuxAndPendingCoinbasesAtBlockResponse,
+)
 from mina_p2p.disconnection.reasons import ReasonCode
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import RequestId
@@ -30,7 +43,10 @@ from mina_p2p.libp2p.notifications import (
 from mina_p2p.libp2p_rpc.actions import NetworkRpcAnswer, NetworkRpcCall
 from mina_p2p.libp2p_rpc.messages import GREETING, HEARTBEAT, MENU, MENU_CODEC, MESSAGE_CODEC, Response, ResponseFailed, UnimplementedRpc
 from mina_p2p.libp2p_rpc.state import KINDS, QUERY_BYTES_MAX, method_of
+from mina_p2p.mina.raw import RawBestTipWithProof, RawBlock, RawLedgerAnswer, RawStagedLedgerAux
 from mina_p2p.mina.rpc import Query, ResponseOk
+from mina_p2p.notifications import RpcRequested
+from mina_p2p.relay.config import RelayConfig
 
 GO = ["go", "ocaml"]
 THEM = 60
@@ -65,7 +81,7 @@ def framed(*messages: bytes) -> bytes:
 # --- the way it should be
 
 
-@pytest.mark.parametrize("kind", GO)
+@pytest.mark.parametrize("kind", ALL)
 @run
 async def test_they_ask_and_the_node_software_answers(programs: Any, kind: str):
     """As OCaml does: a stream and the menu for each question, nothing said when it is over; every byte of both arrives."""
@@ -86,7 +102,7 @@ async def test_they_ask_and_the_node_software_answers(programs: Any, kind: str):
         assert we.peers == {peer_id(THEM): [True]}
 
 
-@pytest.mark.parametrize("kind", GO)
+@pytest.mark.parametrize("kind", ALL)
 @run
 async def test_we_ask_and_they_answer(programs: Any, kind: str):
     """On one session, after its menu; what comes back is what they were given, byte by byte."""
@@ -117,7 +133,7 @@ async def test_both_ask_on_the_same_session(programs: Any):
         assert len(we.network.rpcs.sessions) == 1
 
 
-@pytest.mark.parametrize("kind", GO)
+@pytest.mark.parametrize("kind", ALL)
 @run
 async def test_what_the_library_answers_by_itself(programs: Any, kind: str):
     """The menu, other peers, and a ban's receipt; of initial peers both sides understand the other's."""
@@ -338,3 +354,48 @@ async def test_an_answer_of_the_node_software_that_comes_too_late_or_not_at_all(
 def test_our_answers_are_messages():
     """What the tests above take apart with our own codec is what the specification shows."""
     assert MESSAGE_CODEC.encode(Response(7, ResponseOk(b"ab"))) == b"\x02\x07\x00\x02ab"
+
+
+# --- in the words of the pull protocol
+
+
+@pytest.mark.parametrize("kind", ALL)
+@run
+async def test_node_software_asks_and_answers_as_if_they_pulled(programs: Any, kind: str):
+    """With the relay on: real answers of theirs become what a pull peer would have answered, and real answers of ours what they expect."""
+    by_tag = {exchange.tag: exchange for exchange in exchanges() if exchange.answer != UNIT}
+    tip, ledger = by_tag["get_best_tip"], by_tag["answer_sync_ledger_query"]
+    staged = by_tag["get_staged_ledger_aux_and_pending_coinbases_at_hash"]
+    block = blocks()[0]
+    ledger_hash, ledger_query = method_of(ledger.tag).query_codec.decode(ledger.query)
+    cases: list[tuple[Exchange, RpcRequest, RpcResponse]] = [
+        (tip, BestTipWithProofRequest(), BestTipWithProofResponse(RawBestTipWithProof(tip.answer[1:]))),
+        (ledger, LedgerQueryRequest(ledger_hash, ledger_query), LedgerQueryResponse(RawLedgerAnswer(ledger.answer[1:]))),
+        (
+            staged,
+            StagedLedgerAuxAndPendingCoinbasesAtBlockRequest(staged.query),
+            StagedLedgerAuxAndPendingCoinbasesAtBlockResponse(RawStagedLedgerAux(staged.answer[1:])),
+        ),
+        (
+            Exchange("get_transition_chain", 2, b"\x01" + bytes(32), b"\x01\x01" + block),
+            BlockRequest(bytes(32)),
+            BlockResponse(RawBlock(block)),
+        ),
+    ]
+    async with AsyncExitStack() as stack:
+        we = await stack.enter_async_context(ours(7, settings={"relay": RelayConfig()}))
+        peer = await foreign(stack, programs(kind), THEM)
+        we.node.command(NetworkDial(theirs(peer.address)))
+        await we.next(NetworkPeerIdentified)
+        for exchange, _, _ in cases:
+            await peer.do("rpc-serve", tag=exchange.tag, version=exchange.version, data=exchange.answer.hex())
+        for exchange, request, response in cases:
+            assert await we.node.ask(PeerId.parse(peer_id(THEM)), request) == response
+            heard = await one_event(peer, "rpc asked", tag=exchange.tag)
+            assert bytes.fromhex(heard["data"]) == exchange.query
+            method = {"tag": exchange.tag, "version": exchange.version, "data": exchange.query.hex()}
+            asking = asyncio.create_task(peer.do("rpc-ask", peer=we.libp2p, **method))
+            told = await we.next(RpcRequested)
+            assert told.request == request
+            assert we.node.respond(told.connection_id, told.serial, response)
+            assert bytes.fromhex((await asking)["data"]) == exchange.answer

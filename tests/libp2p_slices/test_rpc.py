@@ -29,6 +29,7 @@ from mina_p2p.libp2p_rpc.messages import (
     UnimplementedRpc,
     check_greeting,
 )
+from mina_p2p.libp2p_rpc.serving import UNKNOWN_PER_MINUTE
 from mina_p2p.libp2p_rpc.state import KINDS, SERVING_MAX, SESSIONS_PER_PEER_MAX, method_of
 from mina_p2p.mina.block import Block
 from mina_p2p.mina.rpc import BlockWithProof, ErrorText, Query, ResponseOk, query_value
@@ -343,6 +344,17 @@ def test_questions_have_a_budget():
     alone.now = alone.later(61)
     served(alone, query)
     assert codes(alone) == []
+
+
+def test_unknown_methods_have_a_budget():
+    """Of all of them together: whatever their names, nobody is answered without end."""
+    alone = greeted()
+    for number in range(UNKNOWN_PER_MINUTE):
+        assert served(alone, Query(b"method %d" % number, 1, number, b""))
+        assert codes(alone) == []
+    served(alone, Query(b"another", 1, 1, b""))
+    assert codes(alone) == [ReasonCode.CHANNEL_MSG_OVER_PERMISSION]
+    check(alone.state)
 
 
 def test_questions_in_waiting_are_bounded():

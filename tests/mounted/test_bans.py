@@ -13,8 +13,11 @@ from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.identity import DEVNET_CHAIN_ID
 from mina_p2p.ids import SECOND, ConnectionId, Timestamp
 from mina_p2p.libp2p import transport as port
-from mina_p2p.libp2p.actions import NetworkDial
+from mina_p2p.libp2p.actions import NetworkDial, NetworkGatingSet
+from mina_p2p.libp2p.gating import GatingConfig
+from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.peer.actions import BansReset, PeerBan, PeerGroupBan
+from mina_p2p.peer.network_bans import dial_refusal
 from mina_p2p.reducer import p2p_machine
 from mina_p2p.state import initial_state
 from mina_p2p.store import Store
@@ -80,3 +83,39 @@ def test_lifted_bans_bind_nobody() -> None:
     store.dispatch(BansReset(), START)
     assert store.machine.is_enabled(store.state, NetworkDial(address(1)), START)
     assert ended(store.dispatch(arrival(1), START)) == []
+
+
+def test_why_an_address_is_not_dialled() -> None:
+    """In the words in which a pull connection is refused."""
+    store = a_node()
+
+    def why(number: int) -> ReasonCode | None:
+        refusal = dial_refusal(store.state, address(number), START)
+        assert (refusal is None) == store.machine.is_enabled(store.state, NetworkDial(address(number)), START)
+        return None if refusal is None else refusal.code
+
+    store.dispatch(arrival(1), START)
+    store.dispatch(PeerBan(peer_id(2), UNTIL, WHY), START)
+    store.dispatch(NetworkGatingSet(GatingConfig(banned_peers=(peer_id(3),))), START)
+    store.dispatch(NetworkDial(address(4)), START)
+    assert [why(number) for number in range(6)] == [
+        ReasonCode.CONNECTING_TO_SELF,
+        ReasonCode.ALREADY_CONNECTED,
+        ReasonCode.PEER_BANNED,
+        ReasonCode.PEER_BANNED,
+        ReasonCode.ALREADY_CONNECTED,
+        None,
+    ]
+    full = store.state.replace(network=network_of(store).replace(config=network_of(store).config.replace(connections_hard_max=1)))
+    assert dial_refusal(full, address(5), START) == Reason(
+        ReasonCode.PEER_CAPACITY_FULL, detail="there are as many connections or dials as there may be"
+    )
+    off = initial_state(P2pConfig(peer_id(0), DEVNET_CHAIN_ID), START)
+    refusal = dial_refusal(off, address(5), START)
+    assert refusal is not None
+    assert refusal.code is ReasonCode.UNSUPPORTED
+
+
+def network_of(store: Store[Any]) -> NetworkState:
+    network: NetworkState = store.state.network
+    return network

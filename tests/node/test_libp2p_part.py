@@ -80,6 +80,8 @@ def test_one_node_on_both_transports() -> None:
             assert tcp == both.dial_address
             assert len(both.heard(ListenerReady)) == 2
             assert isinstance(await push.node.connect(both.dial_address), NetworkPeerConnected)
+            with pytest.raises(PeerError, match="ALREADY_CONNECTED"):
+                await push.node.connect(both.dial_address)
             assert isinstance(await pull.node.connect(quic), PeerConnected)
             assert (await both.next(NetworkPeerConnected)).peer_id == push.node.peer_id
             assert (await both.next(PeerConnected)).peer_id == pull.node.peer_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -348,6 +349,24 @@ def test_a_bug_of_ours_is_in_the_log(tmp_path: Path) -> None:
         (repaired,) = replay_path(path)
         assert repaired.result is not None
         assert repaired.result.divergence is not None, "a reducer that was mended no longer does what was recorded"
+
+    run(main())
+
+
+@pytest.mark.parametrize("settings", [{"record_rotate_bytes": 1}, {"record_rotate_after_s": 1e-9}])
+def test_a_log_goes_on_in_another_file(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """Once it is as large or as old as was said; the files are one log, and each replays by itself."""
+
+    async def main() -> None:
+        async with make(MemoryHub(), 0, record_to=tmp_path / "node.log", **settings) as node:
+            assert node._recorder is not None
+            for number in range(3):
+                node.ban(SecretKey.deterministic(number).peer_id, 1.0)
+                node._recorder.flush(node.store.state.clock.now)
+        logs = replay_path(tmp_path)
+        assert [log.part for log in logs] == list(range(len(logs)))
+        assert len(logs) > 1
+        assert all(log.is_verified for log in logs)
 
     run(main())
 

@@ -320,6 +320,15 @@ def test_who_is_gone_is_not_woken() -> None:
     assert _asked(lab) == [cids[2]]
 
 
+def test_nobody_waits_for_answers_that_nobody_owes() -> None:
+    """Where a node may permit less than one answer, what was announced goes when its time is over, and nothing waits for room."""
+    lab = Lab(limits=Limits(answer_bytes_granted_max=1))
+    lab.announce(lab.accept(1), TX, payment_info(1))
+    assert (_asked(lab), lab.state.pools.held_back) == ([], ())
+    lab.wait(TIMES.candidate)
+    assert not lab.state.pools.transaction.candidates
+
+
 def test_a_commitment_is_never_held_back() -> None:
     """It needs no answer."""
     lab = Lab(limits=ONE_ANSWER)

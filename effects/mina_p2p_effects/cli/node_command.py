@@ -139,6 +139,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every", type=seconds, metavar="SECONDS", help="between two looks at the status (default: 1 with --status, 10 with --json)"
     )
     see.add_argument("--log", type=directory, metavar="DIR", help="record every action to a file in DIR; see mina-p2p replay")
+    see.add_argument(
+        "--log-rotate-mb",
+        type=whole(1),
+        default=256,
+        metavar="N",
+        help="begin another file of the log once one has so many MB; each replays by itself (default: %(default)s)",
+    )
+    see.add_argument("--log-rotate-hours", type=whole(1), metavar="N", help="the same once one covers so many hours")
     see.add_argument("--qlog", type=directory, metavar="DIR", help="write what QUIC does to a file in DIR for each connection; for qvis")
     see.add_argument("--metrics-port", type=port, metavar="PORT", help="serve Prometheus metrics over HTTP; 0 for any (extra: metrics)")
     see.add_argument("--metrics-ip", default="127.0.0.1", metavar="IP", help="where to serve them (default: 127.0.0.1)")

@@ -22,6 +22,7 @@ import { createLibp2p } from 'libp2p'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
+import { rpcCommands } from './rpc.mjs'
 
 const MUXER = '/coda/yamux/1.0.0'
 const ECHO = '/test/echo/1.0.0'
@@ -147,7 +148,8 @@ const commands = {
   publish: async ({ topic, data }) => { await node.services.pubsub.publish(topic, Buffer.from(data, 'hex')) },
   echo: async ({ peer, count, bytes }) => {
     await Promise.all(Array.from({ length: count }, (_, i) => echoOne(peerIdFromString(peer), i & 255, bytes)))
-  }
+  },
+  ...await rpcCommands(node, say)
 }
 
 say({ event: 'ready', peer_id: node.peerId.toString(), addrs: node.getMultiaddrs().map(String) })

@@ -3,8 +3,8 @@
 The inputs are played from the log's first state, again and again with fewer of them, as long as
 the same kind of fault shows. A fault is a violation that the machine itself finds, and with
 --assert a state that MODULE:FUNCTION refuses: it is called with the state after each input, and
-refuses it by raising AssertionError or returning False. The current folder is where MODULE is
-looked for first.
+refuses it by raising AssertionError or returning False. Let the error's message say what is wrong:
+only faults with the same message count. The current folder is where MODULE is looked for first.
 
 Two files are written: a log of the inputs that are left, which every tool for logs opens, and
 beside it a ready pytest file that fails as long as the fault is there.

@@ -143,6 +143,8 @@ class Service:
             address_gossip=settings.address_gossip,
             are_private_addresses_allowed=settings.are_private_addresses_allowed,
             record_to=record_to,
+            record_rotate_bytes=1_000_000 * settings.log_rotate_mb,
+            record_rotate_after_s=None if settings.log_rotate_hours is None else 3600 * settings.log_rotate_hours,
             quic=settings.quic,
             libp2p=settings.libp2p,
             libp2p_listen=settings.libp2p_listen,

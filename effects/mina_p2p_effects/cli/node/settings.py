@@ -61,6 +61,8 @@ class Settings:
     are_private_addresses_allowed: bool
     random_seed: int | None
     log_dir: Path | None
+    log_rotate_mb: int
+    log_rotate_hours: int | None
     quic: QuicConfig | None
     """``None``: no pull connections."""
     libp2p: NetworkConfig | None
@@ -116,6 +118,8 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         are_private_addresses_allowed=private,
         random_seed=arguments.random_seed,
         log_dir=arguments.log,
+        log_rotate_mb=arguments.log_rotate_mb,
+        log_rotate_hours=arguments.log_rotate_hours,
         quic=None if transport == "libp2p" else quic,
         libp2p=None if transport == "quic" else _libp2p(arguments, secret_key, chain_id),
         is_everything_valid=arguments.verdict == "accept",
