@@ -36,6 +36,9 @@ _DIGEST_AT: Final = HEAD_LENGTH - 20
 RAW_LENGTH_MAX: Final = 320 << 20
 """Bytes of one payload, uncompressed: room for one frame of 256 MiB."""
 
+NUMBER_MAX: Final = 1 << 63
+"""Ids and times stay below, so that other formats can hold them, too."""
+
 FREE_LENGTH: Final = 1 << 20
 RATIO_MAX: Final = 256
 """A payload over `FREE_LENGTH` that expands more than this is not a log's: the writer stores it as it is."""
@@ -138,7 +141,8 @@ def parse_head(data: bytes, offset: int) -> Head:
     """Read the head of the chunk at ``offset`` of a log.
 
     :param data: `HEAD_LENGTH` bytes.
-    :raises LogError: ``CHECKSUM`` where it is no intact head, ``VERSION``, ``COMPRESSION`` or ``LENGTH``.
+    :raises LogError: ``CHECKSUM`` where it is no intact head, ``VERSION``, ``COMPRESSION``, ``LENGTH``, or ``CONTENT``
+        for an id or a time that no log reaches.
     """
     magic, version, kind, compression, zero, schema, first_id, first_time, stored, raw, digest, crc = HEAD.unpack(data)
     if magic != MAGIC or zlib.crc32(data[:-4]) != crc:
@@ -150,6 +154,8 @@ def parse_head(data: bytes, offset: int) -> Head:
     is_equal = compression == Compression.NONE
     if raw > RAW_LENGTH_MAX or stored > raw or (stored == raw) != is_equal or _is_beyond_belief(stored, raw):
         raise LogError(LogFault.LENGTH, f"the chunk at byte {offset} announces {stored} bytes that expand to {raw}")
+    if max(first_id, first_time) >= NUMBER_MAX:
+        raise LogError(LogFault.CONTENT, f"the chunk at byte {offset} is of action {first_id} at {first_time} ns, which no log reaches")
     return Head(kind, Compression(compression), schema, first_id, first_time, stored, raw, digest, offset)
 
 

@@ -9,14 +9,14 @@ is one level up; depths say all that causes would.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Annotated, Any, Final, NamedTuple, TypedDict
 
 import msgspec
 
 from mina_p2p.record import Record, record
-from mina_p2p.trace.chunks import HEAD_LENGTH, ChunkKind, Head, OpenChunk
+from mina_p2p.trace.chunks import HEAD_LENGTH, NUMBER_MAX, ChunkKind, Head, OpenChunk
 from mina_p2p.trace.compile import any_of
 from mina_p2p.trace.errors import Gap, LogError, LogFault
 from mina_p2p.trace.schema import STATE_HASH_LENGTH, Layout, Schema
@@ -198,6 +198,8 @@ def read_records(schema: Schema, head: Head, payload: bytes) -> Records:
         0 < count == len(body.times) == len(body.counts)
         and sum(body.counts) == len(body.kinds) == len(body.depths)
         and (isinstance(body.counts, bytes) or min(body.counts) >= 0)
+        and (isinstance(body.depths, bytes) or _is_tree(body.counts, body.depths))
+        and head.first_id + len(body.kinds) <= NUMBER_MAX
         and min(body.times) >= 0
         and all(0 <= place < count for place in body.refusals)
         and (body.state_hash is None or len(body.state_hash) == STATE_HASH_LENGTH)
@@ -206,9 +208,24 @@ def read_records(schema: Schema, head: Head, payload: bytes) -> Records:
     if not is_whole:
         raise LogError(LogFault.CONTENT, f"the columns of the chunk at byte {head.offset} do not fit together")
     times = tuple(accumulate(body.times, initial=head.first_time))[1:]
+    if times[-1] >= NUMBER_MAX:
+        raise LogError(LogFault.CONTENT, f"the chunk at byte {head.offset} ends at {times[-1]} ns, which no log reaches")
     columns = tuple(body.counts), tuple(body.kinds), tuple(body.depths)
     digests = None if body.digests is None else Digests(*body.digests)
     return Records(head.first_id, times, body.inputs, *columns, body.refusals, body.state_hash, body.failure, digests)
+
+
+def _is_tree(counts: Sequence[int], depths: Sequence[int]) -> bool:
+    """Whether no action is deeper than one below the action before it. Depths that are bytes do no harm as they are."""
+    at = 0
+    for count in counts:
+        before = -1
+        for depth in depths[at : at + count]:
+            if not 0 <= depth <= before + 1:
+                return False
+            before = depth
+        at += count
+    return True
 
 
 def state_chunk(encoded: bytes, last_id: int, now: int) -> OpenChunk:

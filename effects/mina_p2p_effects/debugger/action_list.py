@@ -15,6 +15,7 @@ from textual.widget import Widget
 from mina_p2p_effects.debugger.outline import Outline
 from mina_p2p_effects.debugger.parts import summary
 from mina_p2p_effects.logs import UNREADABLE, LogAction, LogSession
+from mina_p2p_effects.logs.text import DEPTH_SHOWN_MAX
 
 _SECOND: Final = 1_000_000_000
 _WHEEL_LINES: Final = 3
@@ -211,7 +212,7 @@ class ActionList(Widget, can_focus=True):
         segments = [Segment(f"{flag}{row.action_id:>8} ", FAINT), Segment(f"{seconds:>11.6f} " if row.is_input else " " * 12, FAINT)]
         has_children = self.outline.has_children(row.position)
         sign = " " if not has_children else "▸" if self.outline.is_folded(row.position) else "▾"
-        segments.append(Segment(f"{'│ ' * row.depth}{sign} ", FAINT))
+        segments.append(Segment(f"{'│ ' * min(row.depth, DEPTH_SHOWN_MAX)}{sign} ", FAINT))
         if row.kind == UNREADABLE:
             return [*segments, Segment(row.kind, DAMAGE)]
         style = INPUT if row.is_input else EFFECT if row.kind in self._effects else DERIVED

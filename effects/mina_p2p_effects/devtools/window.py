@@ -15,6 +15,7 @@ from mina_p2p.trace.errors import LogError
 from mina_p2p_effects.devtools.jsan import Writer, plain
 from mina_p2p_effects.devtools.socketcluster import CONNECTION
 from mina_p2p_effects.logs import LogAction, LogSession
+from mina_p2p_effects.logs.text import DEPTH_SHOWN_MAX
 
 ACTIONS_MAX: Final = 500
 TEXT_MAX: Final = 24 << 20
@@ -97,7 +98,10 @@ def _performed(action: dict[str, Any], time: int) -> dict[str, Any]:
 
 def _action(session: LogSession, row: LogAction) -> dict[str, Any]:
     """An action with its kind, indented as in the tree of causes, and its fields."""
-    found: dict[str, Any] = {"type": f"{'· ' * row.depth}{row.kind}", "#": {"id": row.action_id, "cause": row.cause_id or None}}
+    found: dict[str, Any] = {
+        "type": f"{'· ' * min(row.depth, DEPTH_SHOWN_MAX)}{row.kind}",
+        "#": {"id": row.action_id, "cause": row.cause_id or None},
+    }
     if row.is_input and row.refused:
         found["#"]["refused"] = list(row.refused)
     try:

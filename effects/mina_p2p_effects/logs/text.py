@@ -12,6 +12,9 @@ from mina_p2p.ids import SECOND
 from mina_p2p.record import Record, field_names
 from mina_p2p.table import Table
 
+DEPTH_SHOWN_MAX: Final = 64
+"""Levels of a tree that are shown as such; what is deeper stands below these."""
+
 _BYTES_SHOWN: Final = 8
 _ITEMS_SHOWN: Final = 4
 _TEXT_MAX: Final = 80

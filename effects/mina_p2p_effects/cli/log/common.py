@@ -16,7 +16,7 @@ from mina_p2p.trace.errors import LogError
 from mina_p2p_effects.cli.arguments import shortened, whole, whole_or_none
 from mina_p2p_effects.logs.search import Query, search
 from mina_p2p_effects.logs.session import UNREADABLE, LogAction, LogSession, open_sessions
-from mina_p2p_effects.logs.text import clock_text, describe, jsonable, parse_time
+from mina_p2p_effects.logs.text import DEPTH_SHOWN_MAX, clock_text, describe, jsonable, parse_time
 
 FOUND: Final = 1
 """Exit code of a command that found what one looks for in trouble: a difference, a violation, damage."""
@@ -130,7 +130,7 @@ def line(row: LogAction, content: Any, *, has_time: bool = True) -> str:
     time = f"{clock_text(row.time)} " if has_time else ""
     what = row.kind if content is None else describe(content)
     refused = f"   refused: {', '.join(row.refused)}" if row.refused and row.is_input else ""
-    return f"{time}#{row.action_id:<8}{'  ' * row.depth}{what}{refused}"
+    return f"{time}#{row.action_id:<8}{'  ' * min(row.depth, DEPTH_SHOWN_MAX)}{what}{refused}"
 
 
 def row_json(row: LogAction, content: Any, node: str | None = None) -> dict[str, Any]:
