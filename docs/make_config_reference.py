@@ -143,7 +143,9 @@ def _unit(cls: type[Any], name: str, value: float) -> str:
         return "ns"
     if cls is PeerTableConfig and name in {"feeler_interval", "tested_within"}:
         return "ns"
-    if cls in {BlocksConfig, RelayConfig} and name in BLOCK_DURATIONS:
+    if cls is RelayConfig and name in {"verdict", "tip_age_max"}:
+        return "ns"
+    if cls is BlocksConfig and name in BLOCK_DURATIONS:
         return "ns"
     if cls in OF_LIBP2P and "bytes" not in words and value >= MILLISECOND:
         return "ns"

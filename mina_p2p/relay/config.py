@@ -47,6 +47,9 @@ class RelayConfig(Record):
     """Where the three kinds are gossiped."""
     verdict: int = attrs.field(default=60 * SECOND, validator=_positive)
     """Nanoseconds after which a message that nobody has judged is neither passed on nor held against anybody."""
+    tip_age_max: int = attrs.field(default=180 * SECOND, validator=_positive)
+    """Best tips whose own time is longer ago are not gossiped, in nanoseconds: an OCaml node holds it against the sender of a
+    block that its slot is over (``delta`` is 0), and one that catches up has many. Who pulls is given them all the same."""
     messages_max: int = attrs.field(default=256, validator=_positive)
     """Messages that wait for a verdict; others are dropped meanwhile."""
     items_per_message_max: int = attrs.field(default=64, validator=_positive)

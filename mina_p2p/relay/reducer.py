@@ -6,7 +6,7 @@ from typing import assert_never
 
 from mina_p2p.errors import DecodeError
 from mina_p2p.gossipsub.actions import NetworkPubsubPublish, NetworkPubsubVerdict, Verdict
-from mina_p2p.ids import ChannelId, RequestId, Timestamp
+from mina_p2p.ids import MILLISECOND, ChannelId, RequestId, Timestamp
 from mina_p2p.libp2p.actions import NetworkHandOver
 from mina_p2p.libp2p.notifications import NetworkPubsubMessageReceived, NetworkRpcFailed, NetworkRpcRequested, NetworkRpcResponded
 from mina_p2p.mina.hashes import block_summary
@@ -69,7 +69,8 @@ def reduce(state: Relay, action: RelayAction, now: Timestamp, root: P2pState) ->
                 if message.is_block and digest in message.items:
                     state, more = _conclude(state, number, Verdict.ACCEPT)
                     accepted += more
-            if Relayed.BLOCK not in root.config.relay.pull_to_push:
+            config = root.config.relay
+            if Relayed.BLOCK not in config.pull_to_push or not _is_recent(block, now, config.tip_age_max):
                 return state, accepted
             state, more = _publish(state, digest, block_message(block), root)
             return state, (*accepted, *more)
@@ -181,6 +182,15 @@ def _conclude(state: Relay, number: RequestId, verdict: Verdict) -> tuple[Relay,
         # It has not been passed on: should it be pulled and found valid, nobody else will gossip it.
         state = state.forgetting(message.items)
     return state, (NetworkPubsubVerdict(number, verdict),)
+
+
+def _is_recent(block: RawBlock, now: Timestamp, age_max: int) -> bool:
+    """Whether others will still take a block for news; one that can not be read is none."""
+    try:
+        milliseconds = block.value.header.protocol_state.body.blockchain_state.timestamp
+    except DecodeError:
+        return False
+    return milliseconds * MILLISECOND + age_max >= now
 
 
 def _publish(state: Relay, digest: bytes, data: bytes, root: P2pState) -> tuple[Relay, FollowUps]:

@@ -18,6 +18,7 @@ from interop.peers import Peer
 from interop.running import run
 from mina_p2p.gossipsub.actions import Verdict
 from mina_p2p.identity import DEVNET_CHAIN_ID
+from mina_p2p.ids import SECOND
 from mina_p2p.libp2p.config import TOPIC_V0
 from mina_p2p.libp2p.notifications import NetworkPubsubPublished
 from mina_p2p.mina.raw import RawBlock, RawSnark
@@ -27,7 +28,10 @@ from mina_p2p.relay.messages import block_message, read_message, snark_message, 
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.node import Node, NodeConfig
 
-ON: dict[str, Any] = {"relay": RelayConfig()}
+YEAR = 365 * 24 * 3600 * SECOND
+ON: dict[str, Any] = {"relay": RelayConfig(tip_age_max=100 * YEAR)}
+"""Real blocks are old by now."""
+
 QUIC = NodeConfig(secret_key=SecretKey.deterministic(1), chain_id=DEVNET_CHAIN_ID).quic
 PAIRS = [("go", "js"), ("js", "go"), ("ocaml", "js"), ("js", "ocaml"), ("go", "ocaml")]
 

@@ -12,7 +12,7 @@ from mina_p2p.channels.rpc.messages import TransactionResponse
 from mina_p2p.disconnection.reasons import ReasonCode
 from mina_p2p.gossipsub.actions import NetworkPubsubVerdict, Verdict
 from mina_p2p.gossipsub.effects import NetworkPubsubEffectfulSign
-from mina_p2p.ids import ChannelId, RequestId
+from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, RequestId, Timestamp
 from mina_p2p.mina.gossip import GossipTransactionPoolDiff
 from mina_p2p.mina.raw import RawBlock, RawUserCommand
 from mina_p2p.notifications import BestTipReceived, ItemReceived, PeerDisconnected
@@ -20,6 +20,7 @@ from mina_p2p.pool.actions import PoolRemove, PoolVerdict
 from mina_p2p.relay.actions import RelayVerdict
 from mina_p2p.relay.config import RelayConfig
 from mina_p2p.relay.messages import block_message, snark_message, transaction_message
+from mina_p2p.transport import ChannelsEffectfulAnswerSend
 from mina_p2p.wire import codec
 
 TX = ChannelId.TRANSACTION
@@ -220,6 +221,24 @@ def test_a_gossiped_block_is_told_once() -> None:
     lab.feed(heard(TWO, block_message(block(1))))
     assert verdicts(lab) == [(TWO, Verdict.ACCEPT)]
     assert lab.of(BestTipReceived) == []
+
+
+@pytest.mark.parametrize(("after", "is_gossiped"), [(-1, True), (0, True), (180, True), (181, False)])
+def test_a_tip_whose_slot_is_over_is_no_gossip(after: int, is_gossiped: bool) -> None:
+    """Who catches up would be taken for somebody who spreads old news; who pulls is given it whatever its age."""
+    lab = Lab(**ON)
+    own_time = block(1).value.header.protocol_state.body.blockchain_state.timestamp
+    lab.now = Timestamp(own_time * MILLISECOND + after * SECOND)
+    cid = lab.accept(1)
+    lab.get_next(cid, ChannelId.BEST_TIP)
+    lab.feed(BestTipSet(block(1), state_hash(1)))
+    assert bool(lab.of(NetworkPubsubEffectfulSign)) == is_gossiped
+    assert lab.of(ChannelsEffectfulAnswerSend)
+
+
+def test_a_tip_that_can_not_be_read_is_no_gossip() -> None:
+    lab = Lab(**ON).feed(BestTipSet(RawBlock(b"?"), bytes(32)))
+    assert lab.of(NetworkPubsubEffectfulSign) == []
 
 
 def test_a_block_that_is_valid_and_not_the_best_is_passed_on() -> None:

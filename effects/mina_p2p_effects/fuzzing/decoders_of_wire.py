@@ -22,6 +22,7 @@ from mina_p2p.mina.proof_sexp import proof_from_text, proof_to_text
 from mina_p2p.mina.raw import RawBlock, RawSnark, RawUserCommand
 from mina_p2p.mina.rpc import RPC_METHODS, Query, query_value
 from mina_p2p.pool.announce import snark_info, transaction_info
+from mina_p2p.relay.messages import block_message, read_message, snark_message, transaction_message
 from mina_p2p.signaling import objects
 from mina_p2p.testing.catalog import OTHERS, catalog
 from mina_p2p.testing.dice import Dice
@@ -53,11 +54,19 @@ def table() -> Iterator[Decoder]:
     yield of_codec("wire.address_message", ADDRESS_MESSAGE)
     yield of_codec("wire.block_message", BLOCK_MESSAGE)
     yield Decoder("content.block_parts", _block_parts, lambda _: map(bytes, catalog().blocks), encode=b"".join)
+    yield Decoder("content.gossip", read_message, _gossip)
     yield Decoder("rpc.message", _rpc_message, _rpc_messages)
     yield Decoder("wire.frames", _frames, _some_frames, encode=lambda frames: b"\7" + b"".join(map(encode_frame, frames)))
     yield from _contents()
     yield from _texts()
     yield from _json()
+
+
+def _gossip(dice: Dice) -> Iterable[bytes]:
+    generator = MinaGenerator(dice.below(1 << 20))
+    yield block_message(RawBlock.of(generator.genesis()))
+    yield transaction_message(RawUserCommand.of(generator.payment(nonce=0)))
+    yield snark_message(RawSnark.of(generator.snark()))
 
 
 def _rpc_message(data: bytes) -> Any:
