@@ -47,7 +47,7 @@ from mina_p2p.channels.block.messages import (
     BlockGetOutline,
     BlockRequest,
 )
-from mina_p2p.disconnection.reasons import Reason, ReasonCode
+from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.errors import DecodeError, InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId
 from mina_p2p.mina.chain_selection import select_chain
@@ -121,7 +121,9 @@ def expose(turn: Turn, number: int, connection_id: ConnectionId, code: ReasonCod
 
 def pursue(turn: Turn, number: int) -> None:
     """Ask for what a candidate lacks; take it in where it lacks nothing; give it up where nobody can help."""
-    candidate = turn.state.candidates[number]
+    candidate = turn.state.candidates.get(number)
+    if candidate is None:
+        return  # its body came, and was none
     match candidate.body:
         case Complete() if candidate.valid is not None:
             accept(turn, candidate)
@@ -338,7 +340,12 @@ def take_body(turn: Turn, number: int, connection_id: ConnectionId, body: RawBlo
 
 def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
     """The body is known: judge what was said of it, and keep its items for other blocks."""
-    candidate, parts = turn.state.candidates[number], split_body(body)
+    candidate = turn.state.candidates[number]
+    try:
+        parts = split_body(body)
+    except DecodeError as error:
+        _void(turn, candidate, error)
+        return
     salt = outline_salt(candidate.state_hash, turn.state.peer_id)
     for claim in candidate.claims:
         if isinstance(claim, ItemClaim):
@@ -382,6 +389,16 @@ def tell_whole(turn: Turn, candidate: Candidate, copy: Copy, body: RawBlockBody)
     (connection_id, peer_id), *_ = copy.senders
     block = RawBlock(join_block(copy.header, body))
     turn.out.append(BestTipReceived(connection_id, peer_id, block, candidate.state_hash))
+
+
+def _void(turn: Turn, candidate: Candidate, error: DecodeError) -> None:
+    """What the header promises is no body. Nobody can hold such a block, so whoever announced it lied."""
+    detail = f"the header promises what is no body: {error}"[:DETAIL_CHARS_MAX]
+    for connection_id in candidate.announcers:
+        turn.blame(connection_id, turn.state.peers[connection_id].peer_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, detail)
+    drop(turn, candidate, Reason(ReasonCode.CHANNEL_MSG_UNDECODABLE, ChannelId.BLOCK, detail))
+    losers = (*turn.state.losers, candidate.state_hash)[-turn.state.config.losers_max :]
+    turn.state = turn.state.replace(losers=losers)
 
 
 def _release(turn: Turn, number: int) -> None:

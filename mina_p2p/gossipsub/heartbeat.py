@@ -45,7 +45,7 @@ def _reopen(state: Gossipsub, peer: PeerNumber, root: NetworkState, follow_ups: 
 
 
 def _keep_mesh(state: Gossipsub, topic: Topic, now: Timestamp, config: GossipsubConfig, follow_ups: list[Action]) -> Gossipsub:
-    subscribers = state.subscribers(topic.name)
+    subscribers = state.indirect(topic.name)
     mesh = [peer for peer in topic.mesh if peer in set(subscribers)]
     candidates = [peer for peer in subscribers if peer not in mesh and not state.is_backed_off(topic.name, peer, now)]
     grafted: list[PeerNumber] = []
@@ -83,7 +83,7 @@ def _gossip(state: Gossipsub, name: str, config: GossipsubConfig, follow_ups: li
     ids = [one for one in recent if (cached := state.cache.get(one)) is not None and cached.topic == name]
     if not ids or topic is None:
         return state
-    others = [peer for peer in state.subscribers(name) if peer not in topic.mesh]
+    others = [peer for peer in state.indirect(name) if peer not in topic.mesh]
     told, state = state.drawn(others, max(config.gossip_peers_min, len(others) * config.gossip_percent // 100))
     follow_ups += sending.send_all(state, told, sending.ihave(name, ids[: config.ihave_ids_max]))
     return state

@@ -44,7 +44,8 @@ def receive(state: Gossipsub, action: NetworkPubsubRpcReceived, now: Timestamp, 
         return state, (NetworkDisconnect(action.connection_id, reason),)
     if peer not in state.neighbours:
         # It may speak before we know what it speaks; our stream follows identify.
-        state = state.replace(neighbours=state.neighbours.set(peer, Neighbour(link.peer_id, link.is_dialer, is_opening=False)))
+        new = Neighbour(link.peer_id, link.is_dialer, is_opening=False, is_direct=root.is_direct(link.peer_id))
+        state = state.replace(neighbours=state.neighbours.set(peer, new))
     follow_ups: list[Action] = []
     if rpc.subscriptions:
         state = _subscriptions(state, peer, rpc.subscriptions, config)
@@ -133,7 +134,7 @@ def _graft(state: Gossipsub, peer: PeerNumber, name: str, now: Timestamp, config
     if topic is None or not topic.is_subscribed or peer in topic.mesh:
         return state
     is_full = len(topic.mesh) >= config.mesh_max and not neighbour.is_outgoing
-    if state.is_backed_off(name, peer, now) or is_full or neighbour.stream is None:
+    if state.is_backed_off(name, peer, now) or is_full or neighbour.stream is None or neighbour.is_direct:
         follow_ups += sending.send(state, peer, sending.prune(name, config.prune_backoff))
         return backing_off(state, name, neighbour.peer_id, Timestamp(now + config.prune_backoff), config)
     return state.with_topic(topic.replace(mesh=(*topic.mesh, peer)))

@@ -72,7 +72,8 @@ def reduce(state: Gossipsub, action: GossipsubAction, now: Timestamp, root: Netw
             topic = state.topic(found.topic)
             mesh = () if topic is None or not topic.is_subscribed else topic.mesh
             state = _cached(state, found.message_id, found.topic, found.encoded)
-            targets = [peer for peer in mesh if peer != found.peer and state.neighbours[peer].peer_id != found.author]
+            known = {found.peer, *(peer for peer, one in state.neighbours.items() if one.peer_id == found.author)}
+            targets = [peer for peer in (*mesh, *state.direct(found.topic)) if peer not in known]
             return state, sending.send_all(state, targets, sending.publishing(found.encoded))
 
         case NetworkPubsubPeerIdentified():
@@ -121,13 +122,14 @@ def _publish(state: Gossipsub, message: PubsubMessage, now: Timestamp, root: Net
         return state, (NetworkPubsubPublished(found, 0),)
     state = state.replace(seen=state.seen.adding(found, Timestamp(now + config.seen_ttl)))
     topic = state.topic(name) or Topic(name, False)
-    subscribers = state.subscribers(name)
+    subscribers = state.indirect(name)
     targets = subscribers if config.is_flooding else [peer for peer in topic.mesh if peer in set(subscribers)]
     if not targets:
         targets, state = state.drawn(subscribers, config.mesh_wanted)
     if not topic.is_subscribed:
         state = state.with_topic(topic.replace(mesh=tuple(targets), published_at=now))
     state = _cached(state, found, name, encoded)
+    targets = [*targets, *state.direct(name)]
     return state, (*sending.send_all(state, targets, sending.publishing(encoded)), NetworkPubsubPublished(found, len(targets)))
 
 
@@ -164,7 +166,8 @@ def _identified(state: Gossipsub, action: NetworkPubsubPeerIdentified, root: Net
         return state, ()
     if neighbour is not None and (neighbour.stream is not None or neighbour.is_opening):
         return state, ()
-    new = Neighbour(link.peer_id, link.is_dialer) if neighbour is None else neighbour.replace(is_opening=True)
+    first = Neighbour(link.peer_id, link.is_dialer, is_direct=root.is_direct(link.peer_id))
+    new = first if neighbour is None else neighbour.replace(is_opening=True)
     state = state.replace(neighbours=state.neighbours.set(peer, new))
     return state, (NetworkStreamOpen(connection_id, MESHSUB.name, peer, (sending.hello(state),), False),)
 

@@ -35,6 +35,8 @@ class Neighbour(Record):
     """Since the last heartbeat."""
     ids_asked: int = 0
     """Since the last heartbeat."""
+    is_direct: bool = False
+    """Whether it gets everything, and is in no mesh."""
 
 
 @record
@@ -152,6 +154,14 @@ class Gossipsub(Record):
     def subscribers(self, topic: str) -> list[PeerNumber]:
         """Neighbours that want a topic and to which we can speak."""
         return [peer for peer, neighbour in self.neighbours.items() if neighbour.stream is not None and topic in neighbour.topics]
+
+    def direct(self, topic: str) -> list[PeerNumber]:
+        """Those of the subscribers that get everything, whatever the mesh."""
+        return [peer for peer in self.subscribers(topic) if self.neighbours[peer].is_direct]
+
+    def indirect(self, topic: str) -> list[PeerNumber]:
+        """The other subscribers, of whom a mesh is made."""
+        return [peer for peer in self.subscribers(topic) if not self.neighbours[peer].is_direct]
 
     def is_backed_off(self, topic: str, peer: PeerNumber, now: Timestamp) -> bool:
         """Whether not to graft that peer yet."""

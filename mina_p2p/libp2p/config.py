@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import field
-from attrs.validators import ge, gt
+from attrs.validators import ge, gt, max_len
 
 from mina_p2p.address import Libp2pAddress
 from mina_p2p.identity import ChainId, PeerId
@@ -94,6 +94,10 @@ class NetworkConfig(Record):
     seed: int = 0
     """Of the dice."""
     initial_peers: tuple[Libp2pAddress, ...] = ()
+    direct_peers: tuple[Libp2pAddress, ...] = field(default=(), validator=max_len(64))
+    """Peers that have agreed to be connected with us: trusted, dialled again and again, and given every message, outside of any mesh."""
+    direct_every: int = field(default=300 * SECOND, validator=gt(0))
+    """How often those that are not connected are dialled."""
     external_addresses: tuple[Libp2pAddress, ...] = ()
     """Told to others instead of what the transport listens on."""
     connections_min: int = field(default=20, validator=ge(0))

@@ -26,14 +26,18 @@ def reduce_keep(state: NetworkState, action: NetworkKeep, now: Timestamp) -> tup
     """Look after the number of connections."""
     config, count = state.config, len(state.links.table)
     state = state.replace(next_keep_at=Timestamp(now + config.keep_every))
+    direct: list[NetworkDial] = []
+    if state.is_dialling_allowed and state.next_direct_at <= now:
+        state = state.replace(next_direct_at=Timestamp(now + config.direct_every))
+        direct = [NetworkDial(address) for address in config.direct_peers]
     if count > config.connections_max:
         reason = Reason(ReasonCode.FREE_UP_SPACE)
         surplus = sorted(_spare(state, now))[: count - config.connections_min]
-        return state, tuple(NetworkDisconnect(connection_id, reason) for _, _, connection_id in surplus)
+        return state, (*direct, *(NetworkDisconnect(connection_id, reason) for _, _, connection_id in surplus))
     if count >= config.connections_min or not state.is_dialling_allowed:
-        return state, ()
+        return state, direct
     dials = [NetworkDial(address) for address in _strangers(state)]
-    return state, tuple(dials[: min(config.connections_min - count, DIALS_PER_TURN_MAX)])
+    return state, (*direct, *dials[: min(config.connections_min - count, DIALS_PER_TURN_MAX)])
 
 
 def reduce_gating_set(state: NetworkState, action: NetworkGatingSet, now: Timestamp) -> tuple[NetworkState, FollowUps]:

@@ -35,6 +35,8 @@ class NetworkState(Record):
     node_status: NodeStatus
     next_keep_at: Timestamp
     """When to look after the number of connections next."""
+    next_direct_at: Timestamp = Timestamp(0)
+    """When to dial direct peers next."""
     is_dialling_allowed: bool = True
     """Whether this node dials by itself."""
 
@@ -77,6 +79,10 @@ class NetworkState(Record):
             and self.gating.denial(address.peer_id, address.host) is None
         )
 
+    def is_direct(self, peer_id: PeerId) -> bool:
+        """Whether that peer is given everything, outside of meshes."""
+        return any(address.peer_id == peer_id for address in self.config.direct_peers)
+
     def is_settled(self, peer_id: PeerId) -> bool:
         """Whether that peer is connected and has been identified."""
         number = self.links.numbers.get(peer_id)
@@ -98,7 +104,7 @@ def initial_network(config: NetworkConfig, now: Timestamp) -> NetworkState:
         initial_gating(
             config.gating,
             EVERY_PRIVATE_RANGE if config.are_private_addresses_allowed else config.known_private_ranges,
-            tuple(address.peer_id for address in config.initial_peers),
+            tuple(address.peer_id for address in (*config.initial_peers, *config.direct_peers)),
             salt,
         ),
         NodeStatus(),

@@ -5,14 +5,13 @@
 | (none) | `PeerDiscovered`, from a source that has not named too many | Disconnected | |
 | Disconnected | `ConnectionOutgoingInit`, or its own arrival | Attached | |
 | Attached | `PeerReady` | Attached, failures forgotten | its address counts as proven |
+| Attached | `PeerReady` after a dial of ours | Attached, and in the table of tried peers | |
 | Attached | `PeerDetached` after a violation of ours to judge | Banned | |
 | Attached | `PeerDetached` otherwise | BackingOff, longer with each failure | |
 | BackingOff, Banned | `PeerWoken` at its time | Disconnected | |
 | any | `PeerBan` | Banned | its connection ends |
 | BackingOff, Banned | `PeerUnban` | Disconnected | |
 | Banned | `BansReset` | Disconnected | networks are no longer banned either |
-
-| Attached | `PeerReady` after a dial of ours | Attached, tried | `mina_p2p.peer.trial` |
 
 More things are of many peers at once:
 

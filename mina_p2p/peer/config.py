@@ -63,7 +63,7 @@ class PeerTableConfig(Record):
     """Between two dials that only see whether somebody can be reached, while there are enough connections."""
     are_feelers_sent: bool = True
     """Whether such dials are made at all."""
-    rotation_interval: int = attrs.field(default=3_600 * SECOND, validator=_positive)
+    rotation_interval: int = attrs.field(default=1_800 * SECOND, validator=_positive)
     """Between two connections by dials of our own of which one, drawn by lot, makes room for another dial: who came to have all of them
     does not keep them, although its connections never end by themselves."""
     tested_within: int = attrs.field(default=4 * 3_600 * SECOND, validator=_positive)

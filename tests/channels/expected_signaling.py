@@ -79,12 +79,12 @@ DIALER = {
         "RemoteRequested": "RemoteDiscoveryRequested: ChannelsEffectfulAnswerSend",
     },
     "DiscoveredReceived": {
-        "RemoteDiscoveryRequested": "OfferPending: SignalingOfferWanted",
-        "RemoteDiscoveryRequested, enough peers": "RemoteDiscoveredRejected: ChannelsEffectfulAnswerSend",
+        "RemoteDiscoveryRequested": "OfferPending: SignalingOfferWanted, PeerDiscovered",
+        "RemoteDiscoveryRequested, enough peers": "RemoteDiscoveredRejected: ChannelsEffectfulAnswerSend, PeerDiscovered",
     },
     "DiscoveredReceived, a peer of ours": {
-        "RemoteDiscoveryRequested": "RemoteDiscoveredRejected: ChannelsEffectfulAnswerSend",
-        "RemoteDiscoveryRequested, enough peers": "RemoteDiscoveredRejected: ChannelsEffectfulAnswerSend",
+        "RemoteDiscoveryRequested": "RemoteDiscoveredRejected: ChannelsEffectfulAnswerSend, PeerDiscovered",
+        "RemoteDiscoveryRequested, enough peers": "RemoteDiscoveredRejected: ChannelsEffectfulAnswerSend, PeerDiscovered",
     },
     "DiscoveredReject": {
         "OfferPending": "RemoteDiscoveredRejected: ChannelsEffectfulAnswerSend",

@@ -26,6 +26,7 @@ from mina_p2p.channels.address_gossip.messages import (
 )
 from mina_p2p.channels.address_gossip.state import Granted, Resting
 from mina_p2p.disconnection.reasons import ReasonCode
+from mina_p2p.gossiper.state import Finished, Held
 from mina_p2p.ids import SECOND, ConnectionId
 from mina_p2p.peer.state import Banned, Disconnected, PeerSource
 from mina_p2p.transport import ChannelsEffectfulAnswerSend, ChannelsEffectfulStreamReset
@@ -57,6 +58,21 @@ def test_our_own_record_goes_first() -> None:
     lab.say(connection_id, AddressGetNext(16))
     assert lab.wait(SECOND // 5) is lab
     assert lab.said() == []
+
+
+def test_the_next_permission_says_that_the_rest_is_known() -> None:
+    """What a peer does not ask for before it permits more, it has: nobody waits for its answer any longer."""
+    lab = Peers()
+    connection_id = lab.join(1)
+    item = lab.sign().item_id
+    lab.say(connection_id, AddressGetNext(16))
+    lab.wait(SECOND // 5)
+    entry = lab.state.address_gossip.gossip.entry(item)
+    assert isinstance(entry, Held)
+    assert [peer for peer, _ in entry.in_flight] == [connection_id]
+    lab.say(connection_id, AddressGetNext(16))
+    assert isinstance(lab.state.address_gossip.gossip.entry(item), Finished)
+    assert lab.link(connection_id).unanswered == ()
 
 
 def test_a_good_record_is_believed_and_dialled() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from libp2p_slices.lab import check, peer_id
+from libp2p_slices.lab import address, check, peer_id
 from libp2p_slices.pairs import IN, THEIRS, Alone, gossip
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.gossipsub import actions as gs
@@ -383,6 +383,58 @@ def test_a_message_that_comes_again_after_it_was_forgotten_is_kept_once():
         alone.feed(NetworkCheckTimeouts(), alone.later(1))
         check(alone.state)
     assert alone.state.gossipsub.cache_bytes == 0
+
+
+def direct_and_others() -> Alone:
+    """Peer 1 is a direct one; peers 1 to 9 want the topic, and the mesh is made."""
+    alone = Alone(direct_peers=(address(1),))
+    for number in range(1, 10):
+        alone.gossiping(number, ConnectionId(IN + number))
+    alone.feed(NetworkCheckTimeouts(), alone.later(1))
+    return alone
+
+
+def test_a_direct_peer_is_in_no_mesh_and_gets_everything():
+    """Ours and others', whatever the mesh; it is told of no ids, and pruned where it grafts us."""
+    alone = direct_and_others()
+    (direct,) = [peer for peer, one in alone.state.gossipsub.neighbours.items() if one.is_direct]
+    assert len(alone.state.gossipsub.topics[0].mesh) == 6
+    assert direct not in alone.state.gossipsub.topics[0].mesh
+    alone.feed(gs.NetworkPubsubPublish(TOPIC_V0, b"ours"))
+    (request,) = alone.did(NetworkPubsubEffectfulSign)
+    alone.feed(gs.NetworkPubsubSigned(request.request_id, bytes(64)))
+    sent = [one.connection_id for one in alone.did(port.Libp2pEffectfulSend)]
+    assert len(sent) == len(set(sent)) == 7
+    assert IN + 1 in sent
+    for sender, is_sent in [(2, True), (1, False)]:
+        alone.rpc(PubsubRpc(publish=(gossip(20 + sender, b"theirs %d" % sender),)), ConnectionId(IN + sender))
+        (check_it,) = alone.did(NetworkPubsubEffectfulVerify)
+        alone.feed(gs.NetworkPubsubVerified(check_it.request_id, True))
+        (told,) = alone.did(NetworkPubsubMessageReceived)
+        alone.feed(gs.NetworkPubsubVerdict(told.verdict_id, gs.Verdict.ACCEPT))
+        assert (IN + 1 in [one.connection_id for one in alone.did(port.Libp2pEffectfulSend)]) == is_sent
+    alone.feed(NetworkCheckTimeouts(), alone.later(1))
+    assert all(rpc.control is None or not rpc.control.ihave for rpc in alone.rpcs_to(ConnectionId(IN + 1)))
+    alone.rpc(PubsubRpc(control=ControlMessage(graft=(ControlGraft(TOPIC_V0),))), ConnectionId(IN + 1))
+    (answer,) = alone.rpcs_to(ConnectionId(IN + 1))
+    assert answer.control is not None
+    assert len(answer.control.prune) == 1
+    check(alone.state)
+
+
+def test_an_author_hears_nothing_of_its_own_message():
+    """Though it is in the mesh and another brought the message."""
+    alone = direct_and_others()
+    mesh = [alone.state.gossipsub.neighbours[peer].peer_id for peer in alone.state.gossipsub.topics[0].mesh]
+    author, sender = (next(n for n in range(2, 10) if peer_id(n) == one) for one in mesh[:2])
+    alone.rpc(PubsubRpc(publish=(gossip(author, b"by way of another"),)), ConnectionId(IN + sender))
+    (check_it,) = alone.did(NetworkPubsubEffectfulVerify)
+    alone.feed(gs.NetworkPubsubVerified(check_it.request_id, True))
+    (told,) = alone.did(NetworkPubsubMessageReceived)
+    alone.feed(gs.NetworkPubsubVerdict(told.verdict_id, gs.Verdict.ACCEPT))
+    sent = {one.connection_id - IN for one in alone.did(port.Libp2pEffectfulSend)}
+    assert len(sent) == 5
+    assert not {author, sender} & sent
 
 
 def test_topics_of_a_peer_are_bounded():

@@ -254,6 +254,25 @@ def test_an_added_peer_is_dialled_again_and_again() -> None:
     assert alone.state is before
 
 
+def test_direct_peers_are_dialled_from_time_to_time() -> None:
+    """However many connections there are, at once and every five minutes; they are trusted, and never ended for want of room."""
+    alone = Alone(direct_peers=(at(5, "10.3.3.3"), address(6)), known_private_ranges=(), connections_min=0)
+    alone.feed(NetworkCheckTimeouts())
+    assert [one.address.peer_id for one in alone.did(port.Libp2pEffectfulDial)] == [peer_id(5), peer_id(6)]
+    alone.feed(NetworkGatingSet(GatingConfig(is_isolated=True)))
+    assert not alone.did(port.Libp2pEffectfulDisconnect)
+    for number in (1, 2):
+        alone.feed(port.Libp2pConnectionClosed(ConnectionId(number), Reason(ReasonCode.TRANSPORT_ERROR), False))
+    alone.feed(NetworkCheckTimeouts(), alone.later(280))
+    assert not alone.did(port.Libp2pEffectfulDial)
+    alone.feed(NetworkDiallingSet(False))
+    alone.feed(NetworkCheckTimeouts(), alone.later(30))
+    assert not alone.did(port.Libp2pEffectfulDial)
+    alone.feed(NetworkDiallingSet(True))
+    alone.feed(NetworkCheckTimeouts(), alone.later(11))
+    assert [one.address.peer_id for one in alone.did(port.Libp2pEffectfulDial)] == [peer_id(5), peer_id(6)]
+
+
 def test_a_dial_that_nobody_answers_is_given_up() -> None:
     """Even where the transport says nothing; what it says later is stale, and the peer can be dialled again."""
     alone = Alone()

@@ -21,12 +21,15 @@ from mina_p2p.kademlia.actions import NetworkKadAdvertise, NetworkKadLookupStart
 from mina_p2p.kademlia.messages import KAD_CODEC, KadMessage, KadPeer, KadType
 from mina_p2p.kademlia.state import LookupKind
 from mina_p2p.libp2p import transport as port
-from mina_p2p.libp2p.actions import NetworkDial, NetworkDiallingSet, NetworkDisconnect
+from mina_p2p.libp2p.actions import NetworkDial, NetworkDiallingSet, NetworkDisconnect, NetworkGatingSet, NetworkPeerAdd, NetworkPeerUseful
 from mina_p2p.libp2p.config import TOPIC_V0, GossipsubConfig, KademliaConfig
+from mina_p2p.libp2p.gating import GatingConfig
 from mina_p2p.libp2p.links import Dialling, Linked
 from mina_p2p.libp2p.machine import NetworkCheckTimeouts, network_machine
 from mina_p2p.libp2p.multiaddr import encode_multiaddr
-from mina_p2p.libp2p.protocols import IDENTIFY, IDENTIFY_PUSH, KADEMLIA, MESHSUB, PING, PROTOCOLS, RPC
+from mina_p2p.libp2p.node_status.actions import NetworkStatusAsk
+from mina_p2p.libp2p.node_status.state import STATUS_BYTES_MAX
+from mina_p2p.libp2p.protocols import IDENTIFY, IDENTIFY_PUSH, KADEMLIA, MESHSUB, NODE_STATUS, PING, PROTOCOLS, RPC
 from mina_p2p.libp2p.state import NetworkState, initial_network
 from mina_p2p.libp2p_rpc.actions import NetworkRpcAnswer, NetworkRpcCall, NetworkRpcRefuse
 from mina_p2p.libp2p_rpc.messages import GREETING, HEARTBEAT, MENU, MENU_CODEC, MESSAGE_CODEC, Response, ResponseFailed, UncaughtExn
@@ -93,6 +96,7 @@ fitting = st.fixed_dictionaries(
         MESHSUB.name: gossips,
         PING.name: st.just(bytes(32)),
         RPC.name: rpcs,
+        NODE_STATUS.name: st.sampled_from([b"", b"{}", bytes(STATUS_BYTES_MAX)]),
     }
 )
 payloads = st.one_of(st.binary(max_size=40), kad_messages, gossips, numbers.map(said), rpcs)
@@ -211,6 +215,15 @@ inputs = st.one_of(
     st.builds(lambda n: always(NetworkRpcCall(RequestId(n), peer_id(n), "get_best_tip", b"\0")), st.integers(1, 2)),
     st.builds(lambda n: always(NetworkRpcCall(RequestId(n), peer_id(n), "get_best_tip", b"\0")), st.integers(1, 2)),
     st.builds(answer, picks, st.booleans()),
+    st.builds(lambda r, n: always(NetworkStatusAsk(RequestId(r), peer_id(n))), st.integers(1, 3), numbers),
+    st.builds(
+        lambda banned, trusted, isolated: always(NetworkGatingSet(GatingConfig((), banned, (), trusted, isolated))),
+        st.lists(numbers.map(peer_id), max_size=2).map(tuple),
+        st.lists(numbers.map(peer_id), max_size=2).map(tuple),
+        st.booleans(),
+    ),
+    st.builds(lambda n: always(NetworkPeerAdd(address(n))), numbers),
+    st.builds(lambda n: always(NetworkPeerUseful(peer_id(n))), numbers),
 )
 steps = st.lists(st.tuples(inputs, st.sampled_from([0, 0, SECOND // 10, 1 * SECOND, 30 * SECOND])), min_size=30, max_size=100)
 

@@ -63,7 +63,7 @@ def test_dials_make_no_room_for_arrivals_while_they_are_few() -> None:
 
 
 def test_dialled_connections_make_way_for_one_another_from_time_to_time() -> None:
-    """One in an hour, drawn by lot, and another is dialled; not the young ones, nor what a person named, nor where nobody waits."""
+    """One in half an hour, drawn by lot, and another is dialled; not the young ones, nor what a person named, nor where nobody waits."""
     lab = node(peers_max=50, peers_min=4)
     for n in range(4):
         number = int.from_bytes(at(n, 1).peer_id, "big")

@@ -7,14 +7,11 @@ import os
 import pytest
 
 from mina_p2p.peer.config import PeerTableConfig
-from mina_p2p.testing.eclipse import Day, Options, Outcome, run
+from mina_p2p.testing.eclipse import Day, Options, run
 from mina_p2p.testing.invariants import check_invariants
 
 SEEDS = range(1, 1 + int(os.environ.get("MINA_P2P_ECLIPSE_SEEDS", "50")))
 """A twentieth of what `benchmarks/eclipse.py` runs; each takes some seconds."""
-
-HANDFUL = 4
-"""Of these a run without the whole suite's patience."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -39,7 +36,7 @@ def test_invariants_hold_through_the_day() -> None:
 
 
 def test_without_what_is_judged_the_victim_is_lost() -> None:
-    """The day would show it: one bucket for all, and no look at networks, and the victim has hardly an honest peer left."""
+    """The day would show it: with one bucket for all, and no look at networks, no honest peer is left in seeds in which there else are."""
     blind = PeerTableConfig(
         new_buckets=1,
         new_buckets_per_source=1,
@@ -48,8 +45,7 @@ def test_without_what_is_judged_the_victim_is_lost() -> None:
         group_ipv4_bits=0,
         group_ipv6_bits=0,
         draws_max=1,
+        rotation_interval=1 << 60,
         anchors_max=0,
     )
-    outcomes: list[Outcome] = [run(Options(seed, table=blind)) for seed in range(1, 1 + HANDFUL)]
-    guarded = [run(Options(seed)) for seed in range(1, 1 + HANDFUL)]
-    assert sum(outcome.honest for outcome in outcomes) * 2 < sum(outcome.honest for outcome in guarded)
+    assert [run(Options(seed, table=blind)).honest for seed in (1, 2)] == [0, 0]

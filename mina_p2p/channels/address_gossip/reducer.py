@@ -219,8 +219,8 @@ def _permitted(
     if own is not None and not link.has_our_record and own.key.item_id not in due:
         due = (own.key.item_id, *due)
     flush_at = Timestamp(now + config.coalescing) if due else None
-    state = _put(state, connection_id, link.replace(permitted=permitted, due=due, flush_at=flush_at))
-    answers: list[GossipAction] = [GossipAnswered(item, connection_id, is_held=True) for item in link.sent]
+    state = _put(state, connection_id, link.replace(permitted=permitted, due=due, flush_at=flush_at, unanswered=()))
+    answers: list[GossipAction] = [GossipAnswered(item, connection_id, is_held=True) for item in link.unanswered]
     state, follow_ups = stepped(state, (*answers, GossipEligible(connection_id, permitted.limit - len(due))), now)
     return state, follow_ups
 
@@ -244,6 +244,7 @@ def _named(state: P2pState, connection_id: ConnectionId, link: Link, now: Timest
         due=tuple(good[permitted.limit :]),
         flush_at=None,
         sent=(*link.sent, *items)[-RING_MAX:],
+        unanswered=items,
         fetches_left=min(FETCHES_MAX, link.fetches_left + FETCHES_PER_MESSAGE),
         has_our_record=link.has_our_record or (own is not None and own.key.item_id in items),
     )

@@ -104,6 +104,8 @@ class Link(Record):
     """Questions for records that we will take from the peer."""
     sent: tuple[bytes, ...] = ()
     """What we named, the latest last: the peer may ask for it."""
+    unanswered: tuple[bytes, ...] = ()
+    """What the last message named: of this, the peer knows what it has not asked for by its next permission."""
     seen: tuple[bytes, ...] = ()
     """What the peer named: we may ask for it."""
     has_our_record: bool = False

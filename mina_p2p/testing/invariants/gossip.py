@@ -68,6 +68,8 @@ def address_gossip_violations(state: P2pState) -> Iterator[str]:
         at = f"{path}.links[{number}]"
         yield from over(f"{at}.sent", len(link.sent), RING_MAX)
         yield from over(f"{at}.seen", len(link.seen), RING_MAX)
+        if link.unanswered and link.unanswered != link.sent[-len(link.unanswered) :]:
+            yield f"{at}.unanswered: what was not named last"
         if isinstance(link.permitted, Permitted):
             yield from over(f"{at}.due", len(link.due), max(link.permitted.limit, len(slice_.gossip.table) + 1))
         kinds = (WaitKind.GRANT, WaitKind.FETCH, WaitKind.FLUSH)
