@@ -65,7 +65,9 @@ def reduce(state: Gossipsub, action: GossipsubAction, now: Timestamp, root: Netw
         case NetworkPubsubVerdict(verdict_id=verdict_id, verdict=verdict):
             found = state.validating[verdict_id]
             state = state.replace(
-                validating=state.validating.delete(verdict_id), deadlines=state.deadlines.cancel(found.deadline, verdict_id)
+                validating=state.validating.delete(verdict_id),
+                validating_bytes=state.validating_bytes - len(found.encoded),
+                deadlines=state.deadlines.cancel(found.deadline, verdict_id),
             )
             if verdict is not Verdict.ACCEPT:
                 return state, ()
@@ -137,17 +139,21 @@ def _verified(state: Gossipsub, action: NetworkPubsubVerified, now: Timestamp, r
     found, config = state.verifying[action.request_id], root.config.gossipsub
     state = state.replace(verifying=state.verifying.delete(action.request_id))
     topic = state.topic(found.message.topic or "")
-    is_unwanted = found.message_id in state.seen or topic is None or not topic.is_subscribed
+    if not action.is_valid or found.message_id in state.seen or topic is None or not topic.is_subscribed:
+        return state, ()
     # A message for whose verdict there is no room is not marked as seen, so that it can be asked for again.
-    is_full = len(state.validating) >= config.validations_max or len(state.seen) >= config.seen_max
-    if not action.is_valid or is_unwanted or is_full or topic is None:
+    encoded = MESSAGE_CODEC.encode(found.message)
+    validating_bytes = state.validating_bytes + len(encoded)
+    is_too_much = len(state.validating) > 0 and validating_bytes > config.validation_bytes_max
+    is_full = len(state.validating) >= config.validations_max or len(state.seen) >= config.seen_max or is_too_much
+    if is_full:
         return state, ()
     verdict_id, deadline = RequestId(state.next_id), Timestamp(now + config.validation_timeout)
-    encoded = MESSAGE_CODEC.encode(found.message)
     waiting = Validating(found.peer, found.author, topic.name, encoded, found.message_id, deadline)
     state = state.replace(
         seen=state.seen.adding(found.message_id, Timestamp(now + config.seen_ttl)),
         validating=state.validating.set(verdict_id, waiting),
+        validating_bytes=validating_bytes,
         deadlines=state.deadlines.add(deadline, verdict_id),
         next_id=verdict_id + 1,
     )

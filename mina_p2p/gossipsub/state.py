@@ -137,6 +137,8 @@ class Gossipsub(Record):
     cache_bytes: int = 0
     verifying: Table[int, Verifying] = empty_table()
     validating: Table[RequestId, Validating] = empty_table()
+    validating_bytes: int = 0
+    """Of the messages in it."""
     signing: Table[int, PubsubMessage] = empty_table()
     next_id: int = 1
     last_seqno: int = 0

@@ -75,6 +75,8 @@ class GossipsubConfig(Record):
     """Bytes of messages that are kept for peers that ask; the oldest windows give way."""
     validations_max: int = field(default=150, validator=gt(0))
     """Messages that wait for a verdict; more are dropped, and can be asked for again."""
+    validation_bytes_max: int = field(default=256 << 20, validator=gt(0))
+    """Bytes of such messages; what would be over is dropped in the same way. One message may always wait."""
     validation_timeout: int = field(default=300 * SECOND, validator=gt(0))
     verifications_max: int = field(default=1024, validator=gt(0))
     """Signatures that wait for the runtime."""

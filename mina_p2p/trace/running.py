@@ -21,13 +21,16 @@ from mina_p2p.trace.schema import Schema
 _ROW: Final = 32
 """Inputs that are run and looked at together: many enough for that to cost little, few enough to stay in the cache."""
 
+_SAMPLES_MAX: Final = 64
+"""Inputs whose steps are held until their checksums are compared, all at once: code that runs now and then is not in the cache."""
+
 _action_of, _depth_of = itemgetter(0), itemgetter(2)
 
 
 class Outcome:
     """What the inputs of a chunk led to, in the columns of `Records`."""
 
-    __slots__ = ("changed", "counts", "depths", "error", "kinds", "refusals", "state")
+    __slots__ = ("changed", "counts", "depths", "error", "kinds", "refusals", "sampled", "state")
 
     def __init__(self, state: Any) -> None:
         self.state = state
@@ -38,6 +41,8 @@ class Outcome:
         self.refusals: dict[int, tuple[int, ...]] = {}
         self.changed: int | None = None
         """Place of the first input that led to other content than recorded, where that was looked at."""
+        self.sampled: list[tuple[int, RawSteps]] = []
+        """What followed from inputs whose checksum is recorded, with their places, until it is compared."""
         self.error: CallerError | InvariantViolationError | None = None
         """What ended it at the last of ``counts``."""
 
@@ -50,23 +55,27 @@ def run_inputs(machine: Machine[Any], schema: Schema, state: Any, chunk: Records
     """
     outcome = Outcome(state)
     del state
+    every = 0 if chunk.digests is None else chunk.digests.every
     times = cast("tuple[Timestamp, ...]", chunk.times)  # to call it for each would cost as much as to compare one
     pairs = zip(chunk.inputs, times, strict=True)
     while outcome.error is None and (row := list(islice(pairs, _ROW))):
         try:
-            _run_row(outcome, machine, schema, chunk.digests, row)
+            _run_row(outcome, machine, schema.tags, every, row)
         except (CallerError, InvariantViolationError):
             for pair in row:
                 try:
-                    _run_row(outcome, machine, schema, chunk.digests, [pair])
+                    _run_row(outcome, machine, schema.tags, every, [pair])
                 except (CallerError, InvariantViolationError) as error:
                     outcome.error = error
                     outcome.counts.append(0)
                     break
+        if len(outcome.sampled) >= _SAMPLES_MAX:
+            _compare_samples(outcome, schema, chunk.digests)
+    _compare_samples(outcome, schema, chunk.digests)
     return outcome
 
 
-def _run_row(outcome: Outcome, machine: Machine[Any], schema: Schema, digests: Digests | None, row: list[tuple[Any, Timestamp]]) -> None:
+def _run_row(outcome: Outcome, machine: Machine[Any], tags: dict[type[Any], int], every: int, row: list[tuple[Any, Timestamp]]) -> None:
     """Dispatch some inputs and note what followed; ``outcome`` is untouched where one of them fails."""
     steps: RawSteps = []
     refused: RawRefusals = []
@@ -76,24 +85,24 @@ def _run_row(outcome: Outcome, machine: Machine[Any], schema: Schema, digests: D
     place = len(outcome.counts)
     next_ids, refused_ends = zip(*ends, strict=True)
     outcome.counts += map(sub, next_ids, (next_id - len(steps), *next_ids))
-    outcome.kinds += map(schema.tags.__getitem__, map(type, map(_action_of, steps)))
+    outcome.kinds += map(tags.__getitem__, map(type, map(_action_of, steps)))
     outcome.depths += map(_depth_of, steps)
     if refused:
         start = 0
         for at, end in enumerate(refused_ends, place):
             if end > start:
-                outcome.refusals[at] = tuple([schema.tags[type(refusal[0])] for refusal in refused[start:end]])
+                outcome.refusals[at] = tuple([tags[type(refusal[0])] for refusal in refused[start:end]])
                 start = end
+    if every:
+        start = 0
+        for at in range(place + -place % every, len(outcome.counts), every):
+            start += sum(outcome.counts[place:at])
+            place = at
+            outcome.sampled.append((at, steps[start : start + outcome.counts[at]]))
+
+
+def _compare_samples(outcome: Outcome, schema: Schema, digests: Digests | None) -> None:
+    """Look at the content of what followed where it was recorded."""
     if digests is not None and outcome.changed is None:
-        outcome.changed = _first_changed(schema, digests, outcome.counts, place, steps)
-
-
-def _first_changed(schema: Schema, digests: Digests, counts: list[int], place: int, steps: RawSteps) -> int | None:
-    """The first input from ``place`` on whose ``steps`` hold other values than recorded, where that was recorded."""
-    start = 0
-    for at in range(place + -place % digests.every, len(counts), digests.every):
-        start += sum(counts[place:at])
-        place = at
-        if digests.at(at) != schema.digest_of(steps[start : start + counts[at]]):
-            return at
-    return None
+        outcome.changed = next((at for at, steps in outcome.sampled if digests.at(at) != schema.digest_of(steps)), None)
+    outcome.sampled.clear()

@@ -161,3 +161,19 @@ def test_the_help_names_both_networks() -> None:
     told = subprocess.run([*CLI, "node", "--help"], capture_output=True, text=True, timeout=LAST_RESORT_S, check=True)
     assert "--libp2p-listen" in told.stdout
     assert "OCaml" in told.stdout
+
+
+@needs_pnet
+def test_direct_peers_are_addresses_of_libp2p() -> None:
+    """One is enough to start with; another kind of address is refused with the form."""
+    direct = "/ip4/192.0.2.7/tcp/8302/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB"
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    found = read_settings(parser.parse_args(["--direct-peer", direct]))
+    assert found.libp2p is not None
+    assert [str(one) for one in found.libp2p.direct_peers] == [direct]
+    for other in ("nonsense", direct.replace("/tcp/8302", "/udp/8302/quic-v1")):
+        with pytest.raises(CallerError, match="--direct-peer"):
+            read("--direct-peer", other)
+    with pytest.raises(CallerError, match="direct_peers"):
+        read(*["--direct-peer", direct] * 65)

@@ -80,7 +80,8 @@ def test_a_round_has_every_target_and_machines_more_often() -> None:
     """Decoders once; a machine before them, and again after every few."""
     turns = list(round_of(target_names()))
     assert set(turns) == set(target_names())
-    assert turns[0] == "machine.node"
-    assert turns.count("machine.node") == 1 + len(decoders()) // 16
-    assert len(turns) == len(decoders()) + turns.count("machine.node")
+    machines = list(machine_targets())
+    assert turns[: len(machines)] == machines == ["machine.node", "machine.network"]
+    assert {turns.count(machine) for machine in machines} == {1 + len(decoders()) // 16}
+    assert len(turns) == len(decoders()) + sum(turns.count(machine) for machine in machines)
     assert list(round_of(["text.host"])) == ["text.host"]

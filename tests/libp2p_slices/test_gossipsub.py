@@ -352,6 +352,24 @@ def test_a_full_queue_of_verdicts_takes_no_more_and_does_not_remember_it():
     assert len(alone.state.gossipsub.seen) == 2
 
 
+def test_messages_in_waiting_are_bounded_in_bytes():
+    """One may wait whatever its size; what would be over is dropped, and taken when there is room again."""
+    alone = Alone(gossipsub=GossipsubConfig(validation_bytes_max=1_600))
+    alone.gossiping(1)
+    arrive(alone, gossip(9, bytes(2_000)))
+    (first,) = alone.did(NetworkPubsubMessageReceived)
+    for _ in range(2):
+        arrive(alone, gossip(9, bytes(600)))
+        assert len(alone.state.gossipsub.validating) == 1
+    alone.feed(gs.NetworkPubsubVerdict(first.verdict_id, gs.Verdict.IGNORE))
+    assert alone.state.gossipsub.validating_bytes == 0
+    for number in range(4):
+        arrive(alone, gossip(9, bytes(600) + bytes((number,))))
+        check(alone.state)
+    assert len(alone.state.gossipsub.validating) == 2
+    assert len(alone.state.gossipsub.seen) == 3
+
+
 def test_the_cache_is_bounded_in_bytes():
     alone = Alone(gossipsub=GossipsubConfig(cache_bytes_max=1_000))
     for number in range(10):

@@ -275,3 +275,10 @@ def test_a_node_without_libp2p_offers_nothing() -> None:
     assert lab.state.relay == Lab().state.relay
     assert not any(type(step.action).__module__.startswith("mina_p2p.relay") for step in lab.steps)
     assert not lab.steps.refusals
+
+
+@pytest.mark.parametrize("name", ["verdict", "tip_age_max", "messages_max", "items_per_message_max", "remembered_max", "questions_max"])
+def test_no_bound_is_nothing(name: str) -> None:
+    """A relay that may hold nothing is turned off by its kinds."""
+    with pytest.raises(ValueError, match=name):
+        RelayConfig(**{name: 0})

@@ -13,7 +13,7 @@ from trace_machine import MACHINE, Connected, Gone, Root, initial, inputs, make_
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import Timestamp
 from mina_p2p.store import FollowUps
-from mina_p2p.trace import LogError, register_machine
+from mina_p2p.trace import BytesSource, Chunk, ChunkKind, LogError, Reader, register_machine
 from mina_p2p.trace.minimise import Input
 from mina_p2p_effects.fuzzing.cases import Case, kind_of_fault, minimise_case, play, read_case, write_case, write_pytest_file
 from mina_p2p_effects.replay import replay_path
@@ -66,10 +66,19 @@ def test_behind_damage_a_log_is_read_from_the_next_checkpoint_on(tmp_path: Path)
 
 
 def test_a_log_without_a_state_is_refused(tmp_path: Path) -> None:
-    """There is nothing to start from."""
+    """There is nothing to start from, and it is said why."""
     path = tmp_path / "run.mplog"
     path.write_bytes(b"nothing")
     with pytest.raises(LogError):
+        read_case(path)
+    write_case(path, a_case())
+    data = bytearray(path.read_bytes())
+    for chunk in Reader(BytesSource(bytes(data))).heads():
+        assert isinstance(chunk, Chunk)
+        if chunk.head.kind == ChunkKind.STATE:
+            data[chunk.head.end - 1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(LogError, match=r"a state to begin with: .* can not be read"):
         read_case(path)
 
 

@@ -105,6 +105,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     peers.add_argument("--no-peers-discovery", action="store_true", help="never ask peers for more peers")
     peers.add_argument(
+        "--direct-peer",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="a peer of libp2p's network to stay connected with, and to give every gossip message; it should name this node likewise (OCaml)",
+    )
+    peers.add_argument(
         "--isolate-network", action="store_true", help="on libp2p's network, speak with the first peers only, whoever else dials (OCaml)"
     )
     peers.add_argument(

@@ -66,7 +66,7 @@ def read_case(path: str | Path) -> Case:
     Where a part of the log is damaged or missing, the case begins at the first checkpoint behind it.
 
     :raises LogError: where it is no log, or one of other classes, or of a machine that is not registered;
-        ``HEADER`` where no state in it can be read.
+        ``ABSENT`` where no state in it can be read.
     :raises OSError: where the file can not be read.
     """
     with FileSource(path) as source:
@@ -75,6 +75,7 @@ def read_case(path: str | Path) -> Case:
         registered = machine_named(header.machine)
         state: Any = None
         inputs: list[Input] = []
+        why = "it has none"
         for item in reader.items(registered.schema, upgrade=registered.upgrade(header)):
             match item:
                 case State(encoded=encoded) if state is None:
@@ -82,12 +83,13 @@ def read_case(path: str | Path) -> Case:
                 case Records() if state is not None:
                     inputs += [Input(action, Timestamp(now)) for action, now in zip(item.inputs, item.times, strict=True)]
                 case BadChunk() | Gap():
+                    why = str(item)
                     state = None
                     inputs.clear()
                 case _:
                     pass
     if state is None:
-        raise LogError(LogFault.HEADER, "no state in it can be read")
+        raise LogError(LogFault.ABSENT, f"a state to begin with: {why}")
     return Case(header.machine, state, tuple(inputs))
 
 

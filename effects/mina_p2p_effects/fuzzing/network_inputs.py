@@ -198,6 +198,18 @@ class NetworkInputs:
     # --- what it waits for ----------------------------------------------------------------
 
     def _answer(self) -> Any:
+        if self._dice.chance(15):
+            # One that nobody waits for, or no longer.
+            stale = self.request_id()
+            return self._dice.choice(
+                (
+                    gossip.NetworkPubsubVerified(stale, self.is_so()),
+                    gossip.NetworkPubsubSigned(stale, _SIGNATURE),
+                    gossip.NetworkPubsubVerdict(stale, gossip.Verdict.ACCEPT),
+                    rpcs.NetworkRpcAnswer(stale, 1, b"\x00"),
+                    rpcs.NetworkRpcRefuse(stale, 1, "no"),
+                )
+            )
         pubsub = self._state.gossipsub
         options: list[Any] = [gossip.NetworkPubsubVerified(number, self._dice.chance(80)) for number in pubsub.verifying]
         options += [gossip.NetworkPubsubSigned(number, _SIGNATURE) for number in pubsub.signing]

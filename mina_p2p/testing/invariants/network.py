@@ -93,6 +93,10 @@ def _kademlia_violations(state: NetworkState) -> Iterator[str]:
 def _gossipsub_violations(state: NetworkState) -> Iterator[str]:
     gossip, links, config = state.gossipsub, state.links, state.config.gossipsub
     yield from over("gossipsub.validating", len(gossip.validating), config.validations_max)
+    sizes = [len(message.encoded) for message in gossip.validating.values()]
+    yield from differ("gossipsub.validating_bytes", gossip.validating_bytes, sum(sizes))
+    if len(sizes) > 1:
+        yield from over("gossipsub.validating_bytes", gossip.validating_bytes, config.validation_bytes_max)
     yield from over("gossipsub.verifying", len(gossip.verifying), config.verifications_max)
     yield from over("gossipsub.backoffs", len(gossip.backoffs), config.backoffs_max)
     yield from over("gossipsub.windows", len(gossip.windows), config.history_windows)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from mina_p2p.address import AddressError, DialAddress, Ip, parse_address, parse_ip
+from mina_p2p.address import AddressError, DialAddress, Ip, Libp2pAddress, parse_address, parse_ip
 from mina_p2p.config import Limits
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.errors import CallerError
@@ -80,7 +80,12 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     network, chain_id = read_network(arguments.network)
     host, port = parse_listen(arguments.listen)
     sources = PeerSources(tuple(_address(text) for text in arguments.peer), arguments.peer_list_file, arguments.peer_list_url)
-    if sources.is_empty and not arguments.seed and not (arguments.peers_file is not None and arguments.peers_file.exists()):
+    if (
+        sources.is_empty
+        and not arguments.direct_peer
+        and not arguments.seed
+        and not (arguments.peers_file is not None and arguments.peers_file.exists())
+    ):
         raise CallerError(
             "nobody to connect to: give --peer, --peer-list-file or --peer-list-url; or --seed for a node that others come to"
         )
@@ -172,18 +177,25 @@ def _transport(wanted: str | None, libp2p_listen: str | None) -> tuple[str, tupl
 
 
 def _libp2p(arguments: argparse.Namespace, secret_key: SecretKey, chain_id: ChainId) -> NetworkConfig:
-    """How this node takes part in libp2p's network: the helper's numbers where nothing else is said."""
+    """How this node takes part in libp2p's network: the helper's numbers where nothing else is said.
+
+    :raises CallerError: for a number or a list that is too large.
+    """
     most = LIBP2P.connections_max if arguments.max_connections is None else arguments.max_connections
     least = min(most, LIBP2P.connections_min) if arguments.min_connections is None else arguments.min_connections
-    return NetworkConfig(
-        secret_key.peer_id,
-        chain_id,
-        connections_min=least,
-        connections_max=most,
-        connections_hard_max=max(LIBP2P.connections_hard_max, 2 * most),
-        is_discovery_enabled=not arguments.no_peers_discovery,
-        gating=GatingConfig(is_isolated=arguments.isolate_network),
-    )
+    try:
+        return NetworkConfig(
+            secret_key.peer_id,
+            chain_id,
+            connections_min=least,
+            connections_max=most,
+            connections_hard_max=max(LIBP2P.connections_hard_max, 2 * most),
+            is_discovery_enabled=not arguments.no_peers_discovery,
+            gating=GatingConfig(is_isolated=arguments.isolate_network),
+            direct_peers=tuple(_direct_peer(text) for text in arguments.direct_peer),
+        )
+    except ValueError as error:
+        raise CallerError(str(error)) from None
 
 
 def parse_listen(text: str, *, is_libp2p: bool = False) -> tuple[str, int]:
@@ -241,6 +253,16 @@ def _address(text: str) -> DialAddress:
         return parse_address(text)
     except AddressError as error:
         raise CallerError(f"--peer {text!a}: {error.detail}") from None
+
+
+def _direct_peer(text: str) -> Libp2pAddress:
+    try:
+        address = parse_address(text)
+    except AddressError as error:
+        raise CallerError(f"--direct-peer {text!a}: {error.detail}") from None
+    if not isinstance(address, Libp2pAddress):
+        raise CallerError(f"--direct-peer {text!a}: the form is /ip4/HOST/tcp/PORT/p2p/PEER_ID")
+    return address
 
 
 def _chain_id(value: object, source: str) -> ChainId:
