@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -226,15 +227,21 @@ def _replay_segments(
     path: Path, registered: RegisteredMachine, segments: list[tuple[int, int | None]], jobs: int, method: str
 ) -> ReplayResult:
     name = registered.name
-    prepare = None if method == "fork" else partial(_register, name, registered.source, registered.version)
-    with ProcessPoolExecutor(min(jobs, len(segments)), mp_context=multiprocessing.get_context(method), initializer=prepare) as pool:
+    begin = partial(_begin_process, None if method == "fork" else (name, registered.source, registered.version))
+    with ProcessPoolExecutor(min(jobs, len(segments)), mp_context=multiprocessing.get_context(method), initializer=begin) as pool:
         tasks = [pool.submit(_replay_segment, path, name, start, end) for start, end in segments]
         return joined([task.result() for task in tasks])
 
 
-def _register(name: str, source: Any, version: int) -> None:
-    """Let a process that imported all anew know the machine."""
-    register_machine(name, source, version=version)
+def _begin_process(machine: tuple[str, Any, int] | None) -> None:
+    """Ctrl-C reaches all processes of a terminal: this one ends without a word, the first one speaks.
+
+    :param machine: to register, where this process imported all anew: name, source and version.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if machine is not None:
+        name, source, version = machine
+        register_machine(name, source, version=version)
 
 
 def _replay_segment(path: Path, name: str, start: int, end: int | None) -> ReplayResult:

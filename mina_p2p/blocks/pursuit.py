@@ -56,6 +56,8 @@ from mina_p2p.notifications import BestTipReceived
 from mina_p2p.wire import EncodeError
 
 MISMATCH = ReasonCode.RESPONSE_HASH_MISMATCH
+WARMTHS_MAX = 3
+"""Blocks before the last one that count for whether items are taken to be here."""
 
 
 def wins(turn: Turn, facts: Facts) -> bool:
@@ -361,7 +363,8 @@ def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
     here = sum(len(data) for data, digest in zip(parts.items, parts.digests, strict=True) if items.get(digest) is not None)
     total = sum(map(len, parts.items))
     if total:
-        turn.state = turn.state.replace(warmth=here * 100 // total)
+        earlier = (*turn.state.earlier_warmth, turn.state.warmth)[-WARMTHS_MAX:]
+        turn.state = turn.state.replace(warmth=here * 100 // total, earlier_warmth=earlier)
     for data in parts.items:
         items = items.add(data)
     turn.state = turn.state.replace(items=items)

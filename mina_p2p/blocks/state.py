@@ -308,6 +308,8 @@ class Blocks(Record):
     """Whether ``preferred`` is chosen since the last block was taken."""
     warmth: int = 0
     """Percent of the last block's items, by their bytes, that were here already."""
+    earlier_warmth: tuple[int, ...] = ()
+    """Of the blocks before it: one with few items says little."""
     last_number: int = 0
     last_ticket: Ticket = Ticket(0)
     last_verdict_id: RequestId = RequestId(0)
@@ -320,7 +322,7 @@ class Blocks(Record):
     @property
     def body_along_max(self) -> int:
         """Up to which size a body shall come with its header. While there is no block at all, one peer is asked for a whole one."""
-        is_little = self.tip is None or self.warmth >= self.config.warm_percent
+        is_little = self.tip is None or min(self.warmth, *self.earlier_warmth, 100) >= self.config.warm_percent
         return self.config.body_along_max if is_little else self.config.body_along_cold_max
 
     def holding(self, state_hash: bytes) -> Held | None:

@@ -47,6 +47,10 @@ class Driven(ABC, Generic[S]):
     def wakes_at(self) -> Timestamp | None:
         """When this node's state wishes for the next `tick`, by its clock."""
 
+    def soonest(self) -> int:
+        """Before this true time no input that comes now can wish for a `tick`; what was wished for earlier is arranged."""
+        return self.clockwork.now
+
     @abstractmethod
     def is_due(self, now: Timestamp) -> bool:
         """Whether another `tick` is due at once, after one that left something."""
@@ -72,7 +76,8 @@ class Driven(ABC, Generic[S]):
                 self._dispatch_one(self._waiting.popleft())
         finally:
             self._is_dispatching = False
-        self._schedule()
+        if self._wake_at is None or self._wake_at > self.soonest():
+            self._schedule()
 
     def later(self, delay: int, action: Action) -> None:
         """Dispatch an input after so many nanoseconds, unless the node has crashed by then."""

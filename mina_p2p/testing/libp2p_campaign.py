@@ -1,13 +1,13 @@
 """One seed, one run of libp2p nodes: all begin with the address of one seed, things go wrong, they stop, all must be well.
 
 Safety: the invariants of every state, no message given to node software twice while it is remembered, no honest peer
-accused. Liveness, once the faults have stopped: every member has connections that both sides know of and that join all
+accused by another. One member in eight may lie, all the time, also after the other faults have stopped. Liveness, once the faults have stopped: every member has connections that both sides know of and that join all
 of them, every mesh has its size; then a new message reaches every member within `SPREAD_WITHIN`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -16,8 +16,10 @@ from mina_p2p.ids import SECOND
 from mina_p2p.libp2p.config import TOPIC_V0
 from mina_p2p.store import Observer
 from mina_p2p.testing.course import CALM, Course, Options, Outcome, Phase
+from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.faults import SOURCES, FaultKind
 from mina_p2p.testing.health import READY_WANTED, Coverage
+from mina_p2p.testing.libp2p_liars import NETWORK_LIARS, NetworkLiar
 from mina_p2p.testing.libp2p_sim import NetworkNode
 from mina_p2p.testing.libp2p_world import NetworkWorld
 
@@ -35,6 +37,7 @@ KINDS: Final = (
     FaultKind.AMNESIA,
     FaultKind.IDENTITY,
     FaultKind.CLOCK,
+    FaultKind.LIARS,
 )
 """What can go wrong here."""
 PATIENCE: Final = 1_500 * SECOND
@@ -50,13 +53,22 @@ CHECKS_PER_ROUND: Final = 2
 class NetworkRun(Course[NetworkWorld]):
     """One run of libp2p nodes, which goes on as long as `advance` is called."""
 
-    def __init__(self, options: Options, *, observers: Iterable[Callable[[NetworkNode], Observer]] = (), is_checked: bool = True) -> None:
+    def __init__(
+        self,
+        options: Options,
+        *,
+        observers: Iterable[Callable[[NetworkNode], Observer]] = (),
+        strategies: Sequence[type[NetworkLiar]] = NETWORK_LIARS,
+        is_checked: bool = True,
+    ) -> None:
         """Make the network and start its nodes.
 
         :param options: ``transactions`` are the messages that are published, ``peers`` is ``connections_min``.
+        :param strategies: whom the liars are drawn from.
         :param is_checked: whether the invariants are checked.
         """
         self._observers = tuple(observers)
+        self._strategies = strategies
         self._is_checked = is_checked
         self._last: bytes | None = None
         super().__init__(options, SOURCES)
@@ -74,6 +86,9 @@ class NetworkRun(Course[NetworkWorld]):
         observers = (self.trace.observer, *self._observers)
         checked = check_every if self._is_checked else None
         world = NetworkWorld(options.seed, options.nodes, checked, observers, connections_min=low, connections_max=2 * low + 10)
+        if FaultKind.LIARS in self.kinds:
+            for number in dice.sample(range(1, options.nodes), max(1, options.nodes // 8)):
+                world.members[number].liar = dice.choice(self._strategies)(Dice(options.seed, f"liar {number}"))
         for member in world.members:
             delay = dice.below(5 * SECOND) if member.number else 0
             world.simulation.after(delay, partial(world.start, member))
@@ -93,7 +108,7 @@ class NetworkRun(Course[NetworkWorld]):
     def look(self) -> Coverage:
         """How far things have spread; in place of the best tip, the message that was published last."""
         world = self.world
-        total, up = len(world.members), world.up()
+        total, up = len(world.honest()), world.up()
         wanted = min(READY_WANTED, total - 1)
         ready = sum(len(node.state.links.contacts) >= wanted for node in world.nodes_up())
         known = sum(len(member.heard) for member in up)
@@ -117,16 +132,17 @@ class NetworkRun(Course[NetworkWorld]):
     def _unwell(self) -> Iterator[str]:
         world = self.world
         up = world.up()
-        if len(up) < len(world.members):
-            yield f"{len(world.members) - len(up)} members are down"
+        if len(up) < len(world.honest()):
+            yield f"{len(world.honest()) - len(up)} members are down"
             return
+        liars = world.liars()
         wanted = min(READY_WANTED, len(up) - 1)
         neighbours: dict[PeerId, list[PeerId]] = {node.config.peer_id: node.peers() for node in world.nodes_up()}
         for member, node in zip(up, world.nodes_up(), strict=True):
             peers = neighbours[node.config.peer_id]
             if len(peers) < wanted:
                 yield f"member {member.number} has {len(peers)} connections"
-            if any(node.config.peer_id not in neighbours.get(other, ()) for other in peers):
+            if any(node.config.peer_id not in neighbours.get(other, ()) for other in peers if other not in liars):
                 yield f"member {member.number} has a connection that its peer does not know"
             yield from _mesh_faults(member.number, node)
         yield from _separated(neighbours)
@@ -144,8 +160,8 @@ class NetworkRun(Course[NetworkWorld]):
             )
 
     def liars(self) -> tuple[str, ...]:
-        """None yet."""
-        return ()
+        """Names of the strategies of members that lie."""
+        return tuple(type(member.liar).__name__ for member in self.world.members if member.liar is not None)
 
 
 def _mesh_faults(number: int, node: NetworkNode) -> Iterator[str]:

@@ -22,6 +22,7 @@ from mina_p2p.libp2p.transport import Libp2pEffect, Libp2pListening
 from mina_p2p.store import Action, Observer, Store
 from mina_p2p.testing.clockwork import Clockwork
 from mina_p2p.testing.driven import Driven
+from mina_p2p.testing.libp2p_liars import NetworkLiar
 from mina_p2p.testing.libp2p_streams import signing
 from mina_p2p.testing.links import End
 from mina_p2p.testing.network import MemoryNetwork
@@ -56,6 +57,8 @@ class NetworkNode(Driven[NetworkState]):
         """Counts the nodes that were ever started, from 1."""
         self.config = config
         self.software = software
+        self.liar: NetworkLiar | None = None
+        """How it lies, if it does."""
         for observer in simulation.observers:
             self.store.observe(observer(self))
 
@@ -162,8 +165,9 @@ class NetworkSimulation(Clockwork):
         return node
 
     def perform(self, node: NetworkNode, effect: Libp2pEffect) -> None:
-        """Have the network carry out an effect."""
-        self.network.perform_libp2p(node.port, effect, self.now)
+        """Have the network carry out an effect, or what a liar makes of it."""
+        for done in (effect,) if node.liar is None else node.liar.perform(node.state, effect):
+            self.network.perform_libp2p(node.port, done, self.now)
 
     def check(self, node: NetworkNode) -> None:
         """Run the safety check, if it is its turn."""

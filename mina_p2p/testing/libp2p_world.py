@@ -18,6 +18,7 @@ from mina_p2p.store import Observer
 from mina_p2p.testing.clockwork import START
 from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.invariants.network import network_violations
+from mina_p2p.testing.libp2p_liars import NetworkLiar
 from mina_p2p.testing.libp2p_sim import PORT, NetworkNode, NetworkSimulation, accept_all
 from mina_p2p.transport import SocketAddress
 
@@ -46,6 +47,8 @@ class NetworkMember:
         self.number = number
         self.peer_id = peer_id
         self.address = SocketAddress(f"{1 + (number >> 8) % 9}.{number & 255}.1.1", PORT)
+        self.liar: NetworkLiar | None = None
+        """How its nodes lie, if they do."""
         self.node: NetworkNode | None = None
         """Who runs there now."""
         self.heard: dict[bytes, Timestamp] = {}
@@ -84,12 +87,20 @@ class NetworkWorld:
         return (self.simulation.now - START) / 1e9
 
     def up(self) -> list[NetworkMember]:
-        """Members whose nodes run."""
-        return [member for member in self.members if member.node is not None]
+        """Honest members whose nodes run."""
+        return [member for member in self.honest() if member.node is not None]
 
     def nodes_up(self) -> list[NetworkNode]:
         """Their nodes."""
-        return [member.node for member in self.members if member.node is not None]
+        return [member.node for member in self.honest() if member.node is not None]
+
+    def honest(self) -> list[NetworkMember]:
+        """Members that keep to the protocol."""
+        return [member for member in self.members if member.liar is None]
+
+    def liars(self) -> frozenset[PeerId]:
+        """Ids of the others."""
+        return frozenset(member.peer_id for member in self.members if member.liar is not None)
 
     def start(self, member: NetworkMember, kept: tuple[Libp2pAddress, ...] = ()) -> None:
         """Start a node at a member's place; it knows the seed, the first member, and what was on its disk."""
@@ -104,13 +115,14 @@ class NetworkWorld:
         member.node = self.simulation.add(
             peer_id=member.peer_id, software=software, address=member.address, seeds=tuple(known.values()), **self._config
         )
+        member.node.liar = member.liar
 
     def fall(self, dice: Dice, *, keeps: bool, is_other: bool) -> Callable[[], None] | None:
         """Have some node crash; see `mina_p2p.testing.faults.FaultyWorld`. The seed stays who it is."""
         up = self.up()
         member = dice.choice(up)
         node = member.node
-        if node is None or 2 * len(up) <= len(self.members) + 1:
+        if node is None or 2 * len(up) <= len(self.honest()) + 1:
             return None
         entries = list(node.state.kademlia.table.entries())[-KEPT_MAX:] if keeps else []
         kept = tuple(entry.addresses[0] for entry in entries)
@@ -142,8 +154,9 @@ class NetworkWorld:
                 if at is not None and node.now < at + node.config.gossipsub.seen_ttl:
                     self._complain(node, "gave its node software a message twice")
                 member.heard[data] = node.now
-            case NetworkPeerDisconnected(reason=reason, by_peer=False) if reason.code in FAULTS_OF_PEERS:
-                self._complain(node, f"accuses an honest peer: {reason}")
+            case NetworkPeerDisconnected(peer_id=peer_id, reason=reason, by_peer=False) if reason.code in FAULTS_OF_PEERS:
+                if member.liar is None and peer_id not in self.liars():
+                    self._complain(node, f"accuses an honest peer: {reason}")
             case _:
                 pass
         accept_all(node, told)

@@ -69,6 +69,13 @@ class SimNode(Driven[P2pState]):
         """When its timers want to be looked at."""
         return next_wake(self.state, self.now)
 
+    def soonest(self) -> int:
+        """Waits end at multiples of the granularity, and so do the looks at what is missing; libp2p's part has a rhythm of its own."""
+        if self.state.network is not None:
+            return self.clockwork.now
+        granularity = self.config.timeouts.granularity
+        return -(-self.now // granularity) * granularity - self.clock_ahead
+
     def is_due(self, now: Timestamp) -> bool:
         """Whether more deadlines are over than one turn takes."""
         return is_due(self.state, now)

@@ -497,3 +497,19 @@ def test_who_owes_an_answer_is_asked_only_where_nobody_else_can_be() -> None:
     header = next(n for n in (2, 3, 4) if any(getattr(request, "wants", None) is Wants.HEADER for _, request in lab.requests(n)))
     lab.answer(header, BlockGetNext, _header(_salted())).answer(1, BlockGetNext, _header(_salted()))
     assert _items_asked(lab) == {header}
+
+
+def test_a_few_warm_blocks_make_a_warm_node() -> None:
+    """One with all its items here may just have had few: bodies come along until four in a row needed nothing."""
+    lab = Lab(tip=GENESIS, is_cold=True).join(1)
+    along = [_along(lab)]
+    for block in chain(6)[1:-1]:
+        lab.know(block).answer(1, BlockGetNext, BlockHeaderItem(block.header, BodyRest(block.body))).verdict()
+        along.append(_along(lab))
+    assert along == [lab.blocks.config.body_along_cold_max] * 4 + [lab.blocks.config.body_along_max]
+
+
+def _along(lab: Lab) -> int:
+    ((_, request),) = lab.requests(1)
+    assert isinstance(request, BlockGetNext)
+    return request.body_bytes_max

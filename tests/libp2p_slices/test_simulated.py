@@ -19,8 +19,9 @@ from mina_p2p.libp2p.notifications import NetworkPubsubMessageReceived
 from mina_p2p.libp2p.protocols import IDENTIFY, PING, RPC
 from mina_p2p.testing.course import Options, Outcome
 from mina_p2p.testing.dice import Dice
-from mina_p2p.testing.faults import partition
+from mina_p2p.testing.faults import FaultKind, partition
 from mina_p2p.testing.libp2p_campaign import KINDS, NetworkRun, simulate_network
+from mina_p2p.testing.libp2p_liars import NETWORK_LIARS, NetworkLiar
 from mina_p2p.testing.libp2p_streams import HUNG_UP, signature, signing
 from mina_p2p.testing.libp2p_world import check_network
 from mina_p2p.testing.links import IDLE, MemoryPort
@@ -181,6 +182,30 @@ def test_a_network_heals(seed: int) -> None:
     outcome = simulate_network(Options(seed, 10, KINDS, is_swarm=True, peers=5, transactions=10, fault_duration=60 * SECOND))
     assert outcome.is_good, (outcome.violations, outcome.missing)
     assert outcome.faults
+
+
+@pytest.mark.parametrize("strategy", NETWORK_LIARS, ids=lambda strategy: strategy.__name__)
+def test_liars_harm_nobody_else(strategy: type[NetworkLiar], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Honest nodes stay joined, accuse no honest one, and what one of them says reaches all the others."""
+    options = Options(4, 16, (FaultKind.LIARS,), transactions=4, peers=5, fault_duration=20 * SECOND)
+    run = NetworkRun(options, strategies=(strategy,))
+    lied: list[bool] = []
+    for member in run.world.members:
+        if member.liar is not None:
+            monkeypatch.setattr(member.liar, "perform", watched(member.liar.perform, lied))
+    outcome = finish(run)
+    assert outcome.is_good, (outcome.violations, outcome.missing)
+    assert outcome.liars == (strategy.__name__,) * 2
+    assert any(lied)
+
+
+def watched(perform: Any, lied: list[bool]) -> Any:
+    def performed(state: Any, effect: Any) -> list[Any]:
+        done = list(perform(state, effect))
+        lied.append(done != [effect])
+        return done
+
+    return performed
 
 
 def run_with(**options: Any) -> NetworkRun:

@@ -182,7 +182,7 @@ def test_a_node_that_sends_too_much_is_accused(monkeypatch: pytest.MonkeyPatch) 
 def test_a_network_that_only_slow_timers_keep_alive_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nodes that do not use permissions which wait would still agree after ten minutes, when these are renewed: that is too late."""
     monkeypatch.setattr(Channels, "waiting_for", lambda *_: ())
-    outcome = simulate(options(2, FaultKind.LOSS))
+    outcome = simulate(options(1, FaultKind.LOSS))
     assert not outcome.converged
     assert outcome.violations == ()
     assert any("pool" in what or "chain" in what for what in outcome.missing)
@@ -276,3 +276,21 @@ def test_dice_are_fair_enough() -> None:
     assert len(dice.raw(13)) == 13
     assert [Dice(1, "a").value() for _ in range(3)] == [Dice(1, "a").value() for _ in range(3)]
     assert Dice(1, "a").value() != Dice(1, "b").value() != Dice(2, "b").value()
+
+
+def test_no_node_sleeps_longer_than_its_state_wishes() -> None:
+    """After every step, clocks that jump included: a node's timer is set for its next wish or earlier, though it does not ask after every input."""
+    run = Run(options(5, FaultKind.CLOCK, FaultKind.STREAMS, FaultKind.LOSS))
+    world, late = run.world, list[str]()
+
+    def looks() -> bool:
+        for _, node in world.up():
+            wish = node.wakes_at()
+            due = None if wish is None else max(wish - node.clock_ahead, world.simulation.now)
+            if due is not None and (node._wake_at is None or node._wake_at > due):
+                late.append(f"node {node.number} at {world.seconds}")
+        return bool(late)
+
+    world.simulation.run(30 * SECOND, until=looks)
+    assert late == []
+    assert run.trace.actions > 1_000

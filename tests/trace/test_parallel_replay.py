@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,3 +138,12 @@ def test_processes_are_started_where_the_log_is_long_enough(
     monkeypatch.setattr(replay_module.os, "cpu_count", lambda: 3)
     assert replay_path(path, jobs=None) == [alone]
     assert asked == [processes] * bool(processes)
+
+
+def test_an_interrupt_ends_the_others_without_a_word() -> None:
+    """Ctrl-C reaches every process of a terminal; only the first one says so."""
+    program = (
+        "import os, signal\nfrom mina_p2p_effects.replay import _begin_process\n_begin_process(None)\nos.kill(os.getpid(), signal.SIGINT)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")

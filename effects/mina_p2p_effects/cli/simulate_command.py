@@ -16,8 +16,8 @@ cores, or on Ray or Dask (--executor); --resume keeps what is done, for when the
 
 With --network libp2p, the nodes are those of the network of OCaml nodes: all begin with the address of one seed, find
 each other by Kademlia and gossip messages (--transactions of them). Safety and liveness are those of
-mina_p2p.testing.libp2p_campaign; there are no liars, --record writes no logs of them, and of the kinds of faults
-duplication, names and liars do not exist there.
+mina_p2p.testing.libp2p_campaign, its liars those of mina_p2p.testing.libp2p_liars, which --liars does not choose; --record
+writes no logs of them, and of the kinds of faults duplication and names do not exist there.
 
 Exit codes: 0 all is well; 1 some seed failed; 2 the arguments make no sense.
 """
