@@ -43,7 +43,9 @@ KINDS: Final = (
 PATIENCE: Final = 1_500 * SECOND
 """A table is looked after every ten minutes, and nodes that are content look for nobody before."""
 UP_WITHIN: Final = 60 * SECOND
-"""From one seed to a network, where nothing goes wrong."""
+"""From one seed to a network, where nothing goes wrong ..."""
+UP_PER_NODE: Final = SECOND // 4
+"""... and for each node so much more: a seed takes a hundred at a time, and whom it refuses comes again ten seconds later."""
 SPREAD_WITHIN: Final = 10 * SECOND
 """Some hops along the meshes; where a mesh has a hole, a heartbeat or two of gossip."""
 CHECKS_PER_ROUND: Final = 2
@@ -75,7 +77,7 @@ class NetworkRun(Course[NetworkWorld]):
 
     def patience(self) -> int:
         """Little where nothing goes wrong."""
-        return min(self.options.patience, PATIENCE) if self.kinds else UP_WITHIN - CALM
+        return min(self.options.patience, PATIENCE) if self.kinds else UP_WITHIN - CALM + self.options.nodes * UP_PER_NODE
 
     def make_world(self) -> NetworkWorld:
         """Nodes with room for few or many connections, which start within some seconds."""

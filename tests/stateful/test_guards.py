@@ -19,6 +19,9 @@ TRIES = 8, 2
 REDUNDANT = {
     "BestTipSend: without `not isinstance(machine.remote, RemoteRequested)`": "asked again by the guard of ResponseSend",
     "BestTipSend: without `machine.next_send_index <= state.best_tips.version`": "asked again by the guard of ResponseSend",
+    "PeerDiscovered: never `if self.source not in GIVEN and state.peers.make_new_room(self.address, state.told_in(self.learned_from)) is None`": (
+        "the reducer takes nobody in for whom nobody makes room"
+    ),
     "PeersDiscover: without `state.connections.ready(self.connection_id) is not None`": "asked again by the guard of RequestSend",
     "PeersDiscoverRandom: without `state.config.is_discovery_enabled`": "asked again by the guard of PeersDiscover",
     "PeersDiscoverRandom: without `len(state.connections) < state.config.limits.peers_min`": "asked again by the guard of PeersDiscover",
