@@ -28,9 +28,9 @@ from mina_p2p.channels.block.messages import (
     OutlineRest,
     Wants,
 )
-from mina_p2p.disconnection.reasons import ReasonCode
+from mina_p2p.disconnection.reasons import ReasonCode, StreamResetCode
 from mina_p2p.ids import ConnectionId, StreamId
-from mina_p2p.transport import ChannelsEffectfulAnswerSend
+from mina_p2p.transport import ChannelsEffectfulAnswerSend, ChannelsEffectfulStreamReset
 
 
 def hold(turn: Turn, held: Held) -> None:
@@ -95,11 +95,7 @@ def serve(turn: Turn, connection_id: ConnectionId, stream: StreamId, request: Bl
     """Answer a request, or keep a permission until there is something to announce."""
     peer = turn.state.peers[connection_id]
     if isinstance(request, BlockGetNext):
-        if isinstance(peer.remote, Permitted):
-            turn.end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, "a second permission beside one that is unused")
-            return
-        turn.put_peer(connection_id, peer.replace(remote=Permitted(stream, request.wants, request.body_bytes_max)))
-        offer(turn, connection_id)
+        _permit(turn, connection_id, peer, Permitted(stream, request.wants, request.body_bytes_max))
         return
     held = turn.state.holding(request.state_hash)
     answer: BlockAnswer = BlockNotHeld()
@@ -124,6 +120,25 @@ def serve(turn: Turn, connection_id: ConnectionId, stream: StreamId, request: Bl
         turn.put_peer(connection_id, knows(peer, request.state_hash) if fits else peer)
         answer = answer if fits else BlockNotHeld()
     _send(turn, connection_id, stream, answer)
+
+
+def _permit(turn: Turn, connection_id: ConnectionId, peer: BlockPeer, permission: Permitted) -> None:
+    """Take a permission, unless one on a later stream is known: streams overtake each other, and the latest counts (`mina_p2p.channels.overtaking`)."""
+    before = peer.remote.stream if isinstance(peer.remote, Permitted) else peer.remote.answered
+    if before is not None and permission.stream < before:
+        _give_up(turn, connection_id, permission.stream)
+        return
+    if isinstance(peer.remote, Permitted):
+        if permission.stream == before:
+            turn.end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, "a second permission beside one that is unused")
+            return
+        _give_up(turn, connection_id, peer.remote.stream)
+    turn.put_peer(connection_id, peer.replace(remote=permission))
+    offer(turn, connection_id)
+
+
+def _give_up(turn: Turn, connection_id: ConnectionId, stream: StreamId) -> None:
+    turn.out.append(ChannelsEffectfulStreamReset(connection_id, stream, StreamResetCode.CANCELLED))
 
 
 def _charged(turn: Turn, peer: BlockPeer, held: Held, size: int) -> tuple[BlockPeer, bool]:

@@ -115,7 +115,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "answer to nothing": "-/-/-: left CHANNEL_MSG_UNEXPECTED",
         "end": "-/-/-: left ANSWER_TRUNCATED",
         "reset": "Paused/Permitted/-: ",
-        "request: get next": "-/-/-: left CHANNEL_MSG_UNEXPECTED",
+        "request: get next": "Asked/Permitted/-: ChannelsEffectfulStreamReset",
         "request: get header": "Asked/Permitted/-: answers BlockHeaderItem",
         "request: get outline": "Asked/Permitted/-: answers BlockOutlineItem",
         "request: get items": "Asked/Permitted/-: answers BlockNotHeld",

@@ -40,7 +40,7 @@ from mina_p2p.record import Record, record
 from mina_p2p.store import Clock, Machine, Slice
 from mina_p2p.testing.invariants.blocks import check_blocks
 from mina_p2p.testing.mina import MinaGenerator
-from mina_p2p.transport import ChannelsEffectfulAnswerSend
+from mina_p2p.transport import ChannelsEffectfulAnswerSend, ChannelsEffectfulStreamReset
 
 T = TypeVar("T")
 START = Timestamp(1_700_000_000 * SECOND)
@@ -65,6 +65,7 @@ MACHINE: Machine[Root] = (
             BestTipReceived,
             PeerBestTipKnown,
             ChannelsEffectfulAnswerSend,
+            ChannelsEffectfulStreamReset,
             DisconnectionInit,
             PeerBan,
         ),
