@@ -54,7 +54,7 @@ class WriterOptions(Record):
     """... or so many nanoseconds after."""
     checkpoint_inputs: int = 10_000
     """The whole state follows after so many inputs: what going back in time costs at most, where the state is small."""
-    bytes_per_input: int = 8
+    bytes_per_input: int = 16
     """Bounds what hashes cost: between two of them lie at least as many inputs as the encoded state has bytes divided by this."""
     checkpoint_bytes_per_input: int = 16
     """The same for checkpoints, whose bytes are written too."""
@@ -114,7 +114,7 @@ class Writer:
         self._state_bytes = 0
         header = Header(name, version, dict(metadata or {}), self.schema.header(), self.schema.digest)
         self._emit(header_chunk(header, self._hashed_at))
-        self._checkpoint(self.schema.encode(state))
+        self._checkpoint(self._encode_state(self._hashed_at))
         self._begin()
 
     def _begin(self) -> None:
@@ -222,12 +222,12 @@ class Writer:
     def _encode_state(self, now: int) -> bytes:
         encoded = self.schema.encode(self._state)
         self._hashed_at = now
+        self._state_bytes = len(encoded)
         self._inputs_since_hash = 0
         return encoded
 
     def _checkpoint(self, encoded: bytes) -> None:
         clock = self._clock(self._state)
-        self._state_bytes = len(encoded)
         self._inputs_since_checkpoint = 0
         self._emit(state_chunk(encoded, clock.last_action_id, clock.now))
 

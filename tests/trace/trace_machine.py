@@ -222,7 +222,7 @@ def inputs(count: int, seed: int = 1) -> Iterator[tuple[Any, Timestamp]]:
             yield MessageReceived(connection_id, dice.randbytes(dice.randrange(40))), Timestamp(now)
 
 
-OPTIONS = WriterOptions(chunk_inputs=20, hash_inputs=40, checkpoint_inputs=80, bytes_per_input=1 << 30)
+OPTIONS = WriterOptions(chunk_inputs=20, hash_inputs=40, checkpoint_inputs=80, bytes_per_input=1 << 30, checkpoint_bytes_per_input=1 << 30)
 
 
 def record_log(
