@@ -25,7 +25,7 @@ from mina_p2p.channels.address_gossip.messages import (
     QuicPlace,
 )
 from mina_p2p.channels.address_gossip.state import Granted, Resting
-from mina_p2p.disconnection.reasons import ReasonCode
+from mina_p2p.disconnection.reasons import ReasonCode, StreamResetCode
 from mina_p2p.gossiper.state import Finished, Held
 from mina_p2p.ids import SECOND, ConnectionId
 from mina_p2p.peer.state import Banned, Disconnected, PeerSource
@@ -281,6 +281,18 @@ def test_a_withdrawn_permission_is_not_used() -> None:
     permitted = lab.link(connection_id).permitted
     assert permitted is not None
     assert permitted.limit == 2
+
+
+def test_a_permission_that_was_overtaken_is_void() -> None:
+    """The latest stream counts: the late one is reset, and nobody is blamed."""
+    lab = Peers()
+    connection_id = lab.join(1)
+    early, late = lab.peer_stream(connection_id), lab.peer_stream(connection_id)
+    lab.say(connection_id, AddressGetNext(2), late)
+    before = lab.link(connection_id)
+    lab.say(connection_id, AddressGetNext(4), early)
+    assert lab.of(ChannelsEffectfulStreamReset) == [ChannelsEffectfulStreamReset(connection_id, early, StreamResetCode.CANCELLED)]
+    assert lab.link(connection_id) == before
 
 
 def test_after_records_a_peer_rests() -> None:

@@ -15,6 +15,7 @@
 | nothing permitted | ``GetNext`` | Permitted | what it was told before and did not fetch it has; our own record is named first |
 | Permitted | something to name, for a moment | nothing permitted | ``Adverts``, and the end of the stream |
 | Permitted | the peer withdraws it, or permits anew on a newer stream | nothing permitted, Permitted | |
+| Permitted | ``GetNext`` on an older stream, which was overtaken | Permitted | it is reset |
 | | ``GetRecords`` for what was named, and not too often | | ``Records`` |
 
 A permission is parked until there is something to say, so that news travel as if they were pushed, and nobody is sent what it did

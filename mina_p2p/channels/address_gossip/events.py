@@ -20,11 +20,11 @@ from mina_p2p.channels.address_gossip.messages import (
 from mina_p2p.channels.address_gossip.state import Fetching, Granted, Link
 from mina_p2p.channels.state import PeerChannels
 from mina_p2p.disconnection.actions import DisconnectionInit
-from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.ids import ChannelId
+from mina_p2p.disconnection.reasons import Reason, ReasonCode, StreamResetCode
+from mina_p2p.ids import ChannelId, ConnectionId, StreamId
 from mina_p2p.state import P2pState
 from mina_p2p.store import Action, Attempt
-from mina_p2p.transport import ChannelsMessageReceived, ChannelsStreamEnded, ChannelsStreamReset
+from mina_p2p.transport import ChannelsEffectfulStreamReset, ChannelsMessageReceived, ChannelsStreamEnded, ChannelsStreamReset
 
 
 def of_message(state: P2pState, event: ChannelsMessageReceived) -> Action:
@@ -36,6 +36,8 @@ def of_message(state: P2pState, event: ChannelsMessageReceived) -> Action:
     said: Action
     match ADDRESS_MESSAGE.decode(event.frame):
         case AddressGetNext(limit=limit):
+            if _is_late(state, connection_id, stream):
+                return ChannelsEffectfulStreamReset(connection_id, stream, StreamResetCode.CANCELLED)
             said = AddressGossipGrantReceived(connection_id, stream, limit)
         case AddressAdverts(keys=keys):
             said = AddressGossipAdvertsReceived(connection_id, stream, keys)
@@ -60,6 +62,13 @@ def of_reset(event: ChannelsStreamReset) -> Action:
 
 def _or_end(said: Action, code: ReasonCode) -> Attempt:
     return Attempt(said, DisconnectionInit(said.connection_id, Reason(code, ChannelId.ADDRESS_GOSSIP)))
+
+
+def _is_late(state: P2pState, connection_id: ConnectionId, stream: StreamId) -> bool:
+    """Whether a permission was overtaken by one that the peer gave later (`mina_p2p.channels.overtaking`)."""
+    link, channels = state.address_gossip.links.get(connection_id), state.channels.table.get(connection_id)
+    is_theirs = channels is not None and not channels.is_ours(stream)
+    return is_theirs and link is not None and link.permitted is not None and stream < link.permitted.stream
 
 
 def _violation(state: P2pState, said: Action) -> ReasonCode:
