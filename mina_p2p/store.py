@@ -22,12 +22,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, overload
 
-from mina_p2p.codegen import compile_function
 from mina_p2p.errors import CallerError, InvariantViolationError, MinaP2pError
 from mina_p2p.ids import Timestamp
-from mina_p2p.record import Record, copy_expression, field_names, record, setter
+from mina_p2p.record import Record, record
+from mina_p2p.steppers import (
+    Stepper,
+    lens,
+    lifted_question,
+    lifted_stepper,
+    mounted_guard,
+    mounted_reason,
+    mounted_stepper,
+    root_stepper,
+    slice_stepper,
+)
 
 S = TypeVar("S")
 Outer = TypeVar("Outer")
@@ -39,6 +49,7 @@ Action: TypeAlias = Any
 FollowUps: TypeAlias = Sequence[Any]
 Reducer: TypeAlias = Callable[[S, Any, Timestamp], tuple[S, FollowUps]]
 SliceReducer: TypeAlias = Callable[[T, Any, Timestamp, Any], tuple[T, FollowUps]]
+
 
 _REDUCED, _EFFECT, _ATTEMPT = 0, 1, 2
 
@@ -183,26 +194,26 @@ class Machine(Generic[S]):
         :param steps_max: bound of the steps of one dispatch, or how it follows from the state before it and its input.
         :raises CallerError: where an action is given twice.
         """
-        self._table: dict[type[Any], tuple[int, Any, _Stepper | None]] = {Attempt: (_ATTEMPT, None, None)}
+        self._table: dict[type[Any], tuple[int, Any, Stepper | None]] = {Attempt: (_ATTEMPT, None, None)}
         self._why: dict[type[Any], Any] = {}
         self._steps_max = steps_max
         self._bound: int = steps_max if isinstance(steps_max, int) else 0
         self._bound_of: Callable[[S, Action], int] | None = None if isinstance(steps_max, int) else steps_max
         self.root = root
         self.clock_path = clock
-        self._get_clock, self._set_clock = _lens(root, clock)
+        self._get_clock, self._set_clock = lens(root, clock)
         for part in slices:
-            steppers: dict[SliceReducer[Any], _Stepper] = {}
+            steppers: dict[SliceReducer[Any], Stepper] = {}
             for action, reduce in part.reducers:
                 if reduce not in steppers:
-                    steppers[reduce] = _routed(root, part.field, reduce, clock)
+                    steppers[reduce] = slice_stepper(root, part.field, reduce, clock, Clock)
                 self._add(action, _REDUCED, steppers[reduce])
         for action, over_root in reducers:
-            self._add(action, _REDUCED, _over_root(over_root, self._set_clock))
+            self._add(action, _REDUCED, root_stepper(over_root, self._set_clock, Clock))
         for action in effects:
             self._add(action, _EFFECT, None)
 
-    def _add(self, action: type[Any], kind: int, stepper: _Stepper | None, guard: Any = None, why: Any = None) -> None:
+    def _add(self, action: type[Any], kind: int, stepper: Stepper | None, guard: Any = None, why: Any = None) -> None:
         if action in self._table:
             raise CallerError(f"{action.__qualname__} is in the table already; an action has exactly one reducer")
         self._table[action] = kind, guard or getattr(action, "is_enabled", None), stepper
@@ -222,7 +233,7 @@ class Machine(Generic[S]):
 
         The clock stays ours. Give the outer root's own actions with `extend`.
         """
-        get, put = _lens(root, path)
+        get, put = lens(root, path)
         bound_of = self._bound_of
         outer: Machine[Outer] = Machine(
             root,
@@ -236,9 +247,9 @@ class Machine(Generic[S]):
             outer._add(
                 action,
                 kind,
-                None if stepper is None else _lifted_stepper(get, put, stepper),
-                _lifted_question(get, guard),
-                _lifted_question(get, why),
+                None if stepper is None else lifted_stepper(get, put, stepper),
+                lifted_question(get, guard),
+                lifted_question(get, why),
             )
         return outer
 
@@ -264,7 +275,7 @@ class Machine(Generic[S]):
 
         :raises CallerError: where an action is in both tables, or the root has no such field.
         """
-        get, put = _lens(self.root, field)
+        get, put = lens(self.root, field)
         more: Machine[S] = self.extend()
         for action, (kind, guard, stepper) in inner._table.items():
             if action is Attempt:
@@ -272,9 +283,9 @@ class Machine(Generic[S]):
             more._add(
                 action,
                 kind,
-                None if stepper is None else _mounted_stepper(get, put, stepper, self._set_clock),
-                _mounted_guard(get, guard, is_reduced=stepper is not None),
-                _mounted_reason(get, inner._why[action]),
+                None if stepper is None else mounted_stepper(get, put, stepper, self._set_clock, Clock),
+                mounted_guard(get, guard, is_reduced=stepper is not None),
+                mounted_reason(get, inner._why[action]),
             )
         return more
 
@@ -294,7 +305,7 @@ class Machine(Generic[S]):
             raise CallerError(f"{action.__qualname__} is an effect, which is reduced by nobody")
         other = self.extend()
         table: Any = other._table  # noqa: SLF001 - one of our own kind, and nobody else has it yet
-        table[action] = kind, guard or old_guard, old_stepper if reducer is None else _over_root(reducer, self._set_clock)
+        table[action] = kind, guard or old_guard, old_stepper if reducer is None else root_stepper(reducer, self._set_clock, Clock)
         return other
 
     def reduce(self, state: S, action: Action, now: Timestamp) -> tuple[S, FollowUps]:
@@ -465,117 +476,6 @@ class Machine(Generic[S]):
                 return InvariantViolationError(f"a reducer returned {type(action).__qualname__}, which is no action of this machine")
             return CallerError(f"{type(action).__qualname__} is no action of this machine; its table is Machine.actions")
         return InvariantViolationError(f"{type(action).__qualname__} was not reduced: {error!r}")
-
-
-_Stepper: TypeAlias = Callable[[Any, Any, Timestamp, Any, int], tuple[Any, FollowUps]]
-"""``(root, action, now, what waits, action id) -> (root, follow-ups)``: a reducer as the loop calls it.
-
-Where nothing waits and nothing follows it also writes the clock: a copy of the root costs
-as much as all else in a step, and this way the last step needs no second one.
-"""
-
-
-def _routed(root: Any, field: str, reduce: SliceReducer[Any], clock: str) -> _Stepper:
-    """Compile the step over the root that calls a slice's reducer and puts its state back."""
-    _require_field(root, field)
-    names: dict[str, Any] = {"reduce": reduce, "Clock": Clock, root.__name__: root, "set_clock": _lens(root, clock)[1]}
-    copied = copy_expression(root, "state", {field: "after"})
-    last = f"set_clock({copied}, Clock(action_id, now))"
-    if clock in field_names(root):
-        last = copy_expression(root, "state", {field: "after", clock: "Clock(action_id, now)"})
-    source = (
-        "def route(state, action, now, waiting, action_id):\n"
-        f"    before = state.{field}\n"
-        "    after, follow_ups = reduce(before, action, now, state)\n"
-        "    if not waiting and not follow_ups:\n"
-        f"        return {last}, follow_ups\n"
-        "    if after is before:\n"
-        "        return state, follow_ups\n"
-        f"    return {copied}, follow_ups\n"
-    )
-    return cast("_Stepper", compile_function("route", source, names, f"route {root.__qualname__}.{field}"))
-
-
-def _over_root(reducer: Reducer[Any], set_clock: Callable[[Any, Clock], Any]) -> _Stepper:
-    def step(state: Any, action: Any, now: Timestamp, waiting: Any, action_id: int) -> tuple[Any, FollowUps]:
-        after, follow_ups = reducer(state, action, now)
-        return (after if waiting or follow_ups else set_clock(after, Clock(action_id, now))), follow_ups
-
-    return step
-
-
-def _require_field(root: Any, name: str) -> None:
-    if name not in field_names(root):
-        raise CallerError(f"{root.__qualname__} has no field {name!r}")
-
-
-def _lens(root: Any, path: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
-    """Compiled reader and writer of a dotted path of record fields."""
-    *parents, last = path.split(".")
-    _require_field(root, parents[0] if parents else last)
-    get = compile_function("get", f"def get(state):\n    return state.{path}\n", {}, f"get {path}")
-    if parents:
-        inner = ".".join(parents)
-        put_source = f"def put(state, value):\n    return _outer(state, state.{inner}.replace({last}=value))\n"
-        put = compile_function("put", put_source, {"_outer": _lens(root, inner)[1]}, f"put {path}")
-    else:
-        put = setter(root, last)
-    return get, put
-
-
-def _lifted_stepper(get: Any, put: Any, stepper: _Stepper) -> _Stepper:
-    def step(state: Any, action: Any, now: Timestamp, waiting: Any, action_id: int) -> tuple[Any, FollowUps]:
-        before = get(state)
-        after, follow_ups = stepper(before, action, now, waiting, action_id)
-        return (state if after is before else put(state, after)), follow_ups
-
-    return step
-
-
-def _mounted_stepper(get: Any, put: Any, stepper: _Stepper, set_clock: Callable[[Any, Clock], Any]) -> _Stepper:
-    def step(state: Any, action: Any, now: Timestamp, waiting: Any, action_id: int) -> tuple[Any, FollowUps]:
-        before = get(state)
-        # As if something waited always: the part's own clock is not written.
-        after, follow_ups = stepper(before, action, now, True, action_id)
-        if after is not before:
-            state = put(state, after)
-        return (state if waiting or follow_ups else set_clock(state, Clock(action_id, now))), follow_ups
-
-    return step
-
-
-def _mounted_guard(get: Any, guard: Any, *, is_reduced: bool) -> Any:
-    """The guard asked about a part that may not be there; nothing refuses an effect that has no guard."""
-    if guard is None and not is_reduced:
-        return None
-
-    def is_enabled(action: Any, state: Any, now: Timestamp) -> bool:
-        part = get(state)
-        return part is not None and (guard is None or bool(guard(action, part, now)))
-
-    return is_enabled
-
-
-def _mounted_reason(get: Any, why: Any) -> Any:
-    if why is None:
-        return None
-
-    def why_refused(action: Any, state: Any, now: Timestamp) -> str:
-        part = get(state)
-        return "that part is off" if part is None else str(why(action, part, now))
-
-    return why_refused
-
-
-def _lifted_question(get: Any, question: Any) -> Any:
-    """A guard or ``why_refused``, asked about the inner state."""
-    if question is None:
-        return None
-
-    def ask(action: Any, state: Any, now: Timestamp) -> Any:
-        return question(action, get(state), now)
-
-    return ask
 
 
 Observer: TypeAlias = Callable[[Any, Timestamp, Steps, Any], None]

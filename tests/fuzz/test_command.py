@@ -109,7 +109,7 @@ def test_mistakes_are_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_targets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """One in a line, all or those that match."""
     assert fuzz(capsys, "--list") == (0, "".join(f"{name}\n" for name in target_names()))
-    assert fuzz(capsys, "--list", "--target", "machine.*") == (0, "machine.node\n")
+    assert fuzz(capsys, "--list", "--target", "machine.*") == (0, "machine.node\nmachine.network\n")
 
 
 def run_apart(folder: Path, hash_seed: str, *arguments: str | Path) -> Any:

@@ -14,6 +14,8 @@ from mina_p2p_effects.transports.libp2p import multistream as ms
 from mina_p2p_effects.transports.libp2p.connection import Connection, Phase
 from mina_p2p_effects.transports.libp2p.noise import NoiseTransport
 
+pytest.importorskip("Crypto", reason="pycryptodome is not installed; it comes with the extra `libp2p`")
+
 SETTLE, DELIVER, SPEAK, FLIP, ALL, DROP = range(6)
 TOO_MUCH = 10_000
 

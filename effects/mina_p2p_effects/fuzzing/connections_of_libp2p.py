@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from typing import Final
 
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
@@ -51,7 +52,9 @@ SLACK: Final = 64
 
 
 def table() -> Iterator[Decoder]:
-    """Both targets."""
+    """Both targets, where the extra ``libp2p`` is installed: a private network is what these connections are in."""
+    if find_spec("Crypto") is None:
+        return
     yield Decoder("libp2p.wire", on_the_wire, _scripts, ())
     yield Decoder("libp2p.insider", insider, _speeches, ())
 
