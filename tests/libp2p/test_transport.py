@@ -58,8 +58,9 @@ async def conversation() -> None:
     one, two = Told(ALICE, host=None), Told(BOB, host="127.0.0.1")
     assert await one.transport.start(one.events.put_nowait) is None
     assert (await one.next(Libp2pListening)).addresses == ()
-    port = await two.transport.start(two.events.put_nowait)
-    assert port is not None
+    bound = await two.transport.start(two.events.put_nowait)
+    assert bound is not None
+    port = bound.port
     (address,) = (await two.next(Libp2pListening)).addresses
     assert address == Libp2pAddress(BOB.peer_id, Ipv4.of(127, 0, 0, 1), port)
 
@@ -104,15 +105,18 @@ def test_a_conversation_in_the_words_of_the_port():
     asyncio.run(conversation())
 
 
-def test_a_node_tells_the_address_that_it_was_given():
-    """What it is bound to does not say how others reach it."""
+def test_a_node_tells_where_it_can_be_reached():
+    """At the hosts that it was given, else at those of its interfaces: at the bound port in both cases."""
 
-    async def listening(**options: Any) -> tuple[Libp2pAddress, ...]:
+    async def listening(**options: Any) -> tuple[int, tuple[Libp2pAddress, ...]]:
         told = Told(ALICE, **options)
-        await told.transport.start(told.events.put_nowait)
+        bound = await told.transport.start(told.events.put_nowait)
         await told.transport.stop()
-        return (await told.next(Libp2pListening)).addresses
+        assert bound is not None
+        return bound.port, (await told.next(Libp2pListening)).addresses
 
-    external = Libp2pAddress(ALICE.peer_id, Ipv4.of(198, 51, 100, 7), 8302)
-    assert asyncio.run(listening(external=(external,))) == (external,)
-    assert asyncio.run(listening()) == ()
+    given, loopback = Ipv4.of(198, 51, 100, 7), Ipv4.of(127, 0, 0, 1)
+    port, addresses = asyncio.run(listening(external=(given,)))
+    assert addresses == (Libp2pAddress(ALICE.peer_id, given, port),)
+    port, addresses = asyncio.run(listening())
+    assert Libp2pAddress(ALICE.peer_id, loopback, port) in addresses
