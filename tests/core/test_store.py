@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from core.trees import (
     MACHINE,
     NOW,
@@ -17,7 +18,6 @@ from core.trees import (
     Tree,
     Unknown,
 )
-
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import Timestamp
 from mina_p2p.record import Record, record
