@@ -115,6 +115,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--isolate-network", action="store_true", help="on libp2p's network, speak with the first peers only, whoever else dials (OCaml)"
     )
     peers.add_argument(
+        "--disable-node-status",
+        action="store_true",
+        help="on libp2p's network, do not tell peers that ask what this node is doing and with whom it is connected (OCaml)",
+    )
+    peers.add_argument(
         "--address-gossip",
         type=whole(1, GOSSIP_EVERY_S_MAX),
         nargs="?",

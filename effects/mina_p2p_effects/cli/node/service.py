@@ -18,9 +18,11 @@ from rich.live import Live
 from mina_p2p.address import DialAddress, Libp2pAddress, QuicAddress
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.libp2p.actions import NetworkDial
+from mina_p2p.libp2p.node_status.actions import NetworkStatusSet
 from mina_p2p.peer.actions import PeerDiscovered
 from mina_p2p.peer.state import PeerSource
 from mina_p2p_effects.cli.console import Console
+from mina_p2p_effects.cli.node.node_status import TOLD_EVERY_S, node_status
 from mina_p2p_effects.cli.node.peers import ASK_AGAIN_S, fetch_list, read_list_file
 from mina_p2p_effects.cli.node.screen import screen
 from mina_p2p_effects.cli.node.settings import Settings
@@ -94,6 +96,8 @@ class Service:
             self._dial_on_signals()
             with _binding(where, "--listen or --libp2p-listen"):
                 await stack.enter_async_context(node)
+            if self._is_status_told:
+                self._tell_status()
             self._say_listening()
             if self._display.metrics_port is not None:
                 exposition = Exposition()
@@ -164,6 +168,8 @@ class Service:
         parts: list[Coroutine[Any, Any, Any]] = [self._software.run(), self._told.wait(), self._show_regularly()]
         if self._settings.sources.url is not None:
             parts.append(self._ask_for_lists(self._settings.sources.url))
+        if self._is_status_told:
+            parts.append(self._tell_status_regularly())
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
             await asyncio.wait(tasks, timeout=self._display.stop_after_s, return_when=asyncio.FIRST_COMPLETED)
@@ -194,6 +200,21 @@ class Service:
             self._tell("status", status_json(status))
         elif self._live is not None:
             self._live.update(screen(status))
+
+    @property
+    def _is_status_told(self) -> bool:
+        return self._settings.libp2p is not None and self._settings.is_status_told
+
+    async def _tell_status_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(TOLD_EVERY_S)
+            self._tell_status()
+
+    def _tell_status(self) -> None:
+        """Peers of libp2p's network that ask read this from now on."""
+        heard = sum(self._software.items.values()) + self._software.tips_received
+        told = node_status(self._node, uptime_s=time.monotonic() - self._began, items_received=heard)
+        self._node.command(NetworkStatusSet(told))
 
     async def _ask_for_lists(self, url: str) -> None:
         """Peers that a list names later are known later."""

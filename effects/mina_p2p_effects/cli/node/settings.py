@@ -68,6 +68,8 @@ class Settings:
     libp2p: NetworkConfig | None
     """``None``: nothing of libp2p."""
     is_everything_valid: bool
+    is_status_told: bool
+    """Whether peers of libp2p's network that ask are told what this node is doing."""
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
@@ -128,6 +130,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         quic=None if transport == "libp2p" else quic,
         libp2p=None if transport == "quic" else _libp2p(arguments, secret_key, chain_id),
         is_everything_valid=arguments.verdict == "accept",
+        is_status_told=not arguments.disable_node_status,
     )
 
 

@@ -8,8 +8,8 @@ there is the other way: everything well-formed is valid, and the better of two b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from mina_p2p.blocks.actions import BlockHeaderReceived
 from mina_p2p.disconnection.reasons import ReasonCode
@@ -22,7 +22,8 @@ from mina_p2p.libp2p.notifications import (
     NetworkPubsubMessageReceived,
     NetworkRpcRequested,
 )
-from mina_p2p.libp2p_rpc.actions import NetworkRpcRefuse
+from mina_p2p.libp2p_rpc.actions import NetworkRpcAnswer
+from mina_p2p.libp2p_rpc.state import method_of
 from mina_p2p.mina.chain_selection import select_chain
 from mina_p2p.mina.hashes import state_hash_of_block
 from mina_p2p.mina.protocol_state import ConsensusState
@@ -30,17 +31,31 @@ from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import (
     BestTipReceived,
     ConnectionFailed,
+    IdentityDuplicated,
     ItemReceived,
     ListenerFailed,
     PeerConnected,
     PeerDisconnected,
     RpcRequested,
+    StreamingRpcRequested,
 )
 from mina_p2p_effects.node import Node
 from mina_p2p_effects.runtime import NotificationsDropped, Told
 
 Tell = Callable[[str, dict[str, Any]], None]
 """Takes the name of an event and its fields, which are fit for JSON."""
+
+
+NOTHING: Final[Mapping[str, bytes]] = {
+    tag: method_of(tag).response_codec.encode(nothing)
+    for tag, nothing in (
+        ("get_ancestry", None),
+        ("Get_transition_knowledge", ()),
+        ("get_transition_chain", None),
+        ("get_transition_chain_proof", None),
+    )
+}
+"""Questions of OCaml nodes that pull connections do not know, and the answer of who keeps no chain: an error would count against us."""
 
 
 class Software:
@@ -86,13 +101,15 @@ class Software:
                 self.items["gossip"] += 1
                 verdict = Verdict.ACCEPT if self._is_everything_valid else Verdict.IGNORE
                 self._node.command(NetworkPubsubVerdict(verdict_id, verdict))
-            case NetworkRpcRequested(serial=serial, query_id=query_id):
-                self._node.command(NetworkRpcRefuse(serial, query_id, "this node keeps no chain"))
+            case NetworkRpcRequested(serial=serial, query_id=query_id, tag=tag):
+                self._node.command(NetworkRpcAnswer(serial, query_id, NOTHING[tag]))
             case PeerDisconnected(peer_id=peer_id, reason=reason, by_peer=by_peer):
                 self._tell("disconnected", {"peer_id": str(peer_id), "reason": str(reason), "by_peer": by_peer})
             case ConnectionFailed(peer_id=peer_id, reason=reason, is_incoming=is_incoming):
                 self.failures[reason.code] += 1
                 self._tell("failed", {"peer_id": str(peer_id), "incoming": is_incoming, "reason": str(reason)})
+            case IdentityDuplicated(issued_at=issued_at, times=times):
+                self._tell("identity-duplicated", {"issued_at": issued_at, "times": times})
             case ItemReceived(verdict_id=verdict_id, channel=channel):
                 self.items[channel.name.lower()] += 1
                 if self._is_everything_valid:
@@ -109,6 +126,8 @@ class Software:
                     self._node.give_tip_verdict(verdict_id, Verdict.ACCEPT if self._is_everything_valid else Verdict.IGNORE)
             case RpcRequested(connection_id=connection_id, serial=serial):
                 self._node.respond(connection_id, serial, None)
+            case StreamingRpcRequested(connection_id=connection_id, serial=serial):
+                self._node.respond_parts(connection_id, serial, None)
             case ListenerFailed(detail=detail):
                 self._tell("listen-failed", {"detail": detail})
             case NotificationsDropped(count=count):
