@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, overload
 
 from mina_p2p.errors import CallerError, InvariantViolationError, MinaP2pError
@@ -29,12 +30,15 @@ from mina_p2p.ids import Timestamp
 from mina_p2p.record import Record, record
 from mina_p2p.steppers import (
     Stepper,
+    can_overwrite,
+    in_place,
     lens,
     lifted_question,
     lifted_stepper,
     mounted_guard,
     mounted_reason,
     mounted_stepper,
+    overwriter,
     root_stepper,
     slice_stepper,
 )
@@ -184,6 +188,7 @@ class Machine(Generic[S]):
         effects: Iterable[type[Any]] = (),
         clock: str = "clock",
         steps_max: int | Callable[[S, Action], int] = 10_000,
+        steps_min: int = 0,
     ) -> None:
         """Build the table.
 
@@ -192,6 +197,7 @@ class Machine(Generic[S]):
         :param effects: actions that the runtime performs.
         :param clock: dotted path of the root's `Clock`.
         :param steps_max: bound of the steps of one dispatch, or how it follows from the state before it and its input.
+        :param steps_min: what that function never falls below, so that a replay need not ask it for every input.
         :raises CallerError: where an action is given twice.
         """
         self._table: dict[type[Any], tuple[int, Any, Stepper | None]] = {Attempt: (_ATTEMPT, None, None)}
@@ -199,6 +205,7 @@ class Machine(Generic[S]):
         self._steps_max = steps_max
         self._bound: int = steps_max if isinstance(steps_max, int) else 0
         self._bound_of: Callable[[S, Action], int] | None = None if isinstance(steps_max, int) else steps_max
+        self._steps_min = steps_min
         self.root = root
         self.clock_path = clock
         self._get_clock, self._set_clock = lens(root, clock)
@@ -239,6 +246,7 @@ class Machine(Generic[S]):
             root,
             clock=f"{path}.{self.clock_path}",
             steps_max=self._bound if bound_of is None else lambda state, action: bound_of(get(state), action),
+            steps_min=self._steps_min,
         )
         for action, (kind, guard, stepper) in self._table.items():
             if action is Attempt:
@@ -261,7 +269,8 @@ class Machine(Generic[S]):
         effects: Iterable[type[Any]] = (),
     ) -> Machine[S]:
         """A machine with more actions; this one stays as it is."""
-        more = Machine(self.root, slices=slices, reducers=reducers, effects=effects, clock=self.clock_path, steps_max=self._steps_max)
+        bounds: dict[str, Any] = {"steps_max": self._steps_max, "steps_min": self._steps_min}
+        more = Machine(self.root, slices=slices, reducers=reducers, effects=effects, clock=self.clock_path, **bounds)
         for action, (kind, guard, stepper) in self._table.items():
             if action is not Attempt:
                 more._add(action, kind, stepper, guard, self._why[action])
@@ -307,6 +316,24 @@ class Machine(Generic[S]):
         table: Any = other._table  # noqa: SLF001 - one of our own kind, and nobody else has it yet
         table[action] = kind, guard or old_guard, old_stepper if reducer is None else root_stepper(reducer, self._set_clock, Clock)
         return other
+
+    @cached_property
+    def rehearsal(self) -> Machine[S]:
+        """This machine for `run` with a root that nobody else holds: it writes into that root in place of making new ones.
+
+        Not for machines whose slices or actions hold roots. Its bound of steps may be lower, never higher; where it is
+        exceeded, or anything else raises, the root is spoiled: the same inputs have to go through this machine. States in
+        refusals are not those in which the guards said no.
+        """
+        made: Machine[S] = self.extend()
+        made._table = {
+            action: (kind, guard, None if stepper is None else in_place(stepper)) for action, (kind, guard, stepper) in self._table.items()
+        }
+        if self._bound_of is not None and self._steps_min:
+            made._bound, made._bound_of = self._steps_min, None
+        if can_overwrite(self.root, self.clock_path):
+            made._set_clock = overwriter(self.clock_path)
+        return made
 
     def reduce(self, state: S, action: Action, now: Timestamp) -> tuple[S, FollowUps]:
         """Run the reducer of ``action`` alone: no guard, no follow-ups, no new action id.

@@ -1,9 +1,11 @@
 """`run_inputs`: all inputs of a chunk through a machine, and what followed, in the columns of a log.
 
 Replaying has to keep up with the node that recorded, and has to read and compare besides. So
-inputs go to `Machine.run` by the row, and the steps of a row are looked at together. Where one of
-them fails, the row is run once more, input by input: reducers are pure, so the same happens
-again, and then it is known which it was.
+inputs go to `Machine.run` by the row, and the steps of a row are looked at together. Within a row
+nobody sees the roots in between, so one is written into where a store makes a new one for each action
+(`Machine.rehearsal`); a machine whose states or actions could hold a root does without. Where
+something fails, the row is run once more, input by input and as a store does it: reducers are pure,
+so the same happens again, and then it is known which it was.
 """
 
 from __future__ import annotations
@@ -47,10 +49,11 @@ class Outcome:
         """What ended it at the last of ``counts``."""
 
 
-def run_inputs(machine: Machine[Any], schema: Schema, state: Any, chunk: Records) -> Outcome:
+def run_inputs(machine: Machine[Any], schema: Schema, state: Any, chunk: Records, into: list[Any] | None = None) -> Outcome:
     """Dispatch the inputs of ``chunk``, up to one that fails.
 
     :param state: before them. A caller that keeps it pays for all that is replaced in it and can not be freed.
+    :param into: takes every action that was executed.
     :raises LogError: ``UNWRITABLE`` where a checksum is due and something that followed can not be encoded.
     """
     outcome = Outcome(state)
@@ -58,13 +61,14 @@ def run_inputs(machine: Machine[Any], schema: Schema, state: Any, chunk: Records
     every = 0 if chunk.digests is None else chunk.digests.every
     times = cast("tuple[Timestamp, ...]", chunk.times)  # to call it for each would cost as much as to compare one
     pairs = zip(chunk.inputs, times, strict=True)
+    rehearsal = machine if schema.can_hold(machine.root) else machine.rehearsal
     while outcome.error is None and (row := list(islice(pairs, _ROW))):
         try:
-            _run_row(outcome, machine, schema.tags, every, row)
+            _run_row(outcome, rehearsal, schema.tags, every, row, into)
         except (CallerError, InvariantViolationError):
             for pair in row:
                 try:
-                    _run_row(outcome, machine, schema.tags, every, [pair])
+                    _run_row(outcome, machine, schema.tags, every, [pair], into)
                 except (CallerError, InvariantViolationError) as error:
                     outcome.error = error
                     outcome.counts.append(0)
@@ -75,18 +79,27 @@ def run_inputs(machine: Machine[Any], schema: Schema, state: Any, chunk: Records
     return outcome
 
 
-def _run_row(outcome: Outcome, machine: Machine[Any], tags: dict[type[Any], int], every: int, row: list[tuple[Any, Timestamp]]) -> None:
-    """Dispatch some inputs and note what followed; ``outcome`` is untouched where one of them fails."""
+def _run_row(
+    outcome: Outcome,
+    machine: Machine[Any],
+    tags: dict[type[Any], int],
+    every: int,
+    row: list[tuple[Any, Timestamp]],
+    into: list[Any] | None,
+) -> None:
+    """Dispatch some inputs and note what followed; nothing is noted where one of them fails."""
     steps: RawSteps = []
     refused: RawRefusals = []
     ends: list[tuple[int, int]] = []
-    state, next_id = machine.run(outcome.state, row, [], steps, refused, ends)
+    state, next_id = machine.run(outcome.state.replace(), row, [], steps, refused, ends)
     outcome.state = state
     place = len(outcome.counts)
     next_ids, refused_ends = zip(*ends, strict=True)
     outcome.counts += map(sub, next_ids, (next_id - len(steps), *next_ids))
     outcome.kinds += map(tags.__getitem__, map(type, map(_action_of, steps)))
     outcome.depths += map(_depth_of, steps)
+    if into is not None:
+        into += map(_action_of, steps)
     if refused:
         start = 0
         for at, end in enumerate(refused_ends, place):

@@ -7,7 +7,7 @@ in the log, and the log's header lists the names, fields and types behind them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -18,7 +18,7 @@ import msgspec
 from mina_p2p.store import Attempt, Machine, RawSteps
 from mina_p2p.trace.compile import Functions, any_of, compile_codec, plain
 from mina_p2p.trace.errors import LogError, LogFault
-from mina_p2p.trace.shapes import RecordType, Resolver, form, qualified_name
+from mina_p2p.trace.shapes import Form, RecordType, Resolver, form, qualified_name
 
 T = TypeVar("T")
 
@@ -55,6 +55,7 @@ class Schema:
         """Equal for equal classes, fields and types."""
         self._encoder = msgspec.msgpack.Encoder(enc_hook=plain)
         self._decoders: dict[tuple[Any, bool], Any] = {}
+        self._can_hold: dict[type[Any], bool] = {}
 
     @classmethod
     def of(cls, machine: Machine[Any]) -> Schema:
@@ -80,6 +81,18 @@ class Schema:
     def name_of(self, tag: int) -> str:
         """The class's own name, such as ``ConnectionOutgoingInit``; readable for any number."""
         return self.types[tag].cls.__qualname__ if 0 <= tag < len(self.types) else f"unknown kind {tag}"
+
+    def can_hold(self, cls: type[Any]) -> bool:
+        """Whether some field could hold a record of ``cls``: one that says so, or that can hold anything.
+
+        An attempt's fields do not count, since they hold actions, which are classes of the schema themselves.
+        """
+        found = self._can_hold.get(cls)
+        if found is None:
+            name = qualified_name(cls)
+            forms = [form(shape) for t in self.types if t.cls is not Attempt for _, shape in t.fields]
+            found = self._can_hold[cls] = any(named == "any" or named.partition("[")[0] == name for named in _names(forms))
+        return found
 
     @cached_property
     def _wide(self) -> Functions:
@@ -187,6 +200,15 @@ def _build_one(struct: Any, read: dict[type[Any], Callable[[Any], Any]]) -> Any:
 
 
 _ONE_RECORD: Final[Layout[Any]] = Layout(_one_hint, _build_one)
+
+
+def _names(found: Form) -> Iterator[str]:
+    """All texts in a form."""
+    if isinstance(found, str):
+        yield found
+    elif not isinstance(found, int | None):  # those are values of a literal
+        for part in found:
+            yield from _names(part)
 
 
 def hash_of_encoded(encoded: bytes) -> bytes:
