@@ -58,6 +58,11 @@ class Limits(Record):
     """Addresses of other peers that a refusal for want of room names, as far as they fit, so that a newcomer gets on."""
     dials_per_tick_max: int = attrs.field(default=8, validator=_positive)
     """Dials that begin at one look at the deadlines, so that a start is no burst."""
+    dials_pending_max: int = attrs.field(default=8, validator=_positive)
+    """Dials under way at one time; all that a node dials by itself waits until there are fewer (spec: address-gossip 5.5)."""
+    dials_per_group_max: int = attrs.field(default=4, validator=_positive)
+    """Of these, dials into one network, so that nobody can have many nodes knock at somebody's door at once (spec: address-gossip 5.5);
+    what the node software or its configuration names is exempt, and so are private networks."""
     peers_outgoing_percent: int = attrs.field(default=8, validator=_between(0, 100))
     """Share of ``peers_max`` that is kept for connections that this node dials, up to ``peers_min``: no number of arrivals can take
     these places, nor are they given up for newcomers (eclipse)."""
@@ -140,7 +145,10 @@ class Timeouts(Record):
     reconnect: int = 10 * SECOND
     """First back-off after a failure; doubles with each further one."""
     reconnect_max: int = 3_600 * SECOND
-    """Longest back-off, before its jitter, and the one after a wrong chain or version."""
+    """Longest back-off, before its jitter."""
+    reconnect_foreign: int = 500 * SECOND
+    """After a wrong chain or version; ten minutes at most with its jitter, since a node that moves to our chain has to be found again
+    (spec: address-gossip AG-10)."""
     reconnect_duplicate: int = 5 * SECOND
     """After losing a simultaneous dial: nobody failed."""
     reconnect_full: int = 30 * SECOND

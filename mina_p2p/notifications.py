@@ -61,6 +61,22 @@ class ConnectionFailed(Record):
 
 
 @record
+class IdentityDuplicated(Record):
+    """Another node signs addresses with this node's key, again after this node has told newer ones: two nodes, one identity.
+
+    Peers keep one connection with an identity, so the two push each other out for ever. At most one in each
+    `AddressGossipConfig.issue_pause`. Whether it is a copied key file or a stolen one is for the operator to find out.
+    """
+
+    connection_id: ConnectionId
+    """Who told this node."""
+    issued_at: int
+    """When the other node dated its record, in seconds since 1970."""
+    times: int
+    """How often that has come to pass."""
+
+
+@record
 class BestTipReceived(Record):
     """A peer has a new best tip; whether it is better is the node software's decision (`BestTipSet`)."""
 
@@ -202,6 +218,7 @@ Notification: TypeAlias = (
     PeerConnected
     | PeerDisconnected
     | ConnectionFailed
+    | IdentityDuplicated
     | BestTipReceived
     | ItemReceived
     | PoolItemsDropped

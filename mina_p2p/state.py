@@ -32,7 +32,7 @@ from mina_p2p.ids import ChannelId, ConnectionId, PeerNumber, Timestamp
 from mina_p2p.libp2p.state import NetworkState, initial_network
 from mina_p2p.peer.bans import Ban
 from mina_p2p.peer.start import initial_peers
-from mina_p2p.peer.state import Attached, Banned, Peers
+from mina_p2p.peer.state import Attached, Banned, Peer, Peers
 from mina_p2p.pool.distributed import DistributedPool
 from mina_p2p.pool.kinds import KINDS as POOL_KINDS
 from mina_p2p.pool.state import Pool, Pools
@@ -166,7 +166,24 @@ class P2pState(Record):
             return Reason(ReasonCode.PEER_CAPACITY_FULL, detail=f"{limits.peers_min} connections are enough")
         if not found[1].is_given and (group := self._is_crowded(address.host)) is not None:
             return Reason(ReasonCode.PEER_CAPACITY_FULL, detail=f"{limits.peers_per_group_max} connections with {group} already")
-        return None
+        return self.dial_refusal(found[1])
+
+    def dial_refusal(self, peer: Peer) -> Reason | None:
+        """Why a peer has to wait for the end of dials that are under way; ``None`` if it has not to (spec: address-gossip 5.5)."""
+        limits, connections = self.config.limits, self.connections
+        if connections.dialling_count >= limits.dials_pending_max:
+            return Reason(ReasonCode.PEER_CAPACITY_FULL, detail=f"{limits.dials_pending_max} dials under way already")
+        if peer.is_given or peer.address is None or connections.dialling_count < limits.dials_per_group_max:
+            return None
+        host = dial_host(peer.address)
+        group = None if host is None else self.peers.grouping.bounded(host)
+        if group is None or sum(connections.is_attempt(cid) for cid in self.connections_in(group)) < limits.dials_per_group_max:
+            return None
+        return Reason(ReasonCode.PEER_CAPACITY_FULL, detail=f"{limits.dials_per_group_max} dials into {group} under way already")
+
+    def may_dial(self) -> bool:
+        """Whether this node looks for somebody to dial: it lacks connections, and not too many dials are under way."""
+        return self.lacks_connections() and self.connections.dialling_count < self.config.limits.dials_pending_max and not self.is_stopping
 
     def lacks_connections(self) -> bool:
         """Whether this node dials: it has too few connections, or so few of its own that arrivals are nearly all it has."""
@@ -186,7 +203,8 @@ class P2pState(Record):
             return False
         limits, connections = self.config.limits, self.connections
         has_enough = connections.ready_count >= limits.peers_min and not self.lacks_connections()
-        return has_enough and len(connections) < limits.peers_max and not self.is_stopping
+        has_room = len(connections) < limits.peers_max and connections.dialling_count < limits.dials_pending_max
+        return has_enough and has_room and not self.is_stopping
 
     def may_rotate(self) -> bool:
         """Whether a connection by a dial of ours could make room for another dial: there are enough, and somebody else waits."""

@@ -77,8 +77,8 @@ def next_wake(state: P2pState, now: Timestamp) -> Timestamp | None:
     at = next_deadline(state)
     soon = Timestamp(now + config.timeouts.granularity)
     if state.lacks_connections() and not state.is_stopping:
-        if state.peers.dialable:
-            at = _earlier(at, soon)
+        if state.peers.dialable and state.may_dial():
+            at = _earlier(at, max(state.peers.next_dial_at, soon))
         is_few = len(connections.table) < config.limits.peers_min
         if is_few and config.is_discovery_enabled and connections.ready_count:
             at = _earlier(at, max(state.peers.next_discovery_at, soon))

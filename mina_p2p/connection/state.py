@@ -100,6 +100,8 @@ class Connections(Record):
     ready_count: int = 0
     outgoing_count: int = 0
     """Connections and attempts that began with a dial of ours."""
+    dialling_count: int = 0
+    """Of these, attempts."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -118,6 +120,11 @@ class Connections(Record):
         connection = self.table.get(connection_id)
         return connection is not None and isinstance(connection.status, OutgoingInit)
 
+    def is_attempt(self, connection_id: ConnectionId) -> bool:
+        """Whether that is a dial of ours that has not led to a connection yet."""
+        connection = self.table[connection_id]
+        return not connection.is_incoming and not isinstance(connection.status, Ready)
+
     def add(self, connection: Connection) -> tuple[Connections, ConnectionId]:
         """With a new connection, under the id that is returned."""
         connection_id = ConnectionId(self.last_id + 1)
@@ -126,25 +133,31 @@ class Connections(Record):
 
     def put(self, connection_id: ConnectionId, connection: Connection) -> Connections:
         """With ``connection`` in the place of what that id was before."""
-        deadlines, ready_count = self._without(connection_id)
+        deadlines, ready_count, dialling_count = self._without(connection_id)
         if (deadline := connection.deadline) is not None:
             deadlines = deadlines.add(deadline, connection_id)
+            dialling_count += not connection.is_incoming
         else:
             ready_count += 1
-        return self.replace(table=self.table.set(connection_id, connection), deadlines=deadlines, ready_count=ready_count)
+        table = self.table.set(connection_id, connection)
+        return self.replace(table=table, deadlines=deadlines, ready_count=ready_count, dialling_count=dialling_count)
 
     def remove(self, connection_id: ConnectionId) -> Connections:
         """Without that connection, which must be there."""
-        deadlines, ready_count = self._without(connection_id)
-        outgoing_count = self.outgoing_count - (not self.table[connection_id].is_incoming)
-        table = self.table.delete(connection_id)
-        return self.replace(table=table, deadlines=deadlines, ready_count=ready_count, outgoing_count=outgoing_count)
+        deadlines, ready_count, dialling_count = self._without(connection_id)
+        return self.replace(
+            table=self.table.delete(connection_id),
+            deadlines=deadlines,
+            ready_count=ready_count,
+            outgoing_count=self.outgoing_count - (not self.table[connection_id].is_incoming),
+            dialling_count=dialling_count,
+        )
 
-    def _without(self, connection_id: ConnectionId) -> tuple[Deadlines, int]:
-        """Deadlines and count as if that connection, which may be new, were gone."""
+    def _without(self, connection_id: ConnectionId) -> tuple[Deadlines, int, int]:
+        """Deadlines, and counts of what is ready and of attempts by dials, as if that connection, which may be new, were gone."""
         old = self.table.get(connection_id)
         if old is None:
-            return self.deadlines, self.ready_count
+            return self.deadlines, self.ready_count, self.dialling_count
         if (deadline := old.deadline) is None:
-            return self.deadlines, self.ready_count - 1
-        return self.deadlines.cancel(deadline, connection_id), self.ready_count
+            return self.deadlines, self.ready_count - 1, self.dialling_count
+        return self.deadlines.cancel(deadline, connection_id), self.ready_count, self.dialling_count - (not old.is_incoming)

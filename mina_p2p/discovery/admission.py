@@ -49,6 +49,14 @@ def wants(
     return tuple(own), heard
 
 
+def newer_of_its_own(state: P2pState, peer_id: PeerId, keys: Iterable[AddressKey]) -> tuple[bytes, ...]:
+    """What is known in the name of a peer that names an older record of its own: its clock went back, or there is another with its key."""
+    known = state.address_gossip.book.find(peer_id)
+    if known is None or not any(key.public_key == peer_id and key.issued_at < known[1].record.issued_at for key in keys):
+        return ()
+    return (known[1].record.key.item_id,)
+
+
 def _may_be_believed(state: P2pState, key: AddressKey, now: Timestamp) -> bool:
     """Whether a record of that date could be; the newest that we have already is heard of like a new one."""
     if not _is_dated_well(state, key.issued_at, TTL_MAX // SECOND, now) or is_banned(state, key.public_key, now):
@@ -100,12 +108,12 @@ def _is_plausible(state: P2pState, connection_id: ConnectionId, record: AddressR
     if record.public_key == state.config.peer_id:
         return record.issued_at > slice_.own.last_issued_at
     known = slice_.book.find(record.public_key)
-    return (
-        _is_dated_well(state, record.issued_at, record.ttl, now)
-        and (known is None or record.issued_at > known[1].record.issued_at)
-        and bool(believable(state, connection_id, record, now))
-        and slice_.book.has_room(record.public_key, relayer_of(state, connection_id, record.public_key, now), config)
-    )
+    is_newer = known is None or record.issued_at > known[1].record.issued_at
+    if not is_newer or not _is_dated_well(state, record.issued_at, record.ttl, now):
+        return False
+    addresses = believable(state, connection_id, record, now)
+    relayer = relayer_of(state, connection_id, record.public_key, now)
+    return bool(addresses) and slice_.book.has_room(record.public_key, relayer, group_of(state, addresses), config)
 
 
 def _to_be_checked(
@@ -132,6 +140,17 @@ def believable(state: P2pState, connection_id: ConnectionId, record: AddressReco
     """The addresses of a record that make sense from the peer that sent it (point 5)."""
     own = {_where(address) for address in state.address_gossip.own.addresses}
     return tuple(address for address in record.addresses if _where(address) not in own and _is_sensible(state, connection_id, address, now))
+
+
+def group_of(state: P2pState, addresses: tuple[DialAddress, ...]) -> bytes | None:
+    """The network where some addresses of a node lead, the first of them that can be dialled; ``None`` where it is not bounded."""
+    where = to_dial(addresses)
+    return None if where is None else state.peers.group_of(where)
+
+
+def to_dial(addresses: tuple[DialAddress, ...]) -> QuicAddress | None:
+    """That one of a node's addresses at which we would dial it."""
+    return next((address for address in addresses if isinstance(address, QuicAddress)), None)
 
 
 def _is_sensible(state: P2pState, connection_id: ConnectionId, address: DialAddress, now: Timestamp) -> bool:

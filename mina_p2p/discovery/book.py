@@ -36,6 +36,13 @@ class Known(Record):
     """Whose connection it came by first, while that peer has to answer for it: until we have met the node."""
     allowance: Allowance
     """How many more versions are taken from it."""
+    group: bytes | None = None
+    """The network where it can be dialled; ``None`` for private ones, where all neighbours are of one."""
+
+    @property
+    def counted_in(self) -> bytes | None:
+        """The network in which it counts as a stranger."""
+        return None if self.learned_from is None else self.group
 
     @property
     def ends_at(self) -> Timestamp:
@@ -48,6 +55,8 @@ class Book(Record):
     """Known nodes by number, and their numbers by key."""
 
     numbers: Index[int]
+    groups: Index[int]
+    """Records of nodes that we have not met, by network."""
     table: Table[int, Known] = empty_table()
     unproven: Table[ConnectionId, int] = empty_table()
     """Records that each peer has to answer for."""
@@ -65,14 +74,15 @@ class Book(Record):
         """With what is now known of a node, new or not, under the number that is returned."""
         public_key = known.record.public_key
         number = self.numbers.get(public_key)
-        book, old = self, None
+        book, old, old_group = self, None, None
         if number is None:
             number = self.last_number + 1
             book = self.replace(last_number=number, numbers=self.numbers.set(public_key, number))
         else:
-            old = self.table[number].learned_from
+            old, old_group = self.table[number].learned_from, self.table[number].counted_in
         unproven = _counted(_counted(book.unproven, old, -1), known.learned_from, 1)
-        return book.replace(table=book.table.set(number, known), unproven=unproven), number
+        groups = book.groups if old_group == known.counted_in else _grouped(_grouped(book.groups, old_group, -1), known.counted_in, 1)
+        return book.replace(table=book.table.set(number, known), unproven=unproven, groups=groups), number
 
     def remove(self, number: int) -> Book:
         """Without that node, which must be there."""
@@ -81,14 +91,20 @@ class Book(Record):
             table=self.table.delete(number),
             numbers=self.numbers.delete(known.record.public_key),
             unproven=_counted(self.unproven, known.learned_from, -1),
+            groups=_grouped(self.groups, known.counted_in, -1),
         )
 
-    def has_room(self, public_key: bytes, relayer: ConnectionId | None, config: AddressGossipConfig) -> bool:
+    def has_room(self, public_key: bytes, relayer: ConnectionId | None, group: bytes | None, config: AddressGossipConfig) -> bool:
         """Whether a record may enter, perhaps in the place of another.
 
         :param relayer: the peer that has to answer for it; ``None`` where its node was met.
+        :param group: as `Known.group`.
         """
-        if public_key in self.numbers:
+        known = self.find(public_key)
+        is_counted = known is not None and known[1].counted_in == group
+        if relayer is not None and group is not None and (self.groups.get(group) or 0) - is_counted >= config.unproven_per_group_max:
+            return False
+        if known is not None:
             return True
         if relayer is not None and self.unproven.get(relayer, 0) >= config.unproven_per_relayer_max:
             return False
@@ -117,3 +133,10 @@ def _counted(counts: Table[ConnectionId, int], relayer: ConnectionId | None, by:
         return counts
     count = counts.get(relayer, 0) + by
     return counts.set(relayer, count) if count else counts.discard(relayer)
+
+
+def _grouped(counts: Index[int], group: bytes | None, by: int) -> Index[int]:
+    if group is None:
+        return counts
+    count = (counts.get(group) or 0) + by
+    return counts.set(group, count) if count else counts.delete(group)

@@ -65,11 +65,13 @@ class AddressGossipConfig(Record):
     """Records that are kept, of as many nodes."""
     unproven_max: int = attrs.field(default=1_024, validator=_positive)
     """How many of these may be of nodes that we have not met; more take the place of those of the peer that brought most."""
-    dial_pause: int = attrs.field(default=2 * SECOND, validator=_positive)
-    """Between two dials that records lead to, in the long run, so that nobody has us dial others without end. As many as there may be
-    connections (`Limits.peers_max`) are free to begin with."""
+    dials_per_minute: int = attrs.field(default=30, validator=attrs.validators.and_(_positive, attrs.validators.le(1_000)))
+    """Records that lead to a dial in any minute, so that nobody has us dial others without end; further ones wait, and one drawn by lot
+    is next."""
     unproven_per_relayer_max: int = attrs.field(default=64, validator=_positive)
     """Records from one peer of nodes that we have not met; more of its are not taken."""
+    unproven_per_group_max: int = attrs.field(default=16, validator=_positive)
+    """Records of nodes that we have not met in one network (``Limits.group_ipv4_bits``), by all peers; private networks are exempt."""
 
     @property
     def redials_configured(self) -> bool:

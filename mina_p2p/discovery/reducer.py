@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias, assert_never
 
-from mina_p2p.address import QuicAddress
 from mina_p2p.channels.address_gossip.actions import (
     AddressGossipAdvertsSend,
     AddressGossipEffectfulSign,
@@ -17,10 +16,11 @@ from mina_p2p.channels.address_gossip.actions import (
     AddressGossipVerified,
 )
 from mina_p2p.channels.address_gossip.messages import RECORD_VERSION, AddressRecord, RecordBody, signed_bytes, to_place
-from mina_p2p.channels.address_gossip.reducer import fetch_timed_out, grant_timed_out, stepped
+from mina_p2p.channels.address_gossip.reducer import fetch_timed_out, grant_timed_out, stepped, told_back
 from mina_p2p.channels.address_gossip.state import (
     AddressGossip,
     Link,
+    Overtaken,
     Resting,
     Verification,
     WaitKind,
@@ -29,9 +29,10 @@ from mina_p2p.channels.address_gossip.state import (
 )
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.discovery.admission import believable, is_linked, is_met, peer_of, relayer_of, with_credit
+from mina_p2p.discovery.admission import believable, group_of, is_met, peer_of, relayer_of, to_dial, with_credit
 from mina_p2p.discovery.book import Allowance, Known
-from mina_p2p.discovery.config import AddressGossipConfig
+from mina_p2p.discovery.config import TTL_MAX, AddressGossipConfig
+from mina_p2p.discovery.dials import led_by, of_waiting
 from mina_p2p.errors import InvariantViolationError
 from mina_p2p.gossiper.actions import (
     GossipAccepted,
@@ -44,8 +45,8 @@ from mina_p2p.gossiper.actions import (
 )
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, Timestamp
-from mina_p2p.peer.actions import PeerAnnounced, PeersRedialGiven
-from mina_p2p.peer.state import PeerSource
+from mina_p2p.notifications import IdentityDuplicated
+from mina_p2p.peer.actions import PeersRedialGiven
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps
 
@@ -119,6 +120,8 @@ def _timed_out(state: P2pState, key: int, now: Timestamp) -> tuple[P2pState, Fol
         case WaitKind.EXPIRY:
             item_id = slice_.book.table[number].record.key.item_id
             return stepped(_with(state, slice_.without_known(number)), (GossipFinish(item_id),), now)
+        case WaitKind.DIAL:
+            return of_waiting(state, now)
         case WaitKind.TICK:
             missed = (now - slice_.own.next_tick) // config.interval
             next_tick = Timestamp(slice_.own.next_tick + (missed + 1) * config.interval)
@@ -170,9 +173,7 @@ def _verified(state: P2pState, check: Verification, now: Timestamp) -> tuple[P2p
     slice_, config, record = state.address_gossip, state.config.address_gossip, check.record
     item_id = record.key.item_id
     if record.public_key == state.config.peer_id:
-        # Of an earlier run of ours, or of another node with our key: ours shall be newer.
-        own = slice_.own.replace(last_issued_at=max(slice_.own.last_issued_at, record.issued_at))
-        return _with(state, slice_.with_own(own)), (AddressGossipIssue(is_on_time=False),)
+        return _in_our_name(state, check, now)
     found = slice_.book.find(record.public_key)
     if found is not None and found[1].record.issued_at >= record.issued_at:
         return stepped(state, (GossipRejected(item_id),), now)
@@ -182,38 +183,55 @@ def _verified(state: P2pState, check: Verification, now: Timestamp) -> tuple[P2p
     addresses = believable(state, check.connection_id, record, now)
     learned_from = relayer_of(state, check.connection_id, record.public_key, now)
     # Whether there is room was asked before the signature was checked, and others may have entered since.
-    room = _room(slice_, record.public_key, learned_from, config)
+    group = group_of(state, addresses)
+    room = _room(slice_, record.public_key, learned_from, group, config)
     if room is None:
         return stepped(state, (GossipRejected(item_id),), now)
     slice_, gone = room
     steps += gone
     allowance = taken or (full if found is None else found[1].allowance)
-    state = _with(state, slice_.with_known(Known(record, learned_from, allowance)))
+    state = _with(state, slice_.with_known(Known(record, learned_from, allowance, group)))
+    its_own = state.connection_of(PeerId(record.public_key))
+    has_moved = found is not None and found[1].record.places != record.places
+    if has_moved and its_own is not None and its_own != check.connection_id:
+        # Another node with its key is somewhere else; who only re-issues need not be told by all.
+        state = told_back(state, its_own, item_id, now)
     if taken is None:
         # So many records in so little time are believed, and neither told on nor dialled.
         return stepped(state, (*steps, GossipRejected(item_id)), now)
     if is_met(state, PeerId(record.public_key), now):
         steps.append(GossipAccepted(item_id))
     state, follow_ups = stepped(state, steps, now)
-    where = next((address for address in addresses if isinstance(address, QuicAddress)), None)
-    if where is None:
-        return state, follow_ups
-    if not is_linked(state, where.peer_id):
-        left = state.address_gossip.dials.taken(state.config.limits.peers_max, config.dial_pause, now)
-        if left is None:
-            # So many dials in so little time: it stays known, and is told on, but not dialled before it has a newer record.
-            return state, follow_ups
-        state = _with(state, state.address_gossip.replace(dials=left))
-    token = PeerAnnounced(where, PeerSource.ADDRESS_GOSSIP, peer_of(state, check.connection_id))
-    return state, (token, *follow_ups)
+    number = state.address_gossip.book.numbers.get(record.public_key)
+    if number is None:
+        raise InvariantViolationError("a record that entered the book is not in it")
+    state, dials = led_by(state, number, to_dial(addresses), peer_of(state, check.connection_id), now)
+    return state, (*dials, *follow_ups)
+
+
+def _in_our_name(state: P2pState, check: Verification, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """Our key signed a newer record: in an earlier run of ours, or at another node. Ours shall be newer (spec: address-gossip 5.4).
+
+    An earlier run's records are overtaken at once. Where that has to be done again after a while, somebody still makes them.
+    """
+    slice_, pause = state.address_gossip, state.config.address_gossip.issue_pause
+    own, before = slice_.own, slice_.own.overtaken
+    told: tuple[IdentityDuplicated, ...] = ()
+    if before is None or now - before.at > TTL_MAX:
+        own = own.replace(overtaken=Overtaken(now, 1))
+    elif now - before.at >= pause:
+        own = own.replace(overtaken=Overtaken(now, before.times + 1))
+        told = (IdentityDuplicated(check.connection_id, check.record.issued_at, before.times + 1),)
+    own = own.replace(last_issued_at=max(own.last_issued_at, check.record.issued_at))
+    return _with(state, slice_.with_own(own)), (*told, AddressGossipIssue(is_on_time=False))
 
 
 def _room(
-    slice_: AddressGossip, public_key: bytes, relayer: ConnectionId | None, config: AddressGossipConfig
+    slice_: AddressGossip, public_key: bytes, relayer: ConnectionId | None, group: bytes | None, config: AddressGossipConfig
 ) -> tuple[AddressGossip, list[GossipAction]] | None:
     """With room for a record: where there is none, one drawn from the largest share gives way. ``None`` where none does."""
     book = slice_.book
-    if not book.has_room(public_key, relayer, config):
+    if not book.has_room(public_key, relayer, group, config):
         return None
     if public_key in book.numbers or not book.is_full(relayer, config):
         return slice_, []

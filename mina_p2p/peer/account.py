@@ -109,7 +109,12 @@ def _seconds(duration: int) -> int:
 
 def sources_text(peer: Peer) -> str:
     """The ways in which a peer was learned of, for people."""
-    return ", ".join(_WORDS[source] for source in peer.sources)
+    return ", ".join(source_text(source) for source in peer.sources)
+
+
+def source_text(source: PeerSource) -> str:
+    """One way of learning of peers, for people."""
+    return _WORDS[source]
 
 
 _WORDS = {
@@ -122,4 +127,5 @@ _WORDS = {
     PeerSource.SIGNALING: "a relay (signaling discovery)",
     PeerSource.KADEMLIA: "Kademlia",
     PeerSource.REMEMBERED: "the last run",
+    PeerSource.PEER_EXCHANGE: "peer exchange, signed by itself",
 }

@@ -22,24 +22,28 @@ class PeerDiscovered(Record):
     learned_from: PeerNumber | None
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return not self.why_refused(state, now)
+
+    def why_refused(self, state: P2pState, now: Timestamp) -> str:
+        """For people, without names: why it changes nothing; empty where it does."""
         if self.address.peer_id == state.config.peer_id:
-            return False
+            return "it is this node itself"
         if not state.accepts_address(self.address, self.learned_from, now):
-            return False
+            return "such an address is not believed from there"
         limits, known = state.config.limits, state.peers.find(self.address.peer_id)
         if not state.config.peer_table.believes(self.source):
-            return False
+            return "this way of learning of peers is off"
         if known is not None and not known[1].takes_address(self.address):
-            return self.source not in known[1].sources
+            return "" if self.source not in known[1].sources else "it is known already, and its address stays"
         if not state.peers.has_group_room(self.address, self.source, limits.known_per_group_max):
-            return False
+            return "as many peers of its network are known as may be"
         if known is not None:
-            return True
+            return ""
         if self.source not in GIVEN and state.peers.make_new_room(self.address, state.told_in(self.learned_from)) is None:
-            return False
-        if self.learned_from is None:
-            return True
-        return state.peers.learned_counts.get(self.learned_from, 0) < limits.discovered_per_source_max
+            return "there is no room for it in the table of new peers"
+        if self.learned_from is None or state.peers.learned_counts.get(self.learned_from, 0) < limits.discovered_per_source_max:
+            return ""
+        return "who named it has named as many as are taken from one peer"
 
 
 @record
@@ -52,14 +56,21 @@ class PeerAnnounced(Record):
     """Who passed it on."""
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
+        return not self.why_refused(state, now)
+
+    def why_refused(self, state: P2pState, now: Timestamp) -> str:
+        """As `PeerDiscovered.why_refused`."""
         found = state.peers.find(self.address.peer_id)
         if found is None:
-            return PeerDiscovered(self.address, self.source, self.learned_from).is_enabled(state, now)
-        if not isinstance(found[1].status, BackingOff | Disconnected) or not state.accepts_address(self.address, self.learned_from, now):
-            return False
+            return PeerDiscovered(self.address, self.source, self.learned_from).why_refused(state, now)
+        if not isinstance(found[1].status, BackingOff | Disconnected):
+            return "it is connected, being connected, or banned"
+        if not state.accepts_address(self.address, self.learned_from, now):
+            return "such an address is not believed from there"
         if not state.config.peer_table.believes(self.source):
-            return False
-        return state.peers.has_group_room(self.address, self.source, state.config.limits.known_per_group_max)
+            return "this way of learning of peers is off"
+        has_room = state.peers.has_group_room(self.address, self.source, state.config.limits.known_per_group_max)
+        return "" if has_room else "as many peers of its network are known as may be"
 
 
 @record
@@ -238,7 +249,7 @@ class ConnectionOutgoingRandomInit(Record):
     """How many further ones may follow in this turn."""
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
-        return not state.is_stopping and bool(state.peers.dialable) and state.lacks_connections()
+        return state.peers.next_dial_at <= now and bool(state.peers.dialable) and state.may_dial()
 
 
 @record

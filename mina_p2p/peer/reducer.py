@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from mina_p2p.address import DialAddress, dial_host
 from mina_p2p.channels.rpc.actions import ChannelsRpcRequestSend
@@ -16,7 +16,7 @@ from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import InvariantViolationError
 from mina_p2p.identity import PeerId
-from mina_p2p.ids import PeerNumber, Timestamp
+from mina_p2p.ids import SECOND, PeerNumber, Timestamp
 from mina_p2p.peer.actions import (
     BansReset,
     ConnectionFeelerInit,
@@ -51,19 +51,19 @@ from mina_p2p.store import Attempt, FollowUps
 
 BACK_OFF_DOUBLINGS_MAX = 16
 
+DRAW_AGAIN: Final = SECOND
+"""After draws of nobody but peers that have to wait for the end of dials into their networks."""
+
+_UNDIALABLE: Final = Reason(ReasonCode.UNSUPPORTED, detail="its address can not be dialled")
+
 UNPROVEN_AFTER_FAILURES = 3
 """An address that was good once is hearsay again after so many failures in a row: others are not told it any more."""
 
-_LONG_BACK_OFF = frozenset(
-    {
-        ReasonCode.CHAIN_ID_MISMATCH,
-        ReasonCode.PROTOCOL_VERSION_MISMATCH,
-        ReasonCode.NO_COMMON_PROTOCOL,
-        ReasonCode.CONNECTING_TO_SELF,
-        ReasonCode.PEER_BANNED,
-    }
-)
+_LONG_BACK_OFF = frozenset({ReasonCode.CONNECTING_TO_SELF, ReasonCode.PEER_BANNED})
 """What will not be different in a minute."""
+
+_FOREIGN = frozenset({ReasonCode.CHAIN_ID_MISMATCH, ReasonCode.PROTOCOL_VERSION_MISMATCH, ReasonCode.NO_COMMON_PROTOCOL})
+"""What will be different once one of the two is upgraded."""
 
 _NOBODY_FAILED: Final[Mapping[ReasonCode, Callable[[Timeouts], int]]] = MappingProxyType(
     {
@@ -223,22 +223,33 @@ def reduce(state: Peers, action: PeerAction, now: Timestamp, root: P2pState) -> 
             return asked, (PeersDiscover(connection_id),)
 
         case ConnectionOutgoingRandomInit(more=more):
-            return _dial_some(state, more, root)
+            return _dial_some(state, more, root, now)
 
         case ConnectionFeelerInit():
             state = state.replace(next_feeler_at=Timestamp(now + root.config.peer_table.feeler_interval))
-            return _feel(state, root.config.peer_table.draws_max)
+            return _feel(state, root)
 
         case _:
             assert_never(action)
 
 
-def _dial_some(state: Peers, more: int, root: P2pState) -> tuple[Peers, FollowUps]:
-    number, random = choose(state, root.outgoing_networks(), root.config.peer_table.draws_max)
-    follow_ups: list[Any] = [_attempt(state, number)]
-    if more > 0:
-        follow_ups.append(ConnectionOutgoingRandomInit(more - 1))
-    return state.replace(random=random, anchors=state.anchors.discard(number)), follow_ups
+def _dial_some(state: Peers, more: int, root: P2pState, now: Timestamp) -> tuple[Peers, FollowUps]:
+    """Draw somebody whose network has not enough dials under way; after some draws in vain wait for the end of these."""
+    networks, draws_max = root.outgoing_networks(), root.config.peer_table.draws_max
+    for _ in range(draws_max):
+        number, random = choose(state, networks, draws_max)
+        state = state.replace(random=random, anchors=state.anchors.discard(number))
+        peer = state.table[number]
+        if root.dial_refusal(peer) is None:
+            more_dials = (ConnectionOutgoingRandomInit(more - 1),) if more > 0 else ()
+            return state, (_attempt(state, number, _why_not(peer, root, now)), *more_dials)
+    return state.replace(next_dial_at=Timestamp(now + DRAW_AGAIN)), ()
+
+
+def _why_not(peer: Peer, root: P2pState, now: Timestamp) -> Reason:
+    """Why the guard will refuse a peer that was drawn, if it will."""
+    refusal = None if peer.address is None else root.outgoing_refusal(peer.address, now, is_user_request=False)
+    return refusal or _UNDIALABLE
 
 
 def _redial_given(state: Peers, count_max: int) -> tuple[Peers, FollowUps]:
@@ -252,23 +263,22 @@ def _redial_given(state: Peers, count_max: int) -> tuple[Peers, FollowUps]:
     return state.replace(random=random), tuple(ConnectionOutgoingInit(address, None) for address in addresses if address is not None)
 
 
-def _feel(state: Peers, draws_max: int) -> tuple[Peers, FollowUps]:
-    chosen = choose_feeler(state, draws_max)
+def _feel(state: Peers, root: P2pState) -> tuple[Peers, FollowUps]:
+    chosen = choose_feeler(state, root.config.peer_table.draws_max)
     if chosen is None:
         return state, ()
     number, random = chosen
-    return state.replace(random=random, feeler=Feeler(number)), (_attempt(state, number),)
+    if root.dial_refusal(state.table[number]) is not None:
+        return state.replace(random=random), ()
+    return state.replace(random=random, feeler=Feeler(number)), (_attempt(state, number, _UNDIALABLE),)
 
 
-def _attempt(state: Peers, number: PeerNumber) -> Attempt:
+def _attempt(state: Peers, number: PeerNumber, why_not: Reason) -> Attempt:
     address = state.table[number].address
     if address is None:
         raise InvariantViolationError(f"peer {number} is dialable and has no address")
     # A refusal must not leave the peer dialable, or the next turn would choose it again.
-    return Attempt(
-        ConnectionOutgoingInit(address, None),
-        PeerUndialable(number, Reason(ReasonCode.UNSUPPORTED, detail="its address can not be dialled")),
-    )
+    return Attempt(ConnectionOutgoingInit(address, None), PeerUndialable(number, why_not))
 
 
 def _named_again(peer: Peer, address: DialAddress, source: PeerSource) -> Peer:
@@ -297,6 +307,8 @@ def _backed_off(state: Peers, number: PeerNumber, peer: Peer, reason: Reason, wa
         duration, failures = _NOBODY_FAILED[reason.code](timeouts), peer.failures
     elif reason.code in _LONG_BACK_OFF:
         duration, failures = timeouts.reconnect_max, peer.failures + 1
+    elif reason.code in _FOREIGN:
+        duration, failures = timeouts.reconnect_foreign, peer.failures + 1
     else:
         failures = 0 if was_ready else peer.failures + 1
         doublings = min(max(failures - 1, 0), BACK_OFF_DOUBLINGS_MAX)

@@ -39,6 +39,8 @@ class PeerSource(enum.IntEnum):
     """A look-up in libp2p's distributed hash table."""
     REMEMBERED = 8
     """What was kept from the last run, in which a person had named it."""
+    PEER_EXCHANGE = 9
+    """A gossip peer that had no more room in its mesh, with a record that the peer itself signed."""
 
 
 GIVEN: Final = frozenset({PeerSource.CONFIG, PeerSource.USER})
@@ -216,6 +218,8 @@ class Peers(Record):
     contests: Table[PeerNumber, PeerNumber] = empty_table()
     """Tried peers that are tested before they make room, and for whom."""
     feeler: Feeler | None = None
+    next_dial_at: Timestamp = Timestamp(0)
+    """Not before this time is anybody drawn to be dialled: all that were drawn are of networks with enough dials under way."""
     next_rotation_at: Timestamp = Timestamp(0)
     """Not before this time does a dialled connection make room for another dial."""
     next_feeler_at: Timestamp = Timestamp(0)

@@ -153,6 +153,8 @@ class Links:
         """The latest time that this network has heard of."""
         self.names: dict[str, str] = {}
         """Host names and the numeric addresses they stand for."""
+        self.unreachable: set[PeerId] = set()
+        """Nodes behind a router that lets nothing in but answers: they reach others, and nobody reaches them."""
         self._blocked: dict[Direction, Timestamp] = {}
         self._held: dict[Direction, list[Deliver]] = {}
 
@@ -314,7 +316,7 @@ class Links:
                 return
             if listener is None:
                 self._refuse(end, at, ReasonCode.TRANSPORT_ERROR, "nobody listens there")
-            elif self.is_blocked(port, listener):
+            elif listener.peer_id in self.unreachable or self.is_blocked(port, listener):
                 self._refuse(end, Timestamp(at + HANDSHAKE_TIMEOUT), ReasonCode.TRANSPORT_ERROR, "the handshake timed out")
             elif listener.peer_id != address.peer_id:
                 self._refuse(end, at, ReasonCode.PEER_ID_AND_PUBLIC_KEY_MISMATCH, "another peer answers there")

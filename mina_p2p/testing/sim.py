@@ -17,6 +17,7 @@ from mina_p2p.testing.clockwork import START, Clockwork
 from mina_p2p.testing.driven import Driven
 from mina_p2p.testing.libp2p_streams import signing
 from mina_p2p.testing.network import MemoryNetwork
+from mina_p2p.testing.places import host_of
 from mina_p2p.timeouts import CheckTimeouts, is_due, next_wake
 from mina_p2p.transport import SocketAddress, TransportEffect, TransportEvent, TransportKind
 
@@ -185,7 +186,7 @@ class Simulation(Clockwork):
             self,
             number,
             P2pConfig(identity, settings.pop("chain_id", self.chain_id), **settings),
-            address or SocketAddress(f"1.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 8302),
+            address or SocketAddress(host_of(number), 8302),
             software,
             liar,
         )

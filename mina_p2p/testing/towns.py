@@ -23,6 +23,7 @@ from mina_p2p.identity import PeerId
 from mina_p2p.ids import SECOND, ChannelId
 from mina_p2p.store import Observer
 from mina_p2p.testing.invariants import Checker
+from mina_p2p.testing.places import host_of
 from mina_p2p.testing.sim import START, SimNode, Simulation
 from mina_p2p.transport import SocketAddress
 
@@ -90,7 +91,7 @@ class Town:
     @staticmethod
     def host(place: int) -> str:
         """Where that is; each place in a network of its own, as far as there are such."""
-        return f"1.{place >> 8 & 255}.{place & 255}.7"
+        return host_of(place)
 
     def address(self, place: int) -> QuicAddress:
         """How to dial it."""

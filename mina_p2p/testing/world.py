@@ -21,6 +21,7 @@ from mina_p2p.store import Observer
 from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.invariants import Checker
 from mina_p2p.testing.liars import Strategy
+from mina_p2p.testing.places import host_of
 from mina_p2p.testing.sim import START, SimNode, Simulation
 from mina_p2p.testing.software import NodeSoftware
 from mina_p2p.testing.stock import Piece, Stock, Tip
@@ -50,7 +51,7 @@ class Member:
         self.peer_id = peer_id
         self.strategy = strategy
         """How its nodes lie, if they do."""
-        self.address = SocketAddress(f"1.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", PORT)
+        self.address = SocketAddress(host_of(number), PORT)
         self.name = f"node-{number}.example"
         self.node: SimNode | None = None
         """Who runs there now."""

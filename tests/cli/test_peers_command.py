@@ -29,6 +29,8 @@ from mina_p2p_effects.peers_file import KeptPeers, write_peers_file
 DEAD = QuicAddress(PeerId(bytes(31) + b"\x09"), Ipv4.of(127, 0, 0, 1), 9)
 HEARD = QuicAddress(PeerId(bytes(31) + b"\x08"), Ipv4.of(203, 0, 113, 8), 8302)
 
+NOWHERE = QuicAddress(PeerId(bytes(31) + b"\x07"), Ipv4.of(0, 0, 0, 0), 8302)
+
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
@@ -69,6 +71,10 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await node.connect(other.addresses[0])
             node.ban(DEAD.peer_id, 3600.0, "it lied")
             node.command(PeerDiscovered(HEARD, PeerSource.INITIAL_PEERS, None))
+            node.command(PeerDiscovered(HEARD, PeerSource.INITIAL_PEERS, None))
+            teller = node.state.peers.find(other.peer_id)
+            assert teller is not None
+            node.command(PeerDiscovered(NOWHERE, PeerSource.REFERRAL, teller[0]))
 
     asyncio.run(record())
     return folder
@@ -114,6 +120,21 @@ def test_explain_says_from_whom_and_why_not(log: Path, run: Run) -> None:
     found = json.loads(text)
     assert found["banned"]["reason"] == "PEER_BANNED: it lied"
     assert [row["kind"] for row in found["history"]][-1] == "PeerBan"
+
+
+def test_explain_shows_who_named_a_peer_in_vain(log: Path, run: Run) -> None:
+    """Of a known one what came of it the second time; of one that was never known who named it, where, and why it was not taken."""
+    code, text = run("explain", log, HEARD.peer_id)
+    assert code == 0
+    assert text.count("named in vain") == 1
+    assert f"{HEARD}, a peer's list (initial peers): it is known already, and its address stays" in text
+    code, text = run("explain", log, NOWHERE.peer_id)
+    assert code == 1
+    other = SecretKey.deterministic(1).peer_id
+    assert f"{NOWHERE}, the refusal of a full peer by {other}: such an address is not believed from there" in text
+    (only,) = json.loads(run("explain", log, NOWHERE.peer_id, "--json")[1])["named_in_vain"]
+    assert (only["named_by"], only["address"], only["how"]) == (str(other), str(NOWHERE), "the refusal of a full peer")
+    assert "named in vain" not in run("explain", log, NOWHERE.peer_id, "--history", "0")[1]
 
 
 def test_explain_of_nobody_finds_nothing(log: Path, run: Run) -> None:

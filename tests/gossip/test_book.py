@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from slices.lab import peer_id
-
 from gossip.played import NOW, Peers, record_of
-from mina_p2p.channels.address_gossip.messages import AddressAdverts, AddressGetRecords, AddressRecords
+from mina_p2p.address import Ipv4
+from mina_p2p.channels.address_gossip.messages import AddressAdverts, AddressGetRecords, AddressRecords, QuicPlace
 from mina_p2p.config import Limits
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.ids import SECOND, ConnectionId
@@ -111,29 +110,6 @@ def test_a_newer_record_needs_no_more_room() -> None:
     assert lab.knows(10) == NOW + 1
 
 
-def test_records_lead_to_so_many_dials() -> None:
-    """As many as there may be connections, then one each two seconds, whoever names how many victims (flood, spec 5.5)."""
-    lab = Peers(Limits(peers_min=0, peers_max=5), cooldown=SECOND // 10)
-    connection_id = lab.join(1)
-    bring_many(lab, connection_id, *range(10, 18))
-    assert len(known(lab)) == 8
-    assert sum(lab.state.peers.find(peer_id(n)) is not None for n in range(10, 18)) == 5
-    lab.wait(2 * SECOND)
-    bring_many(lab, connection_id, 18, 19)
-    assert sum(lab.state.peers.find(peer_id(n)) is not None for n in (18, 19)) == 1
-
-
-def test_a_connected_peers_record_is_no_dial() -> None:
-    """It says where the peer can be dialled later, and costs nothing of that allowance."""
-    lab = Peers(Limits(peers_min=0, peers_max=2), cooldown=SECOND // 10)
-    connection_id = lab.join(1)
-    for version in range(3):
-        lab.bring(connection_id, record_of(1, issued_at=NOW + version))
-        lab.wait(SECOND)
-    lab.bring(connection_id, record_of(7))
-    assert lab.state.peers.find(peer_id(7)) is not None
-
-
 def test_a_full_share_does_not_hide_newer_records() -> None:
     """A peer that may bring no more strangers may bring newer records of known ones; whoever brought the older ones answers for them."""
     lab = book(unproven_per_relayer_max=2)
@@ -154,3 +130,54 @@ def test_what_made_room_is_no_longer_told() -> None:
     (gone,) = {10, 11} - known(lab)
     item = record_of(gone).key.item_id
     assert lab.state.address_gossip.held(item, lab.now) is None
+
+
+def test_a_network_has_so_many_strangers() -> None:
+    """Whoever names them: keys cost nothing, networks do. Others are believed all the same (spec: address-gossip 5.5)."""
+    lab = book(unproven_per_group_max=3)
+    first, second = lab.join(1), lab.join(2)
+    bring_many(lab, first, 10, 11)
+    bring_many(lab, second, 12, 13, 300)
+    assert known(lab) == {10, 11, 12, 300}, "300 is of another /24"
+    lab.bring(first, record_of(10, issued_at=NOW + 1))
+    assert lab.knows(10) == NOW + 1, "a newer record of one of them needs no more room"
+
+
+def test_a_stranger_can_not_move_into_a_full_network() -> None:
+    """A node that was named elsewhere first takes no more room there than others do."""
+    lab = book(unproven_per_group_max=2)
+    first = lab.join(1)
+    bring_many(lab, first, 10, 11, 300)
+    lab.bring(first, record_of(300, issued_at=NOW + 1, places=record_of(12).places))
+    assert lab.knows(300) == NOW
+    lab.wait(SECOND)
+    lab.bring(first, record_of(10, issued_at=NOW + 1, places=record_of(301).places))
+    assert lab.knows(10) == NOW + 1, "who moves out leaves room"
+    lab.wait(SECOND)
+    lab.bring(first, record_of(300, issued_at=NOW + 2, places=record_of(12).places))
+    assert lab.knows(300) == NOW + 2
+
+
+def test_who_is_met_is_no_stranger() -> None:
+    """Real nodes of one network, however many, are known, and leave its room to others."""
+    lab = book(unproven_per_group_max=1)
+    first = lab.join(1)
+    bring_many(lab, first, 210)
+    for n in (20, 21, 22):
+        lab.bring(lab.join(n), record_of(n))
+    assert known(lab) == {210, 20, 21, 22}
+    lab.join(210)
+    bring_many(lab, first, 11)
+    assert 11 in known(lab)
+
+
+def test_neighbours_of_a_private_network_are_not_counted() -> None:
+    """All of them are of one network there."""
+    lab = book(unproven_per_group_max=1)
+    near = tuple(record_of(n, places=(QuicPlace(Ipv4.of(10, 0, 0, n), 8302),)) for n in (30, 31, 32))
+    lab.state = lab.state.replace(config=lab.state.config.replace(are_private_addresses_allowed=True))
+    first = lab.join(1)
+    lab.say(first, AddressAdverts(tuple(record.key for record in near)))
+    lab.say(first, AddressRecords(near))
+    lab.check()
+    assert known(lab) == {30, 31, 32}

@@ -6,32 +6,50 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import attrs
+import pytest
 
-from mina_p2p.address import DialAddress
+from mina_p2p.address import DialAddress, QuicAddress
 from mina_p2p.config import Limits, Timeouts
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.identity import MAINNET_CHAIN_ID, PeerId
 from mina_p2p.ids import MILLISECOND, SECOND
+from mina_p2p.testing.dice import Dice
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.node import Node, NodeConfig
+from mina_p2p_effects.transports.quic import QuicConfig, QuicTransport
 
 GOSSIP = AddressGossipConfig(interval=2 * SECOND, first_after=500 * MILLISECOND, cooldown=SECOND, cooldown_few=300 * MILLISECOND)
 
 
-def config(number: int, *knows: DialAddress, nodes: int) -> NodeConfig:
+LAST_RESORT_S = 60
+PERIOD_S = 20
+"""Long against all that heals by itself, so that two of them are a bound that a slow machine keeps, too."""
+
+
+def config(number: int, *knows: DialAddress, nodes: int, port: int = 0, gossip: AddressGossipConfig = GOSSIP) -> NodeConfig:
     """A node on loopback that finds others by gossip alone."""
     return NodeConfig(
         secret_key=SecretKey.deterministic(number),
         chain_id=MAINNET_CHAIN_ID,
         host="127.0.0.1",
-        port=0,
+        port=port,
         initial_peers=knows,
         is_discovery_enabled=False,
         are_private_addresses_allowed=True,
-        address_gossip=GOSSIP,
+        address_gossip=gossip,
         limits=Limits(peers_min=nodes),
         timeouts=Timeouts(reconnect=SECOND),
+        quic=QuicConfig(idle_timeout_s=2),
     )
+
+
+async def crash(node: Node) -> None:
+    """End a node as a power cut does: what it would say as it ends reaches nobody."""
+    for transport in node._runtime.transports:
+        assert isinstance(transport, QuicTransport)
+        assert transport._endpoint is not None
+        transport._endpoint.send = lambda *_what: None  # type: ignore[method-assign]  # nothing leaves any more
+    await node.__aexit__(None, None, None)
 
 
 def peers(node: Node) -> set[PeerId]:
@@ -66,6 +84,34 @@ def test_nodes_that_know_one_find_all() -> None:
             nodes = [first, *others]
             await until_mesh(nodes)
             assert all(len(node.state.address_gossip.links) == 5 for node in nodes)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_it_is_whole_within_two_periods_after_the_last_crash(seed: int) -> None:
+    """Five nodes crash one after the other, the first one too, and come back with their keys at their ports, knowing the first only."""
+
+    async def run() -> None:
+        gossip, dice = GOSSIP.replace(interval=PERIOD_S * SECOND), Dice(seed, "crashes")
+        nodes: dict[int, Node] = {}
+        try:
+            nodes[1] = await Node(config(1, nodes=6, gossip=gossip)).__aenter__()
+            known = nodes[1].addresses[0]
+            for number in range(2, 7):
+                nodes[number] = await Node(config(number, known, nodes=6, gossip=gossip)).__aenter__()
+            async with asyncio.timeout(LAST_RESORT_S):
+                await until_mesh(list(nodes.values()))
+            for number in dice.sample([1, *dice.sample(range(2, 7), 4)], 5):
+                at = nodes[number].addresses[0]
+                assert isinstance(at, QuicAddress)
+                await crash(nodes.pop(number))
+                knows = () if number == 1 else (known,)
+                nodes[number] = await Node(config(number, *knows, nodes=6, port=at.port, gossip=gossip)).__aenter__()
+            async with asyncio.timeout(2 * PERIOD_S):
+                await until_mesh(list(nodes.values()))
+        finally:
+            await asyncio.gather(*(node.__aexit__(None, None, None) for node in nodes.values()))
 
     asyncio.run(run())
 

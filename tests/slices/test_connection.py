@@ -336,7 +336,7 @@ def test_a_node_of_another_chain_is_told_so() -> None:
         assert failures == [ReasonCode.CHAIN_ID_MISMATCH]
     (record,) = dialer.state.peers.table.values()
     assert isinstance(record.status, BackingOff)
-    assert record.status.until - simulation.now > 2_000 * SECOND
+    assert record.status.until - simulation.now > 390 * SECOND
 
 
 def test_reconnect_after_a_crash_without_a_word() -> None:

@@ -126,9 +126,15 @@ def test_back_off_differs_between_nodes() -> None:
 
 
 @pytest.mark.parametrize("code", [ReasonCode.CHAIN_ID_MISMATCH, ReasonCode.PROTOCOL_VERSION_MISMATCH, ReasonCode.NO_COMMON_PROTOCOL])
-def test_what_will_not_change_soon_waits_long(code: ReasonCode) -> None:
-    """Another chain or version: an hour at once."""
-    (duration,) = _failures(Lab(), 1, 1, code)
+def test_another_chain_or_version_waits_some_minutes(code: ReasonCode) -> None:
+    """Long at once, and no longer after many times, so that who moves to our chain is found again within ten minutes (AG-10)."""
+    durations = _failures(Lab(), 1, 12, code)
+    assert all(400 * SECOND <= duration <= 600 * SECOND for duration in durations)
+
+
+def test_who_is_ourselves_waits_long() -> None:
+    """An address that leads back to this node is tried once an hour at most."""
+    (duration,) = _failures(Lab(), 1, 1, ReasonCode.CONNECTING_TO_SELF)
     assert duration >= 0.8 * Timeouts().reconnect_max
 
 

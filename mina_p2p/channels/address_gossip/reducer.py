@@ -43,7 +43,7 @@ from mina_p2p.channels.address_gossip.state import (
 )
 from mina_p2p.channels.propagation.kinds import FRAME_HEADER_BYTES
 from mina_p2p.disconnection.reasons import StreamResetCode
-from mina_p2p.discovery.admission import received, wants, with_credit
+from mina_p2p.discovery.admission import newer_of_its_own, received, wants, with_credit
 from mina_p2p.gossiper.actions import (
     GossipAction,
     GossipAnswered,
@@ -121,6 +121,8 @@ def reduce(state: P2pState, action: ChannelAction, now: Timestamp) -> tuple[P2pS
             own, heard = wants(state, connection_id, keys, now)
             if own:
                 state = _put(state, connection_id, rested.replace(wanted=own))
+            for item in newer_of_its_own(state, link.peer_id, keys):
+                state = told_back(state, connection_id, item, now)
             state, follow_ups = stepped(state, heard, now)
             return state, (*follow_ups, AddressGossipFetchSend(connection_id))
 
@@ -157,6 +159,15 @@ def stepped(state: P2pState, actions: Iterable[GossipAction], now: Timestamp) ->
     """Step the gossiper of the slice."""
     slice_, follow_ups = gossip(state.address_gossip, actions, now, state.config.address_gossip.coalescing)
     return (state if slice_ is state.address_gossip else state.replace(address_gossip=slice_)), list(follow_ups)
+
+
+def told_back(state: P2pState, connection_id: ConnectionId, item_id: bytes, now: Timestamp) -> P2pState:
+    """With a record in a peer's own name to be named to it, which else nobody does: it may not know of it (spec: address-gossip 5.4)."""
+    link = state.address_gossip.links.get(connection_id)
+    if link is None or item_id in link.due:
+        return state
+    flush_at = link.flush_at or Timestamp(now + state.config.address_gossip.coalescing)
+    return _put(state, connection_id, link.replace(due=(item_id, *link.due), flush_at=flush_at))
 
 
 def cooldown(state: P2pState, link: Link) -> int:

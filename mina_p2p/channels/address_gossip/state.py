@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 from typing import Final, TypeAlias
 
-from mina_p2p.address import DialAddress
+from mina_p2p.address import DialAddress, QuicAddress
 from mina_p2p.channels.address_gossip.messages import AddressRecord, RecordBody
 from mina_p2p.discovery.book import Allowance, Book, Known
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.gossiper import Gossiper, empty_gossiper
 from mina_p2p.identity import KEY_LENGTH, PeerId
-from mina_p2p.ids import SECOND, ConnectionId, StreamId, Timestamp
+from mina_p2p.ids import SECOND, ConnectionId, PeerNumber, StreamId, Timestamp
 from mina_p2p.prng import Random
 from mina_p2p.record import Record, record
 from mina_p2p.table import Deadlines, Index, Table, empty_table
@@ -22,6 +22,7 @@ FETCHES_PER_MESSAGE: Final = 2
 FETCHES_MAX: Final = 4
 """Questions for records that each message with keys allows, and that can be saved up."""
 CREDIT_MAX: Final = 8
+MINUTE: Final = 60 * SECOND
 
 
 class WaitKind(enum.IntEnum):
@@ -36,6 +37,8 @@ class WaitKind(enum.IntEnum):
     """Our own record is due; number 0."""
     EXPIRY = 4
     """A record is no longer to be believed; the number is that of the book."""
+    DIAL = 5
+    """More records may lead to dials; number 0."""
 
 
 def wait_key(kind: WaitKind, number: int = 0) -> int:
@@ -121,7 +124,7 @@ class Link(Record):
 
 @record
 class Own(Record):
-    """Our own record."""
+    """Our own record, and what others say in our name."""
 
     addresses: tuple[DialAddress, ...]
     allowance: Allowance
@@ -130,6 +133,26 @@ class Own(Record):
     record: AddressRecord | None = None
     signing: RecordBody | None = None
     """Given away to be signed."""
+    overtaken: Overtaken | None = None
+    """The last time that a record with our signature was newer than ours."""
+
+
+@record
+class Overtaken(Record):
+    """A record that our key signed and this node did not."""
+
+    at: Timestamp
+    times: int
+    """How often that has come to pass, with no more than the life of a record in between."""
+
+
+@record
+class Waiting(Record):
+    """A node whose record may lead to a dial, once others did not in the last minute."""
+
+    address: QuicAddress
+    learned_from: PeerNumber | None
+    """Who passed the record on."""
 
 
 @record
@@ -154,8 +177,22 @@ class AddressGossip(Record):
     last_verification: int = 0
     verified_in: tuple[int, int] = (0, 0)
     """A second, and how many signatures were given away to be checked in it."""
-    dials: Allowance = Allowance(0, Timestamp(0))
-    """How many more records may lead to a dial; it has filled since long ago."""
+    dialled: tuple[Timestamp, ...] = ()
+    """When records led to a dial in the last minute, the oldest first; at most `AddressGossipConfig.dials_per_minute`."""
+    undialled: Table[int, Waiting] = empty_table()
+    """Nodes of the book whose records have not led to a dial yet."""
+
+    @property
+    def dials_at(self) -> Timestamp | None:
+        """When the next record may lead to a dial, where some wait for that."""
+        return Timestamp(self.dialled[0] + MINUTE) if self.undialled and self.dialled else None
+
+    def with_dials(self, dialled: tuple[Timestamp, ...], undialled: Table[int, Waiting]) -> AddressGossip:
+        """With other records that led, or shall lead, to dials; the wait follows them."""
+        if dialled is self.dialled and undialled is self.undialled:
+            return self
+        changed = self.replace(dialled=dialled, undialled=undialled)
+        return changed.replace(deadlines=_moved(self.deadlines, wait_key(WaitKind.DIAL), self.dials_at, changed.dials_at))
 
     def with_link(self, connection_id: ConnectionId, new: Link | None) -> AddressGossip:
         """With a link's state, new or changed, or without it; its waits follow it."""
@@ -178,6 +215,8 @@ class AddressGossip(Record):
             case WaitKind.EXPIRY:
                 known = self.book.table.get(number)
                 return None if known is None else known.ends_at
+            case WaitKind.DIAL:
+                return self.dials_at if number == 0 else None
             case _:
                 link = self.links.get(ConnectionId(number))
                 return None if link is None else link.waits[kind]
@@ -193,7 +232,8 @@ class AddressGossip(Record):
     def without_known(self, number: int) -> AddressGossip:
         """Without a node of the book, which must be there."""
         key = wait_key(WaitKind.EXPIRY, number)
-        return self.replace(book=self.book.remove(number), deadlines=self.deadlines.cancel(self.book.table[number].ends_at, key))
+        changed = self.with_dials(self.dialled, self.undialled.discard(number))
+        return changed.replace(book=self.book.remove(number), deadlines=changed.deadlines.cancel(self.book.table[number].ends_at, key))
 
     def held(self, item_id: bytes, now: Timestamp) -> AddressRecord | None:
         """The record of that id, if it is the newest of its node and still to be believed."""
@@ -230,7 +270,7 @@ def initial_address_gossip(
     return AddressGossip(
         empty_gossiper(config.gossip, random, salt, granularity),
         deadlines.add(next_tick, wait_key(WaitKind.TICK)) if is_on else deadlines,
-        Book(Index(salt)),
+        Book(Index(salt), Index(salt)),
         own,
     )
 

@@ -20,8 +20,8 @@ from mina_p2p.errors import CallerError
 from mina_p2p.identity import ChainId
 from mina_p2p.peer.account import NAMED, TRIED, Account, accounts
 from mina_p2p.record import Record, record
-from mina_p2p.testing.invariants.connections import connections_violations, peers_violations
-from mina_p2p.testing.invariants.tables import peer_tables_violations
+from mina_p2p.testing.invariants.connections import connections_violations
+from mina_p2p.testing.invariants.peers import peers_violations
 from mina_p2p_effects.cli.arguments import seconds, shortened, whole
 from mina_p2p_effects.cli.node.settings import read_network
 from mina_p2p_effects.cli.peers.source import Source, add_source, known_as, opened, say, say_json
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     with opened(arguments.source) as source:
-        wrong = [*peers_violations(source.state), *peer_tables_violations(source.state), *connections_violations(source.state)]
+        wrong = [*peers_violations(source.state), *connections_violations(source.state)]
         if not arguments.json:
             for violation in wrong:
                 say(f"WRONG  {printable(violation)}")

@@ -1,6 +1,7 @@
 """Explain one peer: what is known of it, from whom, and why it is or is not dialled.
 
-The reasons are those that the node itself goes by. From a log it also shows what happened with the peer, the last things last.
+The reasons are those that the node itself goes by. From a log it also shows what happened with the peer, and attempts to name it that
+came to nothing (looked for in the last 2,000 dispatches that refused such a thing), the last things last.
 The peer is named by the beginning of its id, in either form, or of its address.
 """
 
@@ -15,6 +16,7 @@ from mina_p2p.identity import PeerId
 from mina_p2p.peer.account import Account, accounts, sources_text
 from mina_p2p_effects.cli.arguments import whole
 from mina_p2p_effects.cli.log.common import content_of, line, row_json
+from mina_p2p_effects.cli.peers.refused import RefusedNaming, refused_namings
 from mina_p2p_effects.cli.peers.source import Source, add_source, known_as, object_of, opened, peer_id_of, say, say_json
 from mina_p2p_effects.logs.search import Query, search
 from mina_p2p_effects.logs.session import LogAction, LogSession
@@ -42,15 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
         if one is None:
             return _unknown(source, arguments)
         happened = _history(source.session, one.peer.peer_id, arguments.history)
+        refused = refused_namings(source.session, one.peer.peer_id, arguments.history)
         if arguments.json:
-            say_json({**object_of(one), "as_of": source.now // 10**9, "history": [row_json(*each) for each in happened]})
+            say_json({**object_of(one), "as_of": source.now // 10**9, **_history_json(happened, refused)})
             return 0
         for text in _lines(source, one):
             say(text)
-        if happened:
-            say("  what happened")
-        for row, content in happened:
-            say(f"    {line(row, content)}")
+        _say_history(happened, refused)
     return 0
 
 
@@ -58,21 +58,30 @@ def _unknown(source: Source, arguments: argparse.Namespace) -> int:
     """Nothing is known of it, perhaps not any more."""
     peer_id = peer_id_of(arguments.peer)
     happened = _history(source.session, peer_id, arguments.history)
+    refused = refused_namings(source.session, peer_id, arguments.history)
     ban = source.state.why_banned(peer_id, source.now)
     if arguments.json:
-        say_json(
-            {
-                "peer_id": str(peer_id),
-                "known": False,
-                "banned": None if ban is None else str(ban),
-                "history": [row_json(*each) for each in happened],
-            }
-        )
+        banned = None if ban is None else str(ban)
+        say_json({"peer_id": str(peer_id), "known": False, "banned": banned, **_history_json(happened, refused)})
         return UNKNOWN
     say(f"{peer_id}\nnothing is known of it, {source.what}")
-    for row, content in happened:
-        say(f"  {line(row, content)}")
+    _say_history(happened, refused)
     return UNKNOWN
+
+
+def _say_history(happened: list[Happened], refused: list[RefusedNaming]) -> None:
+    if happened:
+        say("  what happened")
+    for row, content in happened:
+        say(f"    {line(row, content)}")
+    if refused:
+        say("  named in vain")
+    for naming in refused:
+        say(f"    {naming}")
+
+
+def _history_json(happened: list[Happened], refused: list[RefusedNaming]) -> dict[str, Any]:
+    return {"history": [row_json(*each) for each in happened], "named_in_vain": [naming.for_json() for naming in refused]}
 
 
 def _lines(source: Source, one: Account) -> list[str]:
