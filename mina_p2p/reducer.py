@@ -45,6 +45,7 @@ from mina_p2p.libp2p.transport import Libp2pConnectionOpened
 from mina_p2p.peer import network_bans, network_peers
 from mina_p2p.peer import reducer as peer
 from mina_p2p.peer.actions import PeerAction, PeerBan, PeerGroupBan
+from mina_p2p.peer_exchange.actions import NetworkExchangePeersReceived, NetworkExchangeVerified
 from mina_p2p.pool import reducer as pool
 from mina_p2p.pool.actions import PoolAction
 from mina_p2p.relay import reducer as relay
@@ -105,6 +106,8 @@ def p2p_machine() -> Machine[P2pState]:
         .replaced(PeerBan, reducer=network_bans.reduce_ban)
         .replaced(PeerGroupBan, reducer=network_bans.reduce_ban)
         .replaced(NetworkKadResponseReceived, reducer=network_peers.reduce_kad_response)
+        .replaced(NetworkExchangePeersReceived, reducer=network_peers.reduce_exchange_received)
+        .replaced(NetworkExchangeVerified, reducer=network_peers.reduce_exchange_verified)
         .replaced(ChannelsSignalingDiscoveryDiscoveredReceived, reducer=network_peers.reduce_introduced)
     )
 
@@ -157,6 +160,7 @@ def _pull_machine() -> Machine[P2pState]:
             *_members(AddressGossipEffect),
         ),
         steps_max=steps_max,
+        steps_min=STEPS_MAX_BASE,
     )
 
 

@@ -220,6 +220,18 @@ class _Reading(Generic[K, V]):
         """The keys up to and including ``last``, in ascending order."""
         return sorted(key for key in self._map if key <= last)
 
+    def changed_since(self, before: Table[K, V]) -> list[K]:
+        """The keys at which the two tables do not hold the very same object, or only one of them holds something; in any order."""
+        new: Any = self._map
+        old: Any = before._map  # noqa: SLF001 - one of our own kind
+        if new is old:
+            return []
+        get = old.get
+        changed = [key for key in new if get(key, old) is not new[key]]
+        if len(old) + len(changed) > len(new):
+            changed += [key for key in old if key not in new]
+        return changed
+
     def first_key(self) -> K | None:
         """The smallest key; ``None`` in an empty table."""
         found = self._map

@@ -15,7 +15,13 @@ from mina_p2p.channels.address_gossip.actions import (
     AddressGossipVerified,
 )
 from mina_p2p.gossipsub.actions import NetworkPubsubSigned, NetworkPubsubVerified
-from mina_p2p.gossipsub.effects import NetworkPubsubEffectfulSign, NetworkPubsubEffectfulVerify
+from mina_p2p.gossipsub.effects import (
+    NetworkExchangeEffectfulSign,
+    NetworkExchangeEffectfulVerify,
+    NetworkPubsubEffectfulSign,
+    NetworkPubsubEffectfulVerify,
+)
+from mina_p2p.peer_exchange.actions import NetworkExchangeSigned, NetworkExchangeVerified
 from mina_p2p.store import Action
 from mina_p2p_effects.keys import SecretKey, verify
 
@@ -35,9 +41,17 @@ def vouching_answers(key: SecretKey) -> Mapping[type[Any], Callable[[Any], Actio
     def message_verified(effect: NetworkPubsubEffectfulVerify) -> Action:
         return NetworkPubsubVerified(effect.request_id, verify(effect.author, effect.data, effect.signature))
 
+    def record_signed(effect: NetworkExchangeEffectfulSign) -> Action:
+        return NetworkExchangeSigned(effect.payload, key.sign(effect.data))
+
+    def record_verified(effect: NetworkExchangeEffectfulVerify) -> Action:
+        return NetworkExchangeVerified(effect.number, verify(effect.author, effect.data, effect.signature))
+
     return {
         AddressGossipEffectfulSign: signed,
         AddressGossipEffectfulVerify: verified,
         NetworkPubsubEffectfulSign: message_signed,
         NetworkPubsubEffectfulVerify: message_verified,
+        NetworkExchangeEffectfulSign: record_signed,
+        NetworkExchangeEffectfulVerify: record_verified,
     }

@@ -1,4 +1,4 @@
-"""What the runtime does for gossip because the state may not: use the key, and check signatures."""
+"""What the runtime does for gossip, and for the records that peers exchange: use the key, and check signatures."""
 
 from __future__ import annotations
 
@@ -26,4 +26,24 @@ class NetworkPubsubEffectfulVerify(Record):
     signature: bytes
 
 
-GossipsubEffect: TypeAlias = NetworkPubsubEffectfulSign | NetworkPubsubEffectfulVerify
+@record
+class NetworkExchangeEffectfulSign(Record):
+    """Sign our record with the node's identity; `NetworkExchangeSigned` answers with the same payload."""
+
+    payload: bytes
+    data: bytes
+
+
+@record
+class NetworkExchangeEffectfulVerify(Record):
+    """Check the signature under a record; `NetworkExchangeVerified` answers with the same number."""
+
+    number: int
+    author: PeerId
+    data: bytes
+    signature: bytes
+
+
+GossipsubEffect: TypeAlias = (
+    NetworkPubsubEffectfulSign | NetworkPubsubEffectfulVerify | NetworkExchangeEffectfulSign | NetworkExchangeEffectfulVerify
+)

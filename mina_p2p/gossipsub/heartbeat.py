@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mina_p2p.gossipsub import sending
-from mina_p2p.gossipsub.incoming import backing_off
+from mina_p2p.gossipsub.incoming import backing_off, exchanged
 from mina_p2p.gossipsub.state import STREAM_TRIES_MAX, Gossipsub, Topic
 from mina_p2p.ids import PeerNumber, Timestamp
 from mina_p2p.libp2p.actions import NetworkStreamOpen
@@ -27,7 +27,7 @@ def beat(state: Gossipsub, now: Timestamp, root: NetworkState) -> tuple[Gossipsu
             state = _reopen(state, peer, root, follow_ups)
     for topic in state.topics:
         if topic.is_subscribed:
-            state = _keep_mesh(state, topic, now, config, follow_ups)
+            state = _keep_mesh(state, topic, now, root, follow_ups)
         elif topic.published_at + config.fanout_ttl <= now:
             state = state.replace(topics=tuple(other for other in state.topics if other.name != topic.name))
         state = _gossip(state, topic.name, config, follow_ups)
@@ -44,7 +44,8 @@ def _reopen(state: Gossipsub, peer: PeerNumber, root: NetworkState, follow_ups: 
     return state.replace(neighbours=state.neighbours.set(peer, changed))
 
 
-def _keep_mesh(state: Gossipsub, topic: Topic, now: Timestamp, config: GossipsubConfig, follow_ups: list[Action]) -> Gossipsub:
+def _keep_mesh(state: Gossipsub, topic: Topic, now: Timestamp, root: NetworkState, follow_ups: list[Action]) -> Gossipsub:
+    config = root.config.gossipsub
     subscribers = state.indirect(topic.name)
     mesh = [peer for peer in topic.mesh if peer in set(subscribers)]
     candidates = [peer for peer in subscribers if peer not in mesh and not state.is_backed_off(topic.name, peer, now)]
@@ -52,7 +53,7 @@ def _keep_mesh(state: Gossipsub, topic: Topic, now: Timestamp, config: Gossipsub
     if len(mesh) < config.mesh_min:
         grafted, state = state.drawn(candidates, config.mesh_wanted - len(mesh))
     elif len(mesh) > config.mesh_max:
-        mesh, state = _shrunk(state, topic.name, mesh, now, config, follow_ups)
+        mesh, state = _shrunk(state, topic.name, mesh, now, root, follow_ups)
     missing = config.mesh_outgoing_min - sum(state.neighbours[peer].is_outgoing for peer in (*mesh, *grafted))
     if len(mesh) >= config.mesh_min and missing > 0:
         dialled = [peer for peer in candidates if state.neighbours[peer].is_outgoing and peer not in mesh]
@@ -63,15 +64,17 @@ def _keep_mesh(state: Gossipsub, topic: Topic, now: Timestamp, config: Gossipsub
 
 
 def _shrunk(
-    state: Gossipsub, topic: str, mesh: list[PeerNumber], now: Timestamp, config: GossipsubConfig, follow_ups: list[Action]
+    state: Gossipsub, topic: str, mesh: list[PeerNumber], now: Timestamp, root: NetworkState, follow_ups: list[Action]
 ) -> tuple[list[PeerNumber], Gossipsub]:
     """The peers that stay in a mesh that has become too large: some that we dialled, the rest at random."""
+    config = root.config.gossipsub
     dialled, state = state.drawn([peer for peer in mesh if state.neighbours[peer].is_outgoing], config.mesh_outgoing_min)
     others, state = state.drawn([peer for peer in mesh if peer not in dialled], config.mesh_wanted - len(dialled))
     kept = [*dialled, *others]
     for peer in mesh:
         if peer not in kept:
-            follow_ups += sending.send(state, peer, sending.prune(topic, config.prune_backoff))
+            told, state = exchanged(state, topic, peer, root)
+            follow_ups += sending.send(state, peer, sending.prune(topic, config.prune_backoff, told))
             state = backing_off(state, topic, state.neighbours[peer].peer_id, Timestamp(now + config.prune_backoff), config)
     return kept, state
 

@@ -12,6 +12,7 @@ from mina_p2p.gossipsub.messages import (
     RPC_CODEC,
     ControlIHave,
     ControlPrune,
+    PrunedPeer,
     PubsubMessage,
     SubOpts,
     message_id,
@@ -24,6 +25,8 @@ from mina_p2p.libp2p.actions import NetworkDisconnect
 from mina_p2p.libp2p.config import GossipsubConfig
 from mina_p2p.libp2p.links import Linked
 from mina_p2p.libp2p.state import NetworkState
+from mina_p2p.peer_exchange.actions import NetworkExchangePeersReceived
+from mina_p2p.peer_exchange.state import Kept
 from mina_p2p.store import Action, FollowUps, expect
 
 SIGNATURE_BYTES = 64
@@ -59,9 +62,12 @@ def receive(state: Gossipsub, action: NetworkPubsubRpcReceived, now: Timestamp, 
             for wanted in want.message_ids:
                 state = _iwant(state, peer, wanted, config, follow_ups)
         for grafted in control.graft:
-            state = _graft(state, peer, grafted.topic or "", now, config, follow_ups)
+            state = _graft(state, peer, grafted.topic or "", now, root, follow_ups)
         for pruned in control.prune:
+            is_heard = _is_exchanged(state, peer, pruned, config)
             state = _prune(state, peer, pruned, now, config)
+            if is_heard:
+                follow_ups.append(NetworkExchangePeersReceived(action.connection_id, pruned.peers))
     return state, follow_ups
 
 
@@ -129,13 +135,16 @@ def _iwant(state: Gossipsub, peer: PeerNumber, wanted: bytes, config: GossipsubC
     return state.replace(cache=state.cache.set(wanted, Cached(cached.topic, cached.encoded, tuple(sent.items()))))
 
 
-def _graft(state: Gossipsub, peer: PeerNumber, name: str, now: Timestamp, config: GossipsubConfig, follow_ups: list[Action]) -> Gossipsub:
-    topic, neighbour = state.topic(name), state.neighbours[peer]
+def _graft(state: Gossipsub, peer: PeerNumber, name: str, now: Timestamp, root: NetworkState, follow_ups: list[Action]) -> Gossipsub:
+    topic, neighbour, config = state.topic(name), state.neighbours[peer], root.config.gossipsub
     if topic is None or not topic.is_subscribed or peer in topic.mesh:
         return state
     is_full = len(topic.mesh) >= config.mesh_max and not neighbour.is_outgoing
-    if state.is_backed_off(name, peer, now) or is_full or neighbour.stream is None or neighbour.is_direct:
-        follow_ups += sending.send(state, peer, sending.prune(name, config.prune_backoff))
+    is_early = state.is_backed_off(name, peer, now)
+    if is_early or is_full or neighbour.stream is None or neighbour.is_direct:
+        # Who comes too early, or should not come at all, is told of nobody (Go: handleGraft).
+        others, state = ((), state) if is_early or neighbour.is_direct else exchanged(state, name, peer, root)
+        follow_ups += sending.send(state, peer, sending.prune(name, config.prune_backoff, others))
         return backing_off(state, name, neighbour.peer_id, Timestamp(now + config.prune_backoff), config)
     return state.with_topic(topic.replace(mesh=(*topic.mesh, peer)))
 
@@ -147,6 +156,24 @@ def _prune(state: Gossipsub, peer: PeerNumber, pruned: ControlPrune, now: Timest
     state = state.with_topic(topic.replace(mesh=tuple(other for other in topic.mesh if other != peer)))
     backoff = min(pruned.backoff, BACKOFF_SECONDS_MAX) * SECOND if pruned.backoff else config.prune_backoff
     return backing_off(state, topic.name, neighbour.peer_id, Timestamp(now + backoff), config)
+
+
+def _is_exchanged(state: Gossipsub, peer: PeerNumber, pruned: ControlPrune, config: GossipsubConfig) -> bool:
+    """Whether to hear whom it names: of who was in our mesh, so that nobody can name peers to us again and again."""
+    topic = state.topic(pruned.topic or "")
+    return config.is_peer_exchange_enabled and bool(pruned.peers) and topic is not None and topic.is_subscribed and peer in topic.mesh
+
+
+def exchanged(state: Gossipsub, topic: str, peer: PeerNumber, root: NetworkState) -> tuple[tuple[PrunedPeer, ...], Gossipsub]:
+    """Other subscribers, with what they have signed of themselves, for a peer that is pruned; nobody where exchange is off."""
+    if not root.config.gossipsub.is_peer_exchange_enabled:
+        return (), state
+    others, state = state.drawn([one for one in state.subscribers(topic) if one != peer], root.config.gossipsub.exchanged_peers_max)
+    return tuple(_pruned_peer(state.neighbours[one].peer_id, root.exchange.records.get(one)) for one in others), state
+
+
+def _pruned_peer(peer_id: PeerId, kept: Kept | None) -> PrunedPeer:
+    return PrunedPeer(peer_id.multihash, None if kept is None else kept.envelope)
 
 
 def backing_off(state: Gossipsub, topic: str, peer_id: PeerId, until: Timestamp, config: GossipsubConfig) -> Gossipsub:

@@ -59,10 +59,20 @@ class ControlGraft(Record):
 
 
 @record
+class PrunedPeer(Record):
+    """Somebody with whom to gossip in the sender's place."""
+
+    peer_id: Annotated[bytes | None, Number(1)] = None
+    record: Annotated[bytes | None, Number(2)] = None
+    """Where to dial it, signed by itself, if the sender has that: `mina_p2p.peer_exchange.messages`."""
+
+
+@record
 class ControlPrune(Record):
-    """The end of that. Peers that the sender suggests are skipped."""
+    """The end of that."""
 
     topic: Annotated[str | None, Number(1)] = None
+    peers: Annotated[tuple[PrunedPeer, ...], Number(2), MaxItems(256)] = ()
     backoff: Annotated[int | None, Number(3)] = None
     """Seconds for which not to graft."""
 

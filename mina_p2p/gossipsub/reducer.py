@@ -23,12 +23,11 @@ from mina_p2p.gossipsub.actions import (
 )
 from mina_p2p.gossipsub.effects import NetworkPubsubEffectfulSign
 from mina_p2p.gossipsub.heartbeat import beat
-from mina_p2p.gossipsub.incoming import backing_off, receive
+from mina_p2p.gossipsub.incoming import backing_off, exchanged, receive
 from mina_p2p.gossipsub.messages import MESSAGE_CODEC, PubsubMessage, message_id, signed_bytes
 from mina_p2p.gossipsub.state import Cached, Gossipsub, Neighbour, Topic, Validating
 from mina_p2p.ids import PeerNumber, RequestId, Timestamp
 from mina_p2p.libp2p.actions import NetworkHandOver, NetworkStreamOpen
-from mina_p2p.libp2p.config import GossipsubConfig
 from mina_p2p.libp2p.links import Linked
 from mina_p2p.libp2p.notifications import NetworkPubsubMessageReceived, NetworkPubsubPublished
 from mina_p2p.libp2p.protocols import MESHSUB
@@ -38,7 +37,6 @@ from mina_p2p.store import Action, FollowUps, expect
 
 def reduce(state: Gossipsub, action: GossipsubAction, now: Timestamp, root: NetworkState) -> tuple[Gossipsub, FollowUps]:
     """Reduce one action of this slice."""
-    config = root.config.gossipsub
     match action:
         case NetworkPubsubSubscribe(topic=name):
             # Its fanout becomes its mesh at the next heartbeat, by grafts.
@@ -46,7 +44,7 @@ def reduce(state: Gossipsub, action: GossipsubAction, now: Timestamp, root: Netw
             return state, sending.send_all(state, state.neighbours.keys(), sending.subscription(name, is_wanted=True))
 
         case NetworkPubsubUnsubscribe(topic=name):
-            return _unsubscribe(state, name, now, config)
+            return _unsubscribe(state, name, now, root)
 
         case NetworkPubsubPublish(topic=name, data=data):
             seqno = max(now, state.last_seqno + 1)
@@ -106,11 +104,12 @@ def reduce(state: Gossipsub, action: GossipsubAction, now: Timestamp, root: Netw
             assert_never(action)
 
 
-def _unsubscribe(state: Gossipsub, name: str, now: Timestamp, config: GossipsubConfig) -> tuple[Gossipsub, FollowUps]:
-    topic = expect(state.topic(name), Topic, name)
+def _unsubscribe(state: Gossipsub, name: str, now: Timestamp, root: NetworkState) -> tuple[Gossipsub, FollowUps]:
+    topic, config = expect(state.topic(name), Topic, name), root.config.gossipsub
     effects: list[Action] = []
     for peer in topic.mesh:
-        effects += sending.send(state, peer, sending.prune(name, config.unsubscribe_backoff))
+        others, state = exchanged(state, name, peer, root)
+        effects += sending.send(state, peer, sending.prune(name, config.unsubscribe_backoff, others))
         until = Timestamp(now + config.unsubscribe_backoff)
         state = backing_off(state, name, state.neighbours[peer].peer_id, until, config)
     state = state.replace(topics=tuple(other for other in state.topics if other.name != name))

@@ -11,6 +11,7 @@ from mina_p2p.gossipsub.messages import (
     ControlIWant,
     ControlMessage,
     ControlPrune,
+    PrunedPeer,
     PubsubRpc,
     SubOpts,
     publishing,
@@ -49,9 +50,9 @@ def graft(topic: str) -> bytes:
     return RPC_CODEC.encode(PubsubRpc(control=ControlMessage(graft=(ControlGraft(topic),))))
 
 
-def prune(topic: str, backoff: int) -> bytes:
-    """A PRUNE; ``backoff`` in nanoseconds."""
-    return RPC_CODEC.encode(PubsubRpc(control=ControlMessage(prune=(ControlPrune(topic, backoff // SECOND),))))
+def prune(topic: str, backoff: int, peers: tuple[PrunedPeer, ...] = ()) -> bytes:
+    """A PRUNE; ``backoff`` in nanoseconds, ``peers`` with whom to gossip instead."""
+    return RPC_CODEC.encode(PubsubRpc(control=ControlMessage(prune=(ControlPrune(topic, peers, backoff // SECOND),))))
 
 
 def ihave(topic: str, ids: Iterable[bytes]) -> bytes:

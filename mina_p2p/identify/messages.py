@@ -15,7 +15,7 @@ MESSAGE_BYTES_WANTED: Final = 2048
 
 @record
 class IdentifyMessage(Record):
-    """What a node says of itself; a signed record of its addresses is skipped, as they stand here too."""
+    """What a node says of itself."""
 
     public_key: Annotated[bytes | None, Number(1)] = None
     listen_addrs: Annotated[tuple[bytes, ...], Number(2), MaxItems(1024)] = ()
@@ -23,6 +23,8 @@ class IdentifyMessage(Record):
     observed_addr: Annotated[bytes | None, Number(4)] = None
     protocol_version: Annotated[str | None, Number(5)] = None
     agent_version: Annotated[str | None, Number(6)] = None
+    signed_record: Annotated[bytes | None, Number(8)] = None
+    """Its addresses once more, as it has signed them: `mina_p2p.peer_exchange.messages`. Of use where it is passed on."""
 
 
 IDENTIFY_CODEC: Final[ProtobufCodec[IdentifyMessage]] = protobuf(IdentifyMessage)

@@ -28,6 +28,7 @@ from mina_p2p.libp2p.notifications import NetworkPeerIdentified
 from mina_p2p.libp2p.protocols import IDENTIFY_PUSH
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p.transport import Libp2pEffectfulSend
+from mina_p2p.peer_exchange.actions import NetworkExchangeRecordReceived
 from mina_p2p.store import FollowUps, expect
 
 
@@ -83,9 +84,12 @@ def _identified(state: Identify, action: NetworkIdentifyEnded, root: NetworkStat
     before = state.peers.get(link.peer)
     identity = _merged(message, before, link, connection_id, root)
     state = state.replace(peers=state.peers.set(link.peer, identity))
+    is_exchanged = root.config.gossipsub.is_peer_exchange_enabled and message.signed_record is not None
+    record = (NetworkExchangeRecordReceived(connection_id, message.signed_record or b""),) if is_exchanged else ()
     if identity == before:
-        return state, ()
+        return state, record
     return state, (
+        *record,
         NetworkPeerIdentified(link.peer_id, identity.protocols, identity.addresses, identity.agent),
         NetworkKadPeerIdentified(link.peer, connection_id),
         NetworkPubsubPeerIdentified(link.peer, connection_id),
@@ -123,7 +127,13 @@ def own_message(root: NetworkState, connection_id: ConnectionId) -> bytes:
             observed = None
     while True:
         message = IdentifyMessage(
-            root.config.peer_id.protobuf, tuple(addresses), root.protocols, observed, PROTOCOL_VERSION, root.config.agent
+            root.config.peer_id.protobuf,
+            tuple(addresses),
+            root.protocols,
+            observed,
+            PROTOCOL_VERSION,
+            root.config.agent,
+            root.exchange.own or None,
         )
         data = IDENTIFY_CODEC.encode(message)
         if len(data) <= MESSAGE_BYTES_WANTED or not addresses:

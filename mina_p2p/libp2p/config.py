@@ -83,6 +83,10 @@ class GossipsubConfig(Record):
     seen_max: int = field(default=200_000, validator=gt(0))
     topics_per_peer_max: int = field(default=16, validator=gt(0))
     backoffs_max: int = field(default=4096, validator=gt(0))
+    is_peer_exchange_enabled: bool = False
+    """Whether peers that are pruned are told of others, and those are dialled of whom we are told; signed records in identify go with it."""
+    exchanged_peers_max: int = field(default=16, validator=gt(0))
+    """Peers that one PRUNE tells of."""
     is_flooding: bool = False
     """Whether our own messages go to every subscriber instead of the mesh."""
 

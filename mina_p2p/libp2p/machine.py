@@ -44,6 +44,8 @@ from mina_p2p.libp2p.transport import (
 )
 from mina_p2p.libp2p_rpc import reducer as rpcs
 from mina_p2p.libp2p_rpc.actions import NetworkRpcCallError, NetworkRpcSessionTimeout, RpcsAction
+from mina_p2p.peer_exchange import reducer as exchange
+from mina_p2p.peer_exchange.actions import PeerExchangeAction
 from mina_p2p.record import Record, record
 from mina_p2p.store import Action, FollowUps, Machine, Slice
 
@@ -120,6 +122,7 @@ def network_machine() -> Machine[NetworkState]:
             Slice("gossipsub", _members(GossipsubAction), gossipsub.reduce),
             Slice("rpcs", _members(RpcsAction), rpcs.reduce),
             Slice("node_status", _members(NodeStatusAction), node_status.reduce),
+            Slice("exchange", _members(PeerExchangeAction), exchange.reduce),
         ),
         reducers=(
             (NetworkCheckTimeouts, reduce_check_timeouts),

@@ -67,6 +67,7 @@ from mina_p2p.libp2p_rpc.actions import (
     NetworkRpcSessionGone,
     NetworkRpcSessionOpened,
 )
+from mina_p2p.peer_exchange.actions import NetworkExchangeOwnChanged, NetworkExchangePeerGone
 from mina_p2p.store import Attempt, FollowUps, expect
 
 PING_BYTES = 32
@@ -139,7 +140,9 @@ def reduce_listening(state: NetworkState, action: Libp2pListening, now: Timestam
         return state, ()
     before = state.addresses
     state = state.replace(links=state.links.replace(listening=action.addresses))
-    return state, () if state.addresses == before else tuple(NetworkIdentifyPush(peer) for peer in state.identify.peers)
+    # Also where others are told what the configuration says: the first time of all there is no record yet.
+    sign = (NetworkExchangeOwnChanged(),) if state.config.gossipsub.is_peer_exchange_enabled else ()
+    return state, sign if state.addresses == before else (*sign, *(NetworkIdentifyPush(peer) for peer in state.identify.peers))
 
 
 def reduce_opened(state: NetworkState, action: Libp2pConnectionOpened, now: Timestamp) -> tuple[NetworkState, FollowUps]:
@@ -195,6 +198,8 @@ def reduce_closed(state: NetworkState, action: Libp2pConnectionClosed, now: Time
         links = links.replace(contacts=links.contacts.set(link.peer, links.contacts[link.peer].replace(connections=left)))
         return state.replace(links=links), lost
     links = links.replace(contacts=links.contacts.delete(link.peer), numbers=links.numbers.delete(link.peer_id))
+    if link.peer in state.exchange.records:
+        lost.append(NetworkExchangePeerGone(link.peer))
     gone = (
         NetworkPubsubPeerGone(link.peer, link.peer_id),
         NetworkIdentifyPeerGone(link.peer),

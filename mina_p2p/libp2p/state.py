@@ -14,6 +14,7 @@ from mina_p2p.libp2p.links import Links
 from mina_p2p.libp2p.node_status.state import NodeStatus
 from mina_p2p.libp2p.protocols import KADEMLIA, PROTOCOLS
 from mina_p2p.libp2p_rpc.state import Rpcs
+from mina_p2p.peer_exchange.state import PeerExchange
 from mina_p2p.prng import Random
 from mina_p2p.record import Record, record
 from mina_p2p.store import Clock
@@ -33,6 +34,7 @@ class NetworkState(Record):
     rpcs: Rpcs
     gating: Gating
     node_status: NodeStatus
+    exchange: PeerExchange
     next_keep_at: Timestamp
     """When to look after the number of connections next."""
     next_direct_at: Timestamp = Timestamp(0)
@@ -108,5 +110,6 @@ def initial_network(config: NetworkConfig, now: Timestamp) -> NetworkState:
             salt,
         ),
         NodeStatus(),
+        PeerExchange(),
         now,
     )

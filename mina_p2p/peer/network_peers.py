@@ -3,6 +3,7 @@
 * Kademlia, where libp2p's network is on: what an answer to a look-up names. Libp2p's part goes on dialling by rules of its own; in
   the table its peers are known, counted by who named them, and can be told from those of whom a pull address is known,
   which takes the place of theirs.
+* Peer exchange, where it is on: whom a peer names that has pruned us from its mesh, if that one has signed where it is.
 * Signaling discovery, where introductions are taken: a peer that a relay introduces, at an address by way of that relay. The
   node software makes such connections.
 
@@ -24,6 +25,8 @@ from mina_p2p.kademlia.actions import NetworkKadResponseReceived
 from mina_p2p.libp2p.notifications import NetworkPeerDiscovered
 from mina_p2p.peer.actions import PeerDiscovered
 from mina_p2p.peer.state import PeerSource
+from mina_p2p.peer_exchange import reducer as exchange
+from mina_p2p.peer_exchange.actions import NetworkExchangePeersReceived, NetworkExchangeVerified
 from mina_p2p.state import P2pState
 from mina_p2p.store import FollowUps
 
@@ -52,6 +55,31 @@ def _as_itself(state: P2pState, peer_id: PeerId) -> tuple[PeerDiscovered, ...]:
     if entry is None or not entry.addresses:
         return ()
     return (PeerDiscovered(entry.addresses[0], PeerSource.KADEMLIA, None),)
+
+
+def reduce_exchange_received(state: P2pState, action: NetworkExchangePeersReceived, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """A peer names others: it is known itself before their records are checked, so that what it names is counted."""
+    network = state.network
+    if network is None:
+        return state, ()
+    after, follow_ups = exchange.reduce(network.exchange, action, now, network)
+    link = network.links.linked(action.connection_id)
+    own: tuple[PeerDiscovered, ...] = ()
+    if link is not None and state.peers.find(link.peer_id) is None and (identity := network.identify.peers.get(link.peer)) is not None:
+        own = tuple(PeerDiscovered(address, PeerSource.PEER_EXCHANGE, None) for address in identity.addresses[:1])
+    return state.replace(network=network.replace(exchange=after)), (*own, *follow_ups)
+
+
+def reduce_exchange_verified(state: P2pState, action: NetworkExchangeVerified, now: Timestamp) -> tuple[P2pState, FollowUps]:
+    """A named peer has signed where it is: it is known from now on, if who named it is."""
+    network = state.network
+    if network is None:
+        return state, ()
+    teller = state.peers.find(network.exchange.checking[action.number].teller)
+    after, follow_ups = exchange.reduce(network.exchange, action, now, network)
+    named = [one.address for one in follow_ups if isinstance(one, NetworkPeerDiscovered)]
+    found = () if teller is None else tuple(PeerDiscovered(address, PeerSource.PEER_EXCHANGE, teller[0]) for address in named)
+    return state.replace(network=network.replace(exchange=after)), (*follow_ups, *found)
 
 
 def reduce_introduced(state: P2pState, action: ChannelsSignalingDiscoveryDiscoveredReceived, now: Timestamp) -> tuple[P2pState, FollowUps]:

@@ -11,7 +11,13 @@ from typing import Final
 
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.gossipsub.actions import NetworkPubsubSigned, NetworkPubsubVerified
-from mina_p2p.gossipsub.effects import GossipsubEffect, NetworkPubsubEffectfulSign
+from mina_p2p.gossipsub.effects import (
+    GossipsubEffect,
+    NetworkExchangeEffectfulSign,
+    NetworkExchangeEffectfulVerify,
+    NetworkPubsubEffectfulSign,
+    NetworkPubsubEffectfulVerify,
+)
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, StreamId, Timestamp
 from mina_p2p.libp2p.protocols import PROTOCOLS
@@ -32,6 +38,7 @@ from mina_p2p.libp2p.transport import (
     Libp2pStreamMessageReceived,
     Libp2pStreamOpened,
 )
+from mina_p2p.peer_exchange.actions import NetworkExchangeSigned, NetworkExchangeVerified
 from mina_p2p.testing.links import End, Half, Links, MemoryPort
 from mina_p2p.transport import SocketAddress
 
@@ -51,11 +58,19 @@ def signature(author: PeerId, data: bytes) -> bytes:
     return blake2b(data, key=author, digest_size=64).digest()
 
 
-def signing(effect: GossipsubEffect, own: PeerId) -> NetworkPubsubSigned | NetworkPubsubVerified:
+def signing(
+    effect: GossipsubEffect, own: PeerId
+) -> NetworkPubsubSigned | NetworkPubsubVerified | NetworkExchangeSigned | NetworkExchangeVerified:
     """What the runtime of the node ``own`` answers."""
-    if isinstance(effect, NetworkPubsubEffectfulSign):
-        return NetworkPubsubSigned(effect.request_id, signature(own, effect.data))
-    return NetworkPubsubVerified(effect.request_id, effect.signature == signature(effect.author, effect.data))
+    match effect:
+        case NetworkPubsubEffectfulSign(request_id=request_id, data=data):
+            return NetworkPubsubSigned(request_id, signature(own, data))
+        case NetworkPubsubEffectfulVerify(request_id=request_id, author=author, data=data, signature=found):
+            return NetworkPubsubVerified(request_id, found == signature(author, data))
+        case NetworkExchangeEffectfulSign(payload=payload, data=data):
+            return NetworkExchangeSigned(payload, signature(own, data))
+        case NetworkExchangeEffectfulVerify(number=number, author=author, data=data, signature=found):
+            return NetworkExchangeVerified(number, found == signature(author, data))
 
 
 class Libp2pStreams:

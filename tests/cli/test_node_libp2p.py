@@ -156,6 +156,14 @@ def test_the_numbers_of_connections_are_the_helpers() -> None:
     assert [read(*flag).libp2p.gating.is_isolated for flag in ((), ("--isolate-network",))] == [False, True]
 
 
+@needs_pnet
+@pytest.mark.parametrize(("flags", "is_on"), [((), False), (("",), True), (("", "true"), True), (("", "false"), False)])
+def test_peer_exchange_is_off_unless_it_is_wanted(flags: tuple[str, ...], is_on: bool) -> None:
+    """OCaml's flag, with or without its word."""
+    arguments = [flag or "--enable-peer-exchange" for flag in flags]
+    assert read(*arguments).libp2p.gossipsub.is_peer_exchange_enabled is is_on
+
+
 def test_the_help_names_both_networks() -> None:
     """For whoever looks for OCaml nodes."""
     told = subprocess.run([*CLI, "node", "--help"], capture_output=True, text=True, timeout=LAST_RESORT_S, check=True)

@@ -25,8 +25,9 @@ def peer_id(number: int) -> str:
     return SecretKey.deterministic(number).peer_id.libp2p
 
 
-async def foreign(stack: AsyncExitStack, command: list[str], number: int) -> Peer:
-    return await stack.enter_async_context(Peer(command, SecretKey.deterministic(number).reveal_seed(), NETWORK_KEY))
+async def foreign(stack: AsyncExitStack, command: list[str], number: int, *options: str) -> Peer:
+    """Another implementation's node; ``options`` are those of its program."""
+    return await stack.enter_async_context(Peer([*command, *options], SecretKey.deterministic(number).reveal_seed(), NETWORK_KEY))
 
 
 async def joined(peer: Peer, seed: str, seed_id: str) -> None:

@@ -17,6 +17,7 @@ from interop.nodes import foreign, joined, peer_id
 from interop.peers import DEADLINE_S
 from interop.running import KINDS, run
 from mina_p2p.identity import PeerId
+from mina_p2p.libp2p.protocols import NODE_STATUS
 from mina_p2p_effects.keyfile import reveal_key_line
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.replay import replay_path
@@ -125,3 +126,16 @@ async def test_the_command_is_the_seed(programs: Any, kind: str):
         other = await stack.enter_async_context(command(8, "--peer", address, *listen))
         for number in (61, 62):
             await other.until("identified", peer_id=who(number))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@run
+async def test_foreign_nodes_read_its_status(programs: Any, kind: str):
+    """On a stream on which they say nothing, to its end."""
+    async with AsyncExitStack() as stack:
+        we = await stack.enter_async_context(command(7, "--seed", "--transport", "libp2p", "--libp2p-listen", "/ip4/127.0.0.1/tcp/0"))
+        (address,) = (await we.until("listening"))["addresses"]
+        peer = await foreign(stack, programs(kind), 60)
+        await peer.do("connect", addr=address)
+        said = await peer.do("read", peer=we.libp2p, protocol=NODE_STATUS.name)
+        assert json.loads(bytes.fromhex(said["data"]))["node_peer_id"] == we.libp2p

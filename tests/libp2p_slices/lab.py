@@ -11,7 +11,12 @@ from typing import Any
 from mina_p2p.address import Ipv4, Libp2pAddress
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.gossipsub.actions import NetworkPubsubSigned, NetworkPubsubVerdict, NetworkPubsubVerified, Verdict
-from mina_p2p.gossipsub.effects import NetworkPubsubEffectfulSign, NetworkPubsubEffectfulVerify
+from mina_p2p.gossipsub.effects import (
+    NetworkExchangeEffectfulSign,
+    NetworkExchangeEffectfulVerify,
+    NetworkPubsubEffectfulSign,
+    NetworkPubsubEffectfulVerify,
+)
 from mina_p2p.identity import DEVNET_CHAIN_ID, PeerId
 from mina_p2p.ids import SECOND, ConnectionId, StreamId, Timestamp
 from mina_p2p.libp2p import transport as port
@@ -21,6 +26,7 @@ from mina_p2p.libp2p.machine import NetworkCheckTimeouts, network_machine, next_
 from mina_p2p.libp2p.notifications import NetworkPubsubMessageReceived
 from mina_p2p.libp2p.protocols import PROTOCOLS
 from mina_p2p.libp2p.state import NetworkState, initial_network
+from mina_p2p.peer_exchange.actions import NetworkExchangeSigned, NetworkExchangeVerified
 from mina_p2p.testing.invariants.network import network_violations
 from mina_p2p.transport import SocketAddress
 
@@ -175,6 +181,10 @@ class Network:
                 return NetworkPubsubSigned(request, signature(node.peer_id, data))
             case NetworkPubsubEffectfulVerify(request_id=request, author=author, data=data, signature=found):
                 return NetworkPubsubVerified(request, found == signature(author, data))
+            case NetworkExchangeEffectfulSign(payload=payload, data=data):
+                return NetworkExchangeSigned(payload, signature(node.peer_id, data))
+            case NetworkExchangeEffectfulVerify(number=number, author=author, data=data, signature=found):
+                return NetworkExchangeVerified(number, found == signature(author, data))
             case _:
                 node.told.append(effect)
                 if isinstance(effect, NetworkPubsubMessageReceived) and node.verdict is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from libp2p_slices.exchange import EXCHANGE
 from libp2p_slices.expected import EXPECTED
 from libp2p_slices.lab import address, peer_id
 from libp2p_slices.pairs import IN, OWN_IDENTIFY, THEIRS, Alone, gossip, said
@@ -391,4 +392,5 @@ TABLES = {
     "gossipsub": GOSSIP,
     "rpc": RPCS,
     "status": STATUSES,
+    "exchange": EXCHANGE,
 }

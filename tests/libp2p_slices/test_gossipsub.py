@@ -240,7 +240,7 @@ def test_a_large_mesh_shrinks_to_six_and_keeps_some_that_we_dialled():
     others(10, alone, grafted=True)
     assert len(mesh(alone)) == 12
     alone.rpc(graft(), alone.gossiping(11, ConnectionId(IN + 11)))
-    assert alone.rpcs_to(ConnectionId(IN + 11))[0].control == ControlMessage(prune=(ControlPrune(TOPIC_V0, 60),))
+    assert alone.rpcs_to(ConnectionId(IN + 11))[0].control == ControlMessage(prune=(ControlPrune(TOPIC_V0, backoff=60),))
     topic = alone.state.gossipsub.topic(TOPIC_V0)
     assert topic is not None
     crowded = alone.state.gossipsub.with_topic(topic.replace(mesh=(*topic.mesh, PeerNumber(13))))
@@ -255,7 +255,7 @@ def test_who_pruned_us_is_left_alone_for_as_long_as_it_says():
     alone = Alone()
     alone.gossiping(1)
     beat(alone)
-    alone.rpc(control(prune=(ControlPrune(TOPIC_V0, 5),)))
+    alone.rpc(control(prune=(ControlPrune(TOPIC_V0, backoff=5),)))
     assert mesh(alone) == set()
     beat(alone, 4)
     assert mesh(alone) == set()
@@ -266,9 +266,9 @@ def test_who_pruned_us_is_left_alone_for_as_long_as_it_says():
 def test_a_graft_within_the_back_off_is_pruned():
     alone = Alone()
     alone.gossiping(1)
-    alone.rpc(control(prune=(ControlPrune(TOPIC_V0, None),)))
+    alone.rpc(control(prune=(ControlPrune(TOPIC_V0, backoff=None),)))
     alone.rpc(graft())
-    assert alone.rpcs_to()[0].control == ControlMessage(prune=(ControlPrune(TOPIC_V0, 60),))
+    assert alone.rpcs_to()[0].control == ControlMessage(prune=(ControlPrune(TOPIC_V0, backoff=60),))
     assert mesh(alone) == set()
 
 
@@ -276,7 +276,7 @@ def test_a_graft_within_the_back_off_is_pruned():
 def test_an_endless_back_off_is_an_hour(backoff: int):
     alone = Alone()
     alone.gossiping(1)
-    alone.rpc(control(prune=(ControlPrune(TOPIC_V0, backoff),)))
+    alone.rpc(control(prune=(ControlPrune(TOPIC_V0, backoff=backoff),)))
     beat(alone, 3_601)
     beat(alone)
     assert mesh(alone) == {1}
@@ -484,7 +484,7 @@ def test_unsubscribing_says_goodbye():
     others(2, alone, grafted=True)
     alone.feed(gs.NetworkPubsubUnsubscribe(TOPIC_V0))
     prune, goodbye = alone.rpcs_to(ConnectionId(IN + 1))
-    assert prune.control == ControlMessage(prune=(ControlPrune(TOPIC_V0, 10),))
+    assert prune.control == ControlMessage(prune=(ControlPrune(TOPIC_V0, backoff=10),))
     assert goodbye.subscriptions == (SubOpts(False, TOPIC_V0),)
     alone.feed(gs.NetworkPubsubSubscribe(TOPIC_V0))
     assert alone.rpcs_to(ConnectionId(IN + 1))[0].subscriptions == (SubOpts(True, TOPIC_V0),)

@@ -10,12 +10,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from libp2p_slices.exchange import envelope, named
 from libp2p_slices.lab import START, address, check, config, host, peer_id
 from libp2p_slices.pairs import IN, THEIRS, gossip, said
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.gossipsub import actions as gs
 from mina_p2p.gossipsub import sending
 from mina_p2p.gossipsub.messages import RPC_CODEC, PubsubRpc, SubOpts, message_id
+from mina_p2p.identify.messages import IDENTIFY_CODEC
 from mina_p2p.ids import SECOND, ConnectionId, RequestId, StreamId, Timestamp
 from mina_p2p.kademlia.actions import NetworkKadAdvertise, NetworkKadLookupStart
 from mina_p2p.kademlia.messages import KAD_CODEC, KadMessage, KadPeer, KadType
@@ -34,13 +36,24 @@ from mina_p2p.libp2p.state import NetworkState, initial_network
 from mina_p2p.libp2p_rpc.actions import NetworkRpcAnswer, NetworkRpcCall, NetworkRpcRefuse
 from mina_p2p.libp2p_rpc.messages import GREETING, HEARTBEAT, MENU, MENU_CODEC, MESSAGE_CODEC, Response, ResponseFailed, UncaughtExn
 from mina_p2p.mina.rpc import Query, ResponseOk
+from mina_p2p.peer_exchange.actions import NetworkExchangeSigned, NetworkExchangeVerified
+from mina_p2p.peer_exchange.state import CHECKING_MAX
 from mina_p2p.transport import SocketAddress
 
 SMALL = {
     "kademlia": KademliaConfig(bucket_max=2, parallel=2, candidates_max=6, lookups_max=2, provider_keys_max=2, providers_per_key_max=2),
     "gossipsub": GossipsubConfig(
-        mesh_wanted=2, mesh_min=1, mesh_max=3, validations_max=2, verifications_max=3, seen_max=5, backoffs_max=2, cache_bytes_max=200
+        mesh_wanted=2,
+        mesh_min=1,
+        mesh_max=3,
+        validations_max=2,
+        verifications_max=3,
+        seen_max=5,
+        backoffs_max=2,
+        cache_bytes_max=200,
+        is_peer_exchange_enabled=True,
     ),
+    "are_private_addresses_allowed": True,
     "connections_min": 2,
     "connections_max": 4,
     "connections_hard_max": 5,
@@ -65,6 +78,7 @@ gossips = st.sampled_from(
     [
         sending.graft(TOPIC_V0),
         sending.prune(TOPIC_V0, 2 * SECOND),
+        sending.prune(TOPIC_V0, 2 * SECOND, tuple(named(n) for n in (1, 2, 4, 5))),
         sending.ihave(TOPIC_V0, [bytes(32), message_id(TOPIC_V0, b"a")]),
         sending.iwant([message_id(TOPIC_V0, b"a"), message_id(TOPIC_V0, b"ours")]),
         RPC_CODEC.encode(PubsubRpc((SubOpts(True, TOPIC_V0),))),
@@ -87,7 +101,11 @@ rpcs = st.one_of(
         st.sampled_from([b"", b"\0", MENU_CODEC.encode(((b"get_best_tip", 2),))]),
     ),
 )
-identities = st.one_of(st.just(b"who they are"), numbers.map(said))
+identities = st.one_of(
+    st.just(b"who they are"),
+    numbers.map(said),
+    numbers.map(lambda n: IDENTIFY_CODEC.encode(IDENTIFY_CODEC.decode(said(n)).replace(signed_record=envelope(n)))),
+)
 fitting = st.fixed_dictionaries(
     {
         IDENTIFY.name: identities,
@@ -125,6 +143,18 @@ def on_link(pick: int, make: Callable[[ConnectionId], Any]) -> Input:
 
 def pending(field: str, pick: int, make: Callable[[int], Any]) -> Input:
     return lambda state: make(found[pick % len(found)]) if (found := list(getattr(state.gossipsub, field))) else None
+
+
+def vouched(pick: int, is_valid: bool) -> Input:
+    """What the runtime says of records, ours and others'."""
+
+    def make(state: NetworkState) -> Any:
+        checking, payload = list(state.exchange.checking), state.exchange.signing
+        if checking:
+            return NetworkExchangeVerified(checking[pick % len(checking)], is_valid)
+        return NetworkExchangeSigned(payload, bytes(64)) if payload else None
+
+    return make
 
 
 def message(pick: int, what: dict[str, bytes]) -> Input:
@@ -205,6 +235,7 @@ inputs = st.one_of(
     st.builds(lambda k, n: always(NetworkKadLookupStart(k, peer_id(n).multihash)), st.sampled_from(LookupKind), numbers),
     st.just(always(NetworkKadAdvertise(b"k"))),
     st.sampled_from([TOPIC_V0, "other"]).map(lambda topic: always(gs.NetworkPubsubPublish(topic, b"ours"))),
+    st.builds(vouched, picks, st.booleans()),
     st.builds(lambda i: pending("signing", i, lambda one: gs.NetworkPubsubSigned(one, bytes(64))), picks),
     st.builds(lambda i, ok: pending("verifying", i, lambda one: gs.NetworkPubsubVerified(one, ok)), picks, st.booleans()),
     st.builds(
@@ -273,6 +304,7 @@ def bounds(state: NetworkState) -> None:
     assert len(gossipsub.windows) <= GossipsubConfig().history_windows
     assert len(state.links.dials) <= 2
     assert len(state.identify.parts) <= 5 * 20
+    assert len(state.exchange.checking) <= CHECKING_MAX
 
 
 @settings(max_examples=60, deadline=None)

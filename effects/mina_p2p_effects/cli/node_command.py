@@ -115,6 +115,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--isolate-network", action="store_true", help="on libp2p's network, speak with the first peers only, whoever else dials (OCaml)"
     )
     peers.add_argument(
+        "--enable-peer-exchange",
+        nargs="?",
+        const="true",
+        choices=("true", "false"),
+        default="false",
+        help="on libp2p's network, name other peers to one for which there is no room in the mesh, and dial whom such a peer names (OCaml)",
+    )
+    peers.add_argument(
         "--disable-node-status",
         action="store_true",
         help="on libp2p's network, do not tell peers that ask what this node is doing and with whom it is connected (OCaml)",

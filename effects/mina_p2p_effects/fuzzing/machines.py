@@ -53,6 +53,11 @@ NODE: Final = MachineTarget("machine.node", SHIPPED_MACHINE.name, _starts, _new_
 """A node with small bounds, its peers, its runtime and its software."""
 
 
+_SMALL_GOSSIP: Final = GossipsubConfig(
+    mesh_wanted=2, mesh_min=1, mesh_max=3, mesh_outgoing_min=1, validations_max=3, verifications_max=3, cache_bytes_max=2_000
+)
+
+
 def _network_starts() -> tuple[Any, ...]:
     small: dict[str, Any] = {
         "connections_min": 2,
@@ -61,16 +66,18 @@ def _network_starts() -> tuple[Any, ...]:
         "per_peer_max": 2,
         "dials_max": 3,
         "kademlia": KademliaConfig(bucket_max=2, parallel=2, candidates_max=4, lookups_max=2, provider_keys_max=2, providers_per_key_max=2),
-        "gossipsub": GossipsubConfig(
-            mesh_wanted=2, mesh_min=1, mesh_max=3, mesh_outgoing_min=1, validations_max=3, verifications_max=3, cache_bytes_max=2_000
-        ),
+        "gossipsub": _SMALL_GOSSIP,
     }
     more: tuple[dict[str, Any], ...] = (
         {"initial_peers": (address(0), address(2))},
         {"is_discovery_enabled": False, "direct_peers": (address(1),)},
-        {"are_private_addresses_allowed": True, "initial_peers": (address(3),)},
+        {
+            "are_private_addresses_allowed": True,
+            "initial_peers": (address(3),),
+            "gossipsub": _SMALL_GOSSIP.replace(is_peer_exchange_enabled=True),
+        },
     )
-    configs = [NetworkConfig(ME, MAINNET_CHAIN_ID, seed=1, **small, **settings) for settings in more]
+    configs = [NetworkConfig(ME, MAINNET_CHAIN_ID, seed=1, **{**small, **settings}) for settings in more]
     return tuple(initial_state(small_config(libp2p=config, channels=(ChannelId.RPC,)), START) for config in configs)
 
 

@@ -13,7 +13,7 @@ from mina_p2p.address import Ipv4, Libp2pAddress
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.gossipsub import actions as gossip
 from mina_p2p.gossipsub import sending
-from mina_p2p.gossipsub.messages import RPC_CODEC, PubsubMessage, PubsubRpc, SubOpts, message_id
+from mina_p2p.gossipsub.messages import RPC_CODEC, PrunedPeer, PubsubMessage, PubsubRpc, SubOpts, message_id
 from mina_p2p.identify.messages import IDENTIFY_CODEC, IdentifyMessage
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import MILLISECOND, SECOND, ConnectionId, RequestId, StreamId, Timestamp
@@ -32,6 +32,8 @@ from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p_rpc import actions as rpcs
 from mina_p2p.libp2p_rpc.messages import GREETING, HEARTBEAT, MENU, MENU_CODEC, MESSAGE_CODEC, Response
 from mina_p2p.mina.rpc import Query, ResponseOk
+from mina_p2p.peer_exchange import actions as exchange
+from mina_p2p.peer_exchange.messages import envelope_of, payload_of
 from mina_p2p.testing.catalog import OTHERS
 from mina_p2p.testing.dice import Dice
 from mina_p2p.timeouts import CheckTimeouts
@@ -70,6 +72,12 @@ def address(number: int) -> Libp2pAddress:
     return Libp2pAddress(PEERS[number % len(PEERS)], host(number), 8302)
 
 
+def record_of(number: int) -> bytes:
+    """What a peer says of where it is, signed."""
+    peer = PEERS[number]
+    return envelope_of(peer, payload_of(peer, number, (address(number),)), _SIGNATURE)
+
+
 @cache
 def messages(protocol: str) -> tuple[bytes, ...]:
     """Valid messages of a protocol."""
@@ -78,7 +86,8 @@ def messages(protocol: str) -> tuple[bytes, ...]:
         spoken = [(), tuple(PROTOCOLS), (KADEMLIA.name, MESHSUB.name)]
         whole = [IdentifyMessage(None, (encode_multiaddr(host(n), 8302),), spoken[n % 3], None, None, "fuzz") for n in range(len(PEERS))]
         keys = [IdentifyMessage(peer.protobuf, (), tuple(PROTOCOLS)) for peer in PEERS]
-        return tuple(map(IDENTIFY_CODEC.encode, (*whole, *keys)))
+        signed = [IdentifyMessage(None, (), tuple(PROTOCOLS), None, None, "fuzz", record_of(n)) for n in range(len(PEERS))]
+        return tuple(map(IDENTIFY_CODEC.encode, (*whole, *keys, *signed)))
     if protocol == KADEMLIA.name:
         keys_asked = (b"key", *(peer.multihash for peer in PEERS))
         asks = [KadMessage(kind, key) for kind in KadType for key in keys_asked[:3]]
@@ -87,7 +96,9 @@ def messages(protocol: str) -> tuple[bytes, ...]:
         return tuple(map(KAD_CODEC.encode, (*asks, *answers, *provided)))
     if protocol == MESHSUB.name:
         ids = [message_id(TOPIC_V0, data) for data in DATA]
-        control = [sending.graft(TOPIC_V0), sending.prune(TOPIC_V0, 2 * SECOND), sending.ihave(TOPIC_V0, ids), sending.iwant(ids)]
+        named = tuple(PrunedPeer(peer.multihash, record_of(n) if n else None) for n, peer in enumerate(PEERS))
+        prunes = [sending.prune(TOPIC_V0, 2 * SECOND), sending.prune(TOPIC_V0, SECOND, named)]
+        control = [sending.graft(TOPIC_V0), *prunes, sending.ihave(TOPIC_V0, ids), sending.iwant(ids)]
         subscriptions = [PubsubRpc((SubOpts(wanted, topic),)) for wanted in (True, False) for topic in TOPICS]
         said = [
             PubsubRpc((), (PubsubMessage(peer.multihash, data, bytes(8), TOPIC_V0, _SIGNATURE),)) for peer in PEERS[:2] for data in DATA
@@ -205,6 +216,8 @@ class NetworkInputs:
                 (
                     gossip.NetworkPubsubVerified(stale, self.is_so()),
                     gossip.NetworkPubsubSigned(stale, _SIGNATURE),
+                    exchange.NetworkExchangeVerified(stale, self.is_so()),
+                    exchange.NetworkExchangeSigned(b"", _SIGNATURE),
                     gossip.NetworkPubsubVerdict(stale, gossip.Verdict.ACCEPT),
                     rpcs.NetworkRpcAnswer(stale, 1, b"\x00"),
                     rpcs.NetworkRpcRefuse(stale, 1, "no"),
@@ -214,6 +227,9 @@ class NetworkInputs:
         options: list[Any] = [gossip.NetworkPubsubVerified(number, self._dice.chance(80)) for number in pubsub.verifying]
         options += [gossip.NetworkPubsubSigned(number, _SIGNATURE) for number in pubsub.signing]
         options += [gossip.NetworkPubsubVerdict(number, self._dice.choice(tuple(gossip.Verdict))) for number in pubsub.validating]
+        options += [exchange.NetworkExchangeVerified(number, self._dice.chance(80)) for number in self._state.exchange.checking]
+        if self._state.exchange.signing:
+            options.append(exchange.NetworkExchangeSigned(self._state.exchange.signing, _SIGNATURE))
         for serial, session in self._state.rpcs.sessions.items():
             options += [rpcs.NetworkRpcAnswer(serial, one.query_id, b"\x00") for one in session.serving]
             options += [rpcs.NetworkRpcRefuse(serial, one.query_id, "no") for one in session.serving]

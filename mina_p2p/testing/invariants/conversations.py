@@ -12,7 +12,7 @@ from mina_p2p.channels.streaming_rpc import state as streaming
 from mina_p2p.identity import is_curve_point
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.state import P2pState
-from mina_p2p.testing.invariants.basis import Memory, differ, over, waits_differ
+from mina_p2p.testing.invariants.basis import differ, over, waits_differ
 
 _Conversation: TypeAlias = streaming.StreamingRpc | discovery.Discovery | exchange.Exchange
 _KINDS: Final = {
@@ -21,6 +21,8 @@ _KINDS: Final = {
     ChannelId.SIGNALING_EXCHANGE: WaitKind.EXCHANGE_LOCAL,
 }
 """Of the local half's wait; the remote half's is the next."""
+CONVERSATIONS: Final = frozenset(_KINDS)
+"""Channels on which both sides speak in turns."""
 
 # --- of one connection ------------------------------------------------------------------------
 
@@ -70,15 +72,11 @@ def streaming_violations(state: P2pState, path: str, rpc: streaming.StreamingRpc
 # --- of all connections together --------------------------------------------------------------
 
 
-def conversations_violations(state: P2pState, memory: Memory) -> Iterator[str]:
+def conversations_violations(state: P2pState) -> Iterator[str]:
     """What is wrong between connections: whom we serve, and who is introduced to whom."""
-    table = state.channels.table
-    records = [record for channels in table.values() for record in (channels.streaming_rpc, channels.discovery, channels.exchange)]
-    parts = (state.channels.servings, state.channels.introductions, state.connections, state.signaling)
-    if not memory.is_known("conversations", *parts, *records):
-        yield from _servings(state)
-        yield from _introductions(state)
-        yield from _links(state)
+    yield from _servings(state)
+    yield from _introductions(state)
+    yield from _links(state)
 
 
 def _servings(state: P2pState) -> Iterator[str]:

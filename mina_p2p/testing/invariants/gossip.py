@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from mina_p2p.channels.address_gossip.state import RING_MAX, Permitted, WaitKind, wait_key
@@ -83,7 +84,18 @@ def address_gossip_violations(state: P2pState) -> Iterator[str]:
             counts[known.learned_from] = counts.get(known.learned_from, 0) + 1
     yield from over(f"{path}.book.unproven", sum(counts.values()), config.unproven_max)
     yield from over(f"{path}.book.unproven of one peer", max(counts.values(), default=0), config.unproven_per_relayer_max)
+    strangers = Counter(known.counted_in for known in slice_.book.table.values() if known.counted_in is not None)
+    yield from differ(f"{path}.book.groups", {group: slice_.book.groups.get(group) for group in strangers}, dict(strangers))
+    yield from differ(f"{path}.book.groups.count", len(slice_.book.groups), len(strangers))
+    yield from over(f"{path}.book.groups of one network", max(strangers.values(), default=0), config.unproven_per_group_max)
     yield from differ(f"{path}.book.unproven", dict(slice_.book.unproven.items()), dict(sorted(counts.items())))
+    yield from over(f"{path}.dialled", len(slice_.dialled), config.dials_per_minute)
+    waits.append((slice_.dials_at, wait_key(WaitKind.DIAL)))
+    for waiting in slice_.undialled:
+        if waiting not in slice_.book.table:
+            yield f"{path}.undialled[{waiting}]: no node of the book has that number"
+    if slice_.undialled and len(slice_.dialled) < config.dials_per_minute:
+        yield f"{path}.undialled: nodes wait although no others were dialled"
     for check_number, check in slice_.verifications.items():
         if check.connection_id not in slice_.links:
             yield f"{path}.verifications[{check_number}]: of a connection that is gone"

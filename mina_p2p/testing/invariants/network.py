@@ -10,15 +10,15 @@ from mina_p2p.libp2p.node_status.state import ASKS_MAX, STATUS_BYTES_MAX
 from mina_p2p.libp2p.protocols import NODE_STATUS
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.libp2p_rpc.state import SERVING_MAX, Asking, AskingMenu
+from mina_p2p.peer_exchange.messages import ENVELOPE_BYTES_MAX
+from mina_p2p.peer_exchange.state import CHECKING_MAX, PeerExchange
 from mina_p2p.state import P2pState
-from mina_p2p.testing.invariants.basis import Memory, differ, over, waits_differ
+from mina_p2p.testing.invariants.basis import differ, over, waits_differ
 
 
-def network_part_violations(state: P2pState, memory: Memory) -> Iterator[str]:
+def network_part_violations(state: P2pState) -> Iterator[str]:
     """What is wrong in the libp2p part of a node, which may have none."""
     network, config = state.network, state.config.libp2p
-    if memory.is_known("network", network):
-        return
     if network is None or config is None:
         yield from differ("network", network, config)
         return
@@ -34,6 +34,7 @@ def network_violations(state: NetworkState) -> Iterator[str]:
     yield from _gossipsub_violations(state)
     yield from _rpcs_violations(state)
     yield from _statuses_violations(state)
+    yield from _exchange_violations(state)
     if not {number for number, _ in state.identify.peers.items()} <= set(state.links.contacts):
         yield "identify.peers: of peers that are gone"
 
@@ -131,6 +132,17 @@ def _statuses_violations(state: NetworkState) -> Iterator[str]:
     yield from differ("node_status.asks", sorted(asks), sorted(reading))
     for request_id, ask in asks.items():
         yield from over(f"node_status.asks[{request_id}]", ask.size, STATUS_BYTES_MAX)
+
+
+def _exchange_violations(state: NetworkState) -> Iterator[str]:
+    exchange = state.exchange
+    if not state.config.gossipsub.is_peer_exchange_enabled:
+        yield from differ("exchange, which is off", exchange, PeerExchange())
+    yield from over("exchange.checking", len(exchange.checking), CHECKING_MAX)
+    if not set(exchange.records) <= set(state.links.contacts):
+        yield "exchange.records: of peers that are gone"
+    held = (exchange.own, *(kept.envelope for kept in exchange.records.values()), *(claim.envelope for claim in exchange.checking.values()))
+    yield from over("exchange: an envelope", max(map(len, held)), ENVELOPE_BYTES_MAX)
 
 
 def _rpcs_violations(state: NetworkState) -> Iterator[str]:

@@ -93,8 +93,10 @@ type node struct {
 func main() {
 	psk := flag.String("psk", "", "pre-shared key of the private network, 64 hex digits; empty for none")
 	seed := flag.String("seed", "", "ed25519 seed, 64 hex digits")
+	exchange := flag.Bool("peer-exchange", false, "name other peers in PRUNE, as with OCaml's --enable-peer-exchange")
+	degree := flag.Int("mesh-max", pubsub.GossipSubDhi, "peers of a mesh over which others are pruned")
 	flag.Parse()
-	node, err := start(*psk, *seed)
+	node, err := start(*psk, *seed, *exchange, *degree)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -128,7 +130,7 @@ func main() {
 	_ = node.host.Close()
 }
 
-func start(psk string, seed string) (*node, error) {
+func start(psk string, seed string, exchange bool, degree int) (*node, error) {
 	raw, err := hex.DecodeString(seed)
 	if err != nil || len(raw) != ed25519.SeedSize {
 		return nil, errors.New("--seed needs 64 hex digits")
@@ -183,6 +185,8 @@ func start(psk string, seed string) (*node, error) {
 		pubsub.WithMaxMessageSize(messageMax),
 		pubsub.WithMessageIdFn(messageID),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
+		pubsub.WithPeerExchange(exchange),
+		pubsub.WithGossipSubParams(meshOf(degree)),
 		pubsub.WithGossipSubProtocols([]protocol.ID{pubsub.GossipSubID_v11, pubsub.GossipSubID_v10, pubsub.FloodSubID}, pubsub.GossipSubDefaultFeatures),
 	)
 	if err != nil {
@@ -191,6 +195,15 @@ func start(psk string, seed string) (*node, error) {
 	started := &node{host: made, dht: table, pubsub: gossip, topics: map[string]*pubsub.Topic{}, served: map[method]served{}, theirs: map[string]*session{}}
 	made.SetStreamHandler(rpcs, func(stream network.Stream) { started.session(stream, false) })
 	return started, nil
+}
+
+// meshOf gives the usual parameters, or those of a mesh that is as small.
+func meshOf(most int) pubsub.GossipSubParams {
+	params := pubsub.DefaultGossipSubParams()
+	if most < params.Dhi {
+		params.D, params.Dlo, params.Dhi, params.Dscore, params.Dout = most, 1, most, most, 0
+	}
+	return params
 }
 
 // messageID is BLAKE2b-256 of the data, keyed with the topic.
@@ -265,6 +278,8 @@ func (n *node) obey(ctx context.Context, order command) (answer, error) {
 			return nil, err
 		}
 		return nil, stream.Reset()
+	case "read":
+		return n.read(ctx, id, protocol.ID(order.Protocol))
 	case "rpc-ask":
 		return n.rpcAsk(ctx, id, order)
 	case "rpc-raw":
@@ -280,6 +295,17 @@ func (n *node) obey(ctx context.Context, order command) (answer, error) {
 		return answer{"addrs": addrs}, err
 	}
 	return nil, fmt.Errorf("unknown command %q", order.Do)
+}
+
+// read opens a stream and takes what the other side writes until it ends, as the helper reads a node's status.
+func (n *node) read(ctx context.Context, id peer.ID, name protocol.ID) (answer, error) {
+	stream, err := n.host.NewStream(ctx, id, name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(stream, 1<<20))
+	_ = stream.Close()
+	return answer{"data": hex.EncodeToString(data)}, err
 }
 
 // discover connects to everybody who advertises the rendezvous, as the helper does below its low water mark.

@@ -1,6 +1,6 @@
 // Mina's RPC over libp2p, both sides of it, as OCaml nodes speak it: messages of Jane Street's async RPC behind
 // their length in eight bytes, little-endian. Payloads are bytes that nobody here looks into. Ways to misbehave are
-// the Go node's (../go/rpc.go).
+// those of the Go node (../go/rpc.go), by the same names.
 //
 // Source: spec libp2p 10.
 
@@ -76,8 +76,34 @@ const checkGreeting = (message) => {
 
 const ok = (id, data) => Buffer.concat([bytes(2), int(id), bytes(0), text(data)])
 
+const failed = (id, kind, ...rest) => Buffer.concat([bytes(2), int(id), bytes(1, kind), ...rest])
+
 // The tag of the polymorphic variant `Version` stands before the version.
-const unimplemented = (id, tag, version) => Buffer.concat([bytes(2), int(id), bytes(1, 4), text(tag), bytes(0xf1, 0x1d, 0x86, 0x94), int(version)])
+const unimplemented = (id, tag, version) => failed(id, 4, text(tag), bytes(0xf1, 0x1d, 0x86, 0x94), int(version))
+
+const eightBytes = (number) => {
+  const buffer = Buffer.alloc(8)
+  buffer.writeBigUInt64LE(BigInt(number))
+  return buffer
+}
+
+const framed = (message) => Buffer.concat([eightBytes(message.length), message])
+
+// What is done in place of the answer `data` by a peer that is asked (../go/rpc.go, served.how).
+const misbehaviours = {
+  silent: () => {},
+  reset: (session) => session.stream.abort(new Error('enough')),
+  half: (session, id, data) => {
+    const message = framed(ok(id, data))
+    session.stream.send(message.subarray(0, message.length / 2))
+    session.stream.close()
+  },
+  failed: (session, id) => session.send(failed(id, 3, bytes(0), text('it did not work'))),
+  unknown: (session, id, _data, tag, version) => session.send(unimplemented(id, tag, version)),
+  stranger: (session, id, data) => session.send(ok(id + 1, data)),
+  nonsense: (session) => session.send(bytes(9, 9, 9)),
+  oversized: (session) => session.stream.send(eightBytes(2 ** 40))
+}
 
 async function * messages (stream) {
   let held = Buffer.alloc(0)
@@ -109,11 +135,7 @@ class Session {
     })
   }
 
-  send (message) {
-    const length = Buffer.alloc(8)
-    length.writeBigUInt64LE(BigInt(message.length))
-    this.stream.send(Buffer.concat([length, message]))
-  }
+  send (message) { this.stream.send(framed(message)) }
 
   async run () {
     let beats = -1
@@ -147,8 +169,12 @@ class Session {
     const known = this.served.get(JSON.stringify([tag, version]))
     if (tag === MENU && version === 1) {
       this.send(ok(id, Buffer.concat([nat0(methods.length), ...methods.flatMap(([name, number]) => [text(name), int(number)])])))
+    } else if (known === undefined) {
+      this.send(unimplemented(id, tag, version))
+    } else if (known.how) {
+      misbehaviours[known.how](this, id, known.data, tag, version)
     } else {
-      this.send(known === undefined ? unimplemented(id, tag, version) : ok(id, known))
+      this.send(ok(id, known.data))
     }
   }
 
@@ -169,7 +195,25 @@ class Session {
   }
 }
 
-// What the node then obeys: `rpc-serve` and `rpc-ask`, as the Go node does where nobody misbehaves.
+// Sends these bytes on a new stream and tells what messages come until their count is reached or the stream ends.
+async function raw (stream, order) {
+  const heard = []
+  let ended = ''
+  try {
+    stream.send(await payload(order))
+    for await (const message of messages(stream)) {
+      heard.push(message.toString('hex'))
+      if (heard.length === order.count) break
+    }
+    if (heard.length < order.count) ended = 'the end'
+  } catch (error) {
+    ended = String(error)
+  }
+  if (ended === '') stream.abort(new Error('enough'))
+  return { messages: heard, ended }
+}
+
+// What the node then obeys: `rpc-serve`, `rpc-ask` and `rpc-raw`, as the Go node does.
 export async function rpcCommands (node, say) {
   const served = new Map()
   let queries = 0
@@ -177,7 +221,10 @@ export async function rpcCommands (node, say) {
     new Session(stream, connection.remotePeer.toString(), false, served, say)
   }, { maxInboundStreams: 1000, maxOutboundStreams: 1000 })
   return {
-    'rpc-serve': async (order) => { served.set(JSON.stringify([order.tag, order.version]), await payload(order)) },
+    'rpc-serve': async (order) => {
+      served.set(JSON.stringify([order.tag, order.version]), { data: await payload(order), how: order.how })
+    },
+    'rpc-raw': async ({ peer, ...order }) => await raw(await node.dialProtocol(peerIdFromString(peer), RPCS), order),
     'rpc-ask': async ({ peer, tag, version, how, ...order }) => {
       const session = new Session(await node.dialProtocol(peerIdFromString(peer), RPCS), peer, true, served, say)
       if (how !== 'without menu') {

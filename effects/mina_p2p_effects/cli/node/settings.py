@@ -16,7 +16,7 @@ from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.errors import CallerError
 from mina_p2p.identity import DEVNET_CHAIN_ID, MAINNET_CHAIN_ID, ChainId, IdentityError, PeerId
 from mina_p2p.ids import SECOND
-from mina_p2p.libp2p.config import NetworkConfig
+from mina_p2p.libp2p.config import GossipsubConfig, NetworkConfig
 from mina_p2p.libp2p.gating import GatingConfig
 from mina_p2p_effects.cli.arguments import PORT_MAX, shortened, whole_or_none
 from mina_p2p_effects.cli.node.peers import PeerSources
@@ -196,6 +196,7 @@ def _libp2p(arguments: argparse.Namespace, secret_key: SecretKey, chain_id: Chai
             is_discovery_enabled=not arguments.no_peers_discovery,
             gating=GatingConfig(is_isolated=arguments.isolate_network),
             direct_peers=tuple(_direct_peer(text) for text in arguments.direct_peer),
+            gossipsub=GossipsubConfig(is_peer_exchange_enabled=arguments.enable_peer_exchange == "true"),
         )
     except ValueError as error:
         raise CallerError(str(error)) from None

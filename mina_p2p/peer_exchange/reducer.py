@@ -1,0 +1,131 @@
+"""Peer exchange: reducer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from mina_p2p.address import HostScope, host_scope
+from mina_p2p.errors import DecodeError
+from mina_p2p.gossipsub.effects import NetworkExchangeEffectfulSign, NetworkExchangeEffectfulVerify
+from mina_p2p.gossipsub.messages import PrunedPeer
+from mina_p2p.identify.actions import NetworkIdentifyPush
+from mina_p2p.identity import IdentityError, PeerId
+from mina_p2p.ids import ConnectionId, Timestamp
+from mina_p2p.libp2p.actions import NetworkDial
+from mina_p2p.libp2p.links import Linked
+from mina_p2p.libp2p.notifications import NetworkPeerDiscovered
+from mina_p2p.libp2p.state import NetworkState
+from mina_p2p.peer_exchange.actions import (
+    NetworkExchangeOwnChanged,
+    NetworkExchangePeerGone,
+    NetworkExchangePeersReceived,
+    NetworkExchangeRecordReceived,
+    NetworkExchangeSigned,
+    NetworkExchangeVerified,
+    PeerExchangeAction,
+)
+from mina_p2p.peer_exchange.messages import envelope_of, payload_of, read_envelope, signed_bytes
+from mina_p2p.peer_exchange.state import CHECKING_MAX, Claim, Kept, PeerExchange
+from mina_p2p.store import Action, FollowUps, expect
+
+
+def reduce(state: PeerExchange, action: PeerExchangeAction, now: Timestamp, root: NetworkState) -> tuple[PeerExchange, FollowUps]:
+    """Reduce one action of this slice."""
+    match action:
+        case NetworkExchangeOwnChanged():
+            told = [address for address in root.addresses if _is_for_all(root, host_scope(address.host))]
+            if not told:
+                return state.replace(own=b"", signing=b""), ()
+            payload = payload_of(root.config.peer_id, now, told)
+            return state.replace(signing=payload), (NetworkExchangeEffectfulSign(payload, signed_bytes(payload)),)
+
+        case NetworkExchangeSigned(payload=payload, signature=signature):
+            own = envelope_of(root.config.peer_id, payload, signature)
+            return state.replace(own=own, signing=b""), tuple(NetworkIdentifyPush(peer) for peer in root.identify.peers)
+
+        case NetworkExchangeRecordReceived(connection_id=connection_id, envelope=envelope):
+            link = expect(root.links.linked(connection_id), Linked, action)
+            return _checking(state, connection_id, link.peer_id, link.peer_id, envelope)
+
+        case NetworkExchangePeersReceived(connection_id=connection_id, peers=peers):
+            link = expect(root.links.linked(connection_id), Linked, action)
+            follow_ups: list[Action] = []
+            for peer_id, info in _strangers(peers, root):
+                if info.record is not None:
+                    state, checks = _checking(state, connection_id, link.peer_id, peer_id, info.record)
+                    follow_ups += checks
+                elif (entry := root.kademlia.table.get(peer_id)) is not None:
+                    follow_ups += _dials(root, NetworkDial(entry.addresses[0]))
+            return state, follow_ups
+
+        case NetworkExchangeVerified(number=number, is_valid=is_valid):
+            claim = state.checking[number]
+            state = state.replace(checking=state.checking.delete(number))
+            if not is_valid:
+                return state, ()
+            return _named(state, claim, root) if claim.peer_id != claim.teller else (_keeping(state, claim, root), ())
+
+        case NetworkExchangePeerGone(peer=peer):
+            return state.replace(records=state.records.delete(peer)), ()
+
+        case _:
+            assert_never(action)
+
+
+def _is_for_all(root: NetworkState, scope: HostScope) -> bool:
+    """Whether an address may stand in a record, which has one text for everybody."""
+    if scope is HostScope.GLOBAL or scope is HostScope.NAME:
+        return True
+    return root.config.are_private_addresses_allowed and scope is not HostScope.RESERVED
+
+
+def _strangers(peers: tuple[PrunedPeer, ...], root: NetworkState) -> Iterator[tuple[PeerId, PrunedPeer]]:
+    """Those that we are not connected with, of as many as Go looks at."""
+    for info in peers[: root.config.gossipsub.exchanged_peers_max]:
+        try:
+            peer_id = PeerId.from_multihash(info.peer_id or b"")
+        except IdentityError:
+            continue
+        if peer_id != root.config.peer_id and peer_id not in root.links.numbers:
+            yield peer_id, info
+
+
+def _checking(
+    state: PeerExchange, connection_id: ConnectionId, teller: PeerId, about: PeerId, envelope: bytes
+) -> tuple[PeerExchange, tuple[NetworkExchangeEffectfulVerify, ...]]:
+    """Have a record's signature checked, if it is a record of that peer; what is none is passed over, as Go does."""
+    try:
+        said = read_envelope(envelope)
+    except DecodeError:
+        return state, ()
+    if said.peer_id != about or not said.addresses or len(state.checking) >= CHECKING_MAX:
+        return state, ()
+    number, claim = state.next_id, Claim(connection_id, teller, about, said.seq, said.addresses, envelope)
+    state = state.replace(checking=state.checking.set(number, claim), next_id=number + 1)
+    return state, (NetworkExchangeEffectfulVerify(number, about, said.signed, said.signature),)
+
+
+def _keeping(state: PeerExchange, claim: Claim, root: NetworkState) -> PeerExchange:
+    """Keep a connected peer's record, if there is none that is newer."""
+    peer = root.links.numbers.get(claim.peer_id)
+    if peer is None:
+        return state
+    before = state.records.get(peer)
+    if before is not None and before.seq > claim.seq:
+        return state
+    return state.replace(records=state.records.set(peer, Kept(claim.seq, claim.envelope)))
+
+
+def _named(state: PeerExchange, claim: Claim, root: NetworkState) -> tuple[PeerExchange, FollowUps]:
+    """A peer is where somebody has told us: known, and dialled while there is room."""
+    for address in claim.addresses:
+        if root.accepts_address(address, claim.connection_id):
+            return state, (NetworkPeerDiscovered(address), *_dials(root, NetworkDial(address)))
+    return state, ()
+
+
+def _dials(root: NetworkState, dial: NetworkDial) -> tuple[NetworkDial, ...]:
+    """The dial, unless there are as many connections as this node keeps."""
+    has_room = root.is_dialling_allowed and len(root.links.table) < root.config.connections_max
+    return (dial,) if has_room else ()
