@@ -129,7 +129,7 @@ GOSSIP_DURATIONS = frozenset(
 )
 
 
-BLOCK_DURATIONS = frozenset({"hedge", "answer", "verdict", "candidate", "interval", "settle", "parked", "granularity"})
+BLOCK_DURATIONS = frozenset({"hedge", "answer", "verdict", "candidate", "interval", "settle", "parked", "granularity", "question_waiting"})
 
 OF_LIBP2P = frozenset({NetworkConfig, KademliaConfig, GossipsubConfig})
 """Where every number from a million on that counts no bytes is a duration."""

@@ -10,6 +10,7 @@ A block that peers announced (a `Candidate`):
 | body | event | next | what follows |
 |---|---|---|---|
 | (none) | announced by its hash | NoOutline | one announcer is asked for the header |
+| (none) | announced by the hash of what is being checked | NoOutline | the same; whoever says that it holds the block is asked too |
 | (none) | its header, which loses | (none) | remembered; nobody is blamed |
 | (none), NoOutline | its header, which wins | NoOutline | the node software is asked; one announcer for the outline, or the body by a cold node |
 | NoOutline | outline | Assembling | items are looked for here, the others are asked of several announcers |
@@ -47,7 +48,17 @@ What a peer permits us (its ``remote`` half):
 | NotAsked | GetNext, and the best block is one that the peer does not have | NotAsked, the block is announced |
 | NotAsked | GetNext otherwise | Permitted |
 | Permitted | a better block is taken that the peer does not have | NotAsked, the block is announced |
+| Permitted, for a hash | the header of such a block wins | NotAsked, its hash is announced; a question waits |
 | Permitted | withdrawn | NotAsked |
 | NotAsked, just used | withdrawn before it was read | NotAsked, and announced again with the next permission |
 | Permitted | GetNext | (left) |
+
+A question about a block that is being checked, by a peer that was told so (one of its ``waiting``):
+
+| event | what follows |
+|---|---|
+| the block is held | the answer |
+| its header is found invalid, or it is given up | NotHeld; told again, should it be held one day |
+| ``question_waiting`` is over | NotHeld |
+| withdrawn | nothing |
 """

@@ -117,7 +117,7 @@ class BlocksRequestReceived(Record):
 
 @record
 class BlocksRequestCancelled(Record):
-    """The peer withdrew its permission, used or not."""
+    """The peer withdrew its permission, used or not, or a question that waits."""
 
     connection_id: ConnectionId
     stream: StreamId
@@ -126,6 +126,8 @@ class BlocksRequestCancelled(Record):
         peer = state.blocks.peers.get(self.connection_id)
         if peer is None:
             return False
+        if any(wait.stream == self.stream for wait in peer.waiting):
+            return True
         return self.stream == (peer.remote.stream if isinstance(peer.remote, Permitted) else peer.remote.answered)
 
 

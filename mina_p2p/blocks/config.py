@@ -49,10 +49,17 @@ class BlocksConfig(Record):
     relays_before_verdict: bool = False
     """Whether a block is offered to peers as soon as it is whole and would win. If its header is found invalid later, this node pays
     for what it said: for networks whose nodes all do so, or where proofs are checked elsewhere."""
+    announces_while_checking: bool = True
+    """Whether those who may be sent hashes hear of a block while its verdict is waited for or its body is fetched, so that they ask for its
+    header meanwhile. They get it once this node holds the block, or hear that it does not."""
+    questions_waiting_max: int = attrs.field(default=4, validator=_positive)
+    """Questions of one peer that wait for that."""
     hedge: int = attrs.field(default=1 * SECOND, validator=_positive)
     """After this another peer is asked too."""
     answer: int = attrs.field(default=30 * SECOND, validator=_positive)
     """After this whoever announced a block and does not deliver is left."""
+    question_waiting: int = attrs.field(default=20 * SECOND, validator=_positive)
+    """A question that waited so long is answered with no: before its sender takes it for withheld."""
     verdict: int = attrs.field(default=60 * SECOND, validator=_positive)
     """For the node software's verdict on a header."""
     candidate: int = attrs.field(default=120 * SECOND, validator=_positive)

@@ -8,7 +8,7 @@ contradictions of two peers lead to the whole body and to nobody's loss.
 from __future__ import annotations
 
 from mina_p2p.blocks.actions import BlockDropped, BlockReceived
-from mina_p2p.blocks.serving import announce, hold, retract
+from mina_p2p.blocks.serving import announce, answer_waiting, forgets, hold, retract
 from mina_p2p.blocks.split import (
     DIGEST_BYTES,
     Outline,
@@ -26,7 +26,6 @@ from mina_p2p.blocks.state import (
     Candidate,
     Complete,
     Copy,
-    Facts,
     Held,
     ItemClaim,
     Kind,
@@ -50,7 +49,6 @@ from mina_p2p.channels.block.messages import (
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.errors import DecodeError, InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId
-from mina_p2p.mina.chain_selection import select_chain
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import BestTipReceived
 from mina_p2p.wire import EncodeError
@@ -60,14 +58,8 @@ WARMTHS_MAX = 3
 """Blocks before the last one that count for whether items are taken to be here."""
 
 
-def wins(turn: Turn, facts: Facts) -> bool:
-    """Whether a block is better than the best that was verified."""
-    tip = turn.state.tip
-    return tip is None or select_chain(tip.consensus, facts.consensus, tip.state_hash, facts.state_hash).take
-
-
-def enter(turn: Turn, connection_id: ConnectionId, state_hash: bytes) -> Candidate:
-    """Note that a peer announced a block that may be wanted."""
+def enter(turn: Turn, connection_id: ConnectionId, state_hash: bytes, *, is_checking: bool = False) -> Candidate:
+    """Note that a peer announced a block that may be wanted; ``is_checking`` where it does not hold it yet."""
     candidate = turn.state.candidate_of(state_hash)
     if candidate is None:
         number = turn.state.last_number + 1
@@ -75,11 +67,20 @@ def enter(turn: Turn, connection_id: ConnectionId, state_hash: bytes) -> Candida
         candidate = Candidate(number, state_hash, turn.after(turn.state.config.candidate), ())
     if connection_id not in candidate.announcers:
         candidate = candidate.replace(announcers=(*candidate.announcers, connection_id))
+        if is_checking:
+            candidate = candidate.replace(checking=(*candidate.checking, connection_id))
         if candidate.facts is not None:
             turn.tell_tip(connection_id, candidate.facts)
-    turn.put(candidate)
+    turn.put(candidate if is_checking else holds(candidate, connection_id))
     turn.put_peer(connection_id, turn.state.peers[connection_id].replace(local=Unsettled(candidate.number)))
     return candidate
+
+
+def holds(candidate: Candidate, connection_id: ConnectionId) -> Candidate:
+    """With a peer as one that holds the block."""
+    if connection_id not in candidate.checking:
+        return candidate
+    return candidate.replace(checking=tuple(other for other in candidate.checking if other != connection_id))
 
 
 def drop(turn: Turn, candidate: Candidate, reason: Reason | None) -> None:
@@ -92,9 +93,13 @@ def drop(turn: Turn, candidate: Candidate, reason: Reason | None) -> None:
     if reason is not None:
         # Others may announce the same block later, and give all of it.
         turn.out.append(BlockDropped(candidate.state_hash, reason))
+        for connection_id, peer in turn.state.peers.items():
+            if connection_id not in candidate.announcers:
+                turn.put_peer(connection_id, forgets(peer, candidate.state_hash))
     else:
         losers = (*turn.state.losers, candidate.state_hash)[-turn.state.config.losers_max :]
         turn.state = turn.state.replace(losers=losers)
+    answer_waiting(turn, candidate.state_hash)
     turn.settle(candidate, useful=False)
 
 
@@ -105,7 +110,7 @@ def lose_source(turn: Turn, number: int, connection_id: ConnectionId) -> None:
         if question.connection_id == connection_id:
             turn.close(question.ticket)
     turn.put(
-        candidate.replace(
+        holds(candidate, connection_id).replace(
             announcers=tuple(other for other in candidate.announcers if other != connection_id),
             questions=tuple(question for question in candidate.questions if question.connection_id != connection_id),
         )
@@ -156,7 +161,7 @@ def pursue(turn: Turn, number: int) -> None:
 
 
 def _free(turn: Turn, candidate: Candidate) -> list[ConnectionId]:
-    """Announcers that may be asked, the least asked first, whoever announced earlier before others.
+    """Announcers that may be asked: who holds the block before who is still checking it, the least asked first, whoever announced earlier before others.
 
     Whoever is overdue with this block is asked nothing more of it; who is with another, only where there is nobody else.
     """
@@ -165,17 +170,18 @@ def _free(turn: Turn, candidate: Candidate) -> list[ConnectionId]:
     places = {cid: place for place, cid in enumerate(candidate.announcers)}
     free = [cid for cid in candidate.announcers if cid not in late]
     prompt = [cid for cid in free if not turn.state.peers[cid].owing]
-    return sorted(prompt or free, key=lambda cid: (load[cid], places[cid]))
+    return sorted(prompt or free, key=lambda cid: (cid in candidate.checking, load[cid], places[cid]))
 
 
 def _ask_one(turn: Turn, number: int, kind: Kind) -> None:
-    """Have one question of a kind under way, besides those that are overdue."""
+    """Have one question of a kind under way with somebody who holds the block, or else with somebody who is checking it, besides those that are overdue."""
     candidate = turn.state.candidates[number]
     alike = {Kind.HEADER} if kind is Kind.HEADER else {Kind.OUTLINE, Kind.BODY}
-    if any(question.kind in alike and question.hedge_at is not None for question in candidate.questions):
+    asked = {question.connection_id for question in candidate.questions if question.kind in alike and question.hedge_at is not None}
+    if not asked <= set(candidate.checking):
         return
     source = next((cid for cid in _free(turn, candidate) if (kind, cid) not in candidate.tried), None)
-    if source is None:
+    if source is None or (asked and not candidate.is_held_by(source)):
         return
     state_hash = candidate.state_hash
     along = turn.state.body_along_max
@@ -209,7 +215,8 @@ def _ask_items(turn: Turn, number: int) -> None:
         return
     asked = {index for q in candidate.questions if q.kind is Kind.ITEMS and q.hedge_at is not None for index in q.indexes}
     missing = [index for index, data in enumerate(candidate.body.found) if data is None and index not in asked]
-    sources = _free(turn, candidate)[: turn.state.config.parallel_max]
+    free = _free(turn, candidate)
+    sources = ([cid for cid in free if candidate.is_held_by(cid)] or free)[: turn.state.config.parallel_max]
     for place, source in enumerate(sources):
         share = tuple(missing[place :: len(sources)][:INDEXES_MAX])
         if share:
@@ -381,9 +388,10 @@ def run_ahead(turn: Turn, number: int) -> None:
     facts, body = candidate.facts, candidate.body
     if not turn.state.config.relays_before_verdict or facts is None or not isinstance(body, Complete):
         return
-    if turn.state.early is None and candidate.copies and candidate.valid is None and wins(turn, facts):
+    if turn.state.early is None and candidate.copies and candidate.valid is None and turn.wins(facts):
         hold(turn, Held(facts, candidate.copies[0].header, body.body, body.parts))
         turn.state = turn.state.replace(early=facts.state_hash)
+        answer_waiting(turn, facts.state_hash)
         announce(turn)
 
 
@@ -425,13 +433,15 @@ def accept(turn: Turn, candidate: Candidate) -> None:
         raise InvariantViolationError("a block was accepted that is not complete")
     _release(turn, candidate.number)
     turn.state = turn.state.with_candidate(candidate.number, None)
-    is_best = wins(turn, facts)
+    is_best = turn.wins(facts)
     retract(turn, candidate.state_hash)
     hold(turn, Held(facts, copy.header, body.body, body.parts))
+    answer_waiting(turn, candidate.state_hash)
     if is_best:
         turn.state = turn.state.replace(tip=facts)
         announce(turn)
-    turn.end_race(candidate.state_hash, is_taken=True)
+    asked_at = copy.deadline - turn.state.config.verdict
+    turn.end_race(candidate.state_hash, is_taken=True, checked=turn.now - asked_at)
     turn.out.append(BlockReceived(candidate.state_hash, RawBlock(join_block(copy.header, body.body)), is_best))
     turn.settle(candidate, useful=True)
 
@@ -441,6 +451,8 @@ def condemn(turn: Turn, candidate: Candidate, copy: Copy) -> None:
     left = tuple(other for other in candidate.copies if other is not copy)
     turn.put(candidate.replace(copies=left, condemned=(*candidate.condemned, copy.digest)))
     retract(turn, candidate.state_hash)
+    if not left:
+        answer_waiting(turn, candidate.state_hash)
     run_ahead(turn, candidate.number)
     for connection_id, peer_id in copy.senders:
         turn.blame(connection_id, peer_id, ReasonCode.INVALID_MESSAGE, "the node software found the header invalid")

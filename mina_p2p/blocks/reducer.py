@@ -21,8 +21,21 @@ from mina_p2p.blocks.actions import (
     BlocksTipSet,
     BlocksVerdict,
 )
-from mina_p2p.blocks.pursuit import condemn, drop, enter, expose, lose_source, pursue, take_body, take_items, take_outline, tell_whole, wins
-from mina_p2p.blocks.serving import announce, hold, knows, retract, serve
+from mina_p2p.blocks.pursuit import (
+    condemn,
+    drop,
+    enter,
+    expose,
+    holds,
+    lose_source,
+    pursue,
+    take_body,
+    take_items,
+    take_outline,
+    tell_whole,
+)
+from mina_p2p.blocks.ranking import Way
+from mina_p2p.blocks.serving import announce, decline_overdue, forgets, hold, knows, retract, serve
 from mina_p2p.blocks.split import DIGEST_BYTES, RawBlockHeader, split_body
 from mina_p2p.blocks.state import (
     Asked,
@@ -47,6 +60,7 @@ from mina_p2p.channels.block.messages import (
     AloneRest,
     BlockAnswer,
     BlockBodyItem,
+    BlockChecking,
     BlockHash,
     BlockHeaderItem,
     BlockItems,
@@ -109,11 +123,15 @@ def reduce(state: Blocks, action: BlocksAction, now: Timestamp, root: Any) -> tu
             elif message is not None:
                 turn.end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, f"{type(message).__name__} that nobody asked for")
 
-        case BlocksRequestCancelled(connection_id=connection_id):
+        case BlocksRequestCancelled(connection_id=connection_id, stream=stream):
             peer = state.peers[connection_id]
-            told = peer.remote.told if isinstance(peer.remote, NotAsked) else b""
-            # What it has not read it was not told; whoever has it after all says so when it is told again.
-            turn.put_peer(connection_id, peer.replace(remote=NotAsked(), has=tuple(name for name in peer.has if name != told)))
+            waiting = tuple(wait for wait in peer.waiting if wait.stream != stream)
+            if len(waiting) < len(peer.waiting):
+                turn.put_peer(connection_id, peer.replace(waiting=waiting))
+            else:
+                told = peer.remote.told if isinstance(peer.remote, NotAsked) else b""
+                # What it has not read it was not told; whoever has it after all says so when it is told again.
+                turn.put_peer(connection_id, forgets(peer, told).replace(remote=NotAsked()))
 
         case BlocksPeerDue(connection_id=connection_id):
             _peer_due(turn, connection_id)
@@ -222,20 +240,22 @@ def _announced(turn: Turn, connection_id: ConnectionId, asked: Asked, answer: Bl
     turn.close(asked.ticket)
     turn.put_peer(connection_id, peer.replace(local=Paused(turn.after(turn.state.config.interval))))
     match answer:
-        case BlockHash(state_hash=state_hash) if wants is Wants.HASH:
+        case BlockHash(state_hash=state_hash) | BlockChecking(state_hash=state_hash) if wants is Wants.HASH:
             turn.put_peer(connection_id, knows(turn.state.peers[connection_id], state_hash))
-            turn.arrived(connection_id, state_hash, is_new=False)
+            is_checking = isinstance(answer, BlockChecking)
+            way = Way.CHECKING if is_checking else Way.HELD
+            turn.arrived(connection_id, state_hash, way, is_new=False)
             if (held := turn.state.holding(state_hash)) is not None and turn.state.is_settled(state_hash):
                 turn.tell_tip(connection_id, held.facts)
             elif state_hash not in turn.state.losers:
-                candidate = enter(turn, connection_id, state_hash)
-                turn.arrived(connection_id, state_hash, is_new=True)
+                candidate = enter(turn, connection_id, state_hash, is_checking=is_checking)
+                turn.arrived(connection_id, state_hash, way, is_new=True)
                 pursue(turn, candidate.number)
         case BlockHeaderItem(rest=BodyRest(body=body)) if len(body) > asked.body_bytes_max:
             turn.end(connection_id, ReasonCode.CHANNEL_MSG_OVER_PERMISSION, f"a body of {len(body)} bytes came along")
         case BlockHeaderItem() if wants is not Wants.FULL or isinstance(answer.rest, BodyRest):
             # For a hash permission only by who made the block; who says so falsely gets no further than with a hash.
-            _header(turn, connection_id, answer, None, is_given=wants is Wants.HASH)
+            _header(turn, connection_id, answer, None, Way.GIVEN if wants is Wants.HASH else Way.HELD)
         case _:
             turn.end(connection_id, ReasonCode.RESPONSE_KIND_MISMATCH, f"{type(answer).__name__} for a permission for {wants.name}")
 
@@ -244,6 +264,8 @@ def _question_answered(turn: Turn, number: int, question: Question, answer: Bloc
     connection_id, candidate = question.connection_id, turn.state.candidates[number]
     turn.close(question.ticket)
     turn.put(candidate.replace(questions=tuple(other for other in candidate.questions if other.ticket != question.ticket)))
+    if not isinstance(answer, BlockNotHeld):
+        turn.put(holds(turn.state.candidates[number], connection_id))
     match question.kind, answer:
         case _, BlockNotHeld():
             _let_go(turn, number, connection_id)
@@ -264,8 +286,8 @@ def _question_answered(turn: Turn, number: int, question: Question, answer: Bloc
     pursue(turn, number)
 
 
-def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expected: bytes | None, *, is_given: bool = False) -> None:
-    """A header came, for a permission or for a question; ``is_given`` where the permission was for a hash."""
+def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expected: bytes | None, way: Way = Way.HELD) -> None:
+    """A header came, for a permission or for the question for that hash."""
     peer, digest = turn.state.peers[connection_id], blake2b(item.header, digest_size=32).digest()
     try:
         facts = facts_of(item.header)
@@ -281,13 +303,13 @@ def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expe
     turn.put_peer(connection_id, knows(peer, facts.state_hash))
     turn.tell_tip(connection_id, facts)
     if expected is None:
-        turn.arrived(connection_id, facts.state_hash, is_new=False, is_given=is_given)
+        turn.arrived(connection_id, facts.state_hash, way, is_new=False)
     if turn.state.is_settled(facts.state_hash) or facts.state_hash in turn.state.losers:
         return
     candidate = enter(turn, connection_id, facts.state_hash)
     if expected is None:
-        turn.arrived(connection_id, facts.state_hash, is_new=True, is_given=is_given)
-    if not wins(turn, facts):
+        turn.arrived(connection_id, facts.state_hash, way, is_new=True)
+    if not turn.wins(facts):
         drop(turn, candidate, None)
         return
     if digest in candidate.condemned:
@@ -305,6 +327,7 @@ def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expe
         case OutlineRest() | AloneRest():
             pass
     pursue(turn, number)
+    announce(turn)
 
 
 def _add_copy(turn: Turn, candidate: Candidate, header: RawBlockHeader, digest: bytes, facts: Facts, connection_id: ConnectionId) -> None:
@@ -389,11 +412,14 @@ def _peer_due(turn: Turn, connection_id: ConnectionId) -> None:
         turn.put_peer(connection_id, peer.replace(owing=kept))
         turn.end(connection_id, ReasonCode.CHANNEL_TIMEOUT, "announced a block and did not deliver")
         return
+    decline_overdue(turn, connection_id)
     match peer.local:
-        case Asked():
+        case Asked(deadline=deadline) if deadline <= turn.now:
             turn.withdraw(connection_id)
-        case _:
+        case Paused(deadline=deadline) if deadline <= turn.now:
             turn.permit(connection_id)
+        case _:
+            pass
 
 
 def _candidate_due(turn: Turn, number: int) -> None:

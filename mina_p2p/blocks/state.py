@@ -9,7 +9,7 @@ from mina_p2p.blocks.config import BlocksConfig
 from mina_p2p.blocks.items import Items
 from mina_p2p.blocks.ranking import Race
 from mina_p2p.blocks.split import Frame, Outline, Parts, RawBlockBody, RawBlockHeader
-from mina_p2p.channels.block.messages import Wants
+from mina_p2p.channels.block.messages import BlockQuestion, Wants
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, RequestId, StreamId, Timestamp
 from mina_p2p.mina.protocol_state import ConsensusState
@@ -88,6 +88,15 @@ class Served(Record):
     bytes_sent: int
 
 
+@record
+class Waiting(Record):
+    """A peer's question about a block that is being checked."""
+
+    stream: StreamId
+    question: BlockQuestion
+    deadline: Timestamp
+
+
 HAS_MAX = 8
 """Blocks that we remember a peer to have."""
 
@@ -103,11 +112,12 @@ class BlockPeer(Record):
     """State hashes of what it announced to us or we to it, oldest first."""
     owing: tuple[Owing, ...] = ()
     served: tuple[Served, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
     @property
     def wakes_at(self) -> Timestamp | None:
         """The end of its earliest wait."""
-        times = [owing.deadline for owing in self.owing]
+        times = [owing.deadline for owing in self.owing] + [wait.deadline for wait in self.waiting]
         if isinstance(self.local, Asked | Paused):
             times.append(self.local.deadline)
         return min(times, default=None)
@@ -230,7 +240,9 @@ class Candidate(Record):
     state_hash: bytes
     gives_up_at: Timestamp
     announcers: tuple[ConnectionId, ...]
-    """Who is said to hold it and has not failed, in the order of their announcements."""
+    """Who is said to hold it, or will say whether it does, and has not failed; in the order of their announcements."""
+    checking: tuple[ConnectionId, ...] = ()
+    """Those of them who did not hold it yet when they announced it."""
     facts: Facts | None = None
     """``None`` while there is no header."""
     copies: tuple[Copy, ...] = ()
@@ -252,6 +264,15 @@ class Candidate(Record):
         times += [question.deadline if question.hedge_at is None else question.hedge_at for question in self.questions]
         times += [copy.deadline for copy in self.copies if copy.verdict_id is not None]
         return min(times)
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether its header is here, and its verdict or body is waited for."""
+        return self.facts is not None and bool(self.copies)
+
+    def is_held_by(self, connection_id: ConnectionId) -> bool:
+        """Whether a peer said that it holds the block."""
+        return connection_id in self.announcers and connection_id not in self.checking
 
     @property
     def valid(self) -> Copy | None:

@@ -7,7 +7,7 @@ from typing import Any
 from mina_p2p.best_tip.actions import PeerBestTipKnown
 from mina_p2p.best_tip.state import PeerTip
 from mina_p2p.blocks.actions import BlocksRequestCancel, BlocksRequestSend
-from mina_p2p.blocks.ranking import Race, chosen
+from mina_p2p.blocks.ranking import Race, Way, chosen
 from mina_p2p.blocks.state import Asked, BlockPeer, Blocks, Candidate, Facts, Owing, Paused, Ticket, Unsettled
 from mina_p2p.channels.block.messages import (
     BLOCK_MESSAGE,
@@ -20,7 +20,8 @@ from mina_p2p.channels.block.messages import (
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.identity import PeerId
-from mina_p2p.ids import SECOND, ChannelId, ConnectionId, RequestId, Timestamp
+from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, ConnectionId, RequestId, Timestamp
+from mina_p2p.mina.chain_selection import select_chain
 from mina_p2p.peer.actions import PeerBan
 from mina_p2p.store import Attempt
 from mina_p2p.wire.framing import HEADER_SIZE
@@ -49,6 +50,11 @@ class Turn:
     def after(self, wait: int) -> Timestamp:
         """So many nanoseconds from now."""
         return Timestamp(self.now + wait)
+
+    def wins(self, facts: Facts) -> bool:
+        """Whether a block is better than the best that was verified."""
+        tip = self.state.tip
+        return tip is None or select_chain(tip.consensus, facts.consensus, tip.state_hash, facts.state_hash).take
 
     # --- peers ----------------------------------------------------------------------------
 
@@ -121,24 +127,22 @@ class Turn:
         if (peer := self.state.peers.get(connection_id)) is not None:
             self.put_peer(connection_id, peer.replace(local=Paused(self.after(self.state.config.interval))))
 
-    def arrived(self, connection_id: ConnectionId, state_hash: bytes, *, is_new: bool, is_given: bool = False) -> None:
-        """Note when a peer announced a block; of one that nobody announced before only if it ``is_new``.
-
-        :param is_given: whether its header came for a hash permission.
-        """
+    def arrived(self, connection_id: ConnectionId, state_hash: bytes, way: Way, *, is_new: bool) -> None:
+        """Note when a peer announced a block; of one that nobody announced before only if it ``is_new``."""
         races = self.state.races
         race = next((race for race in races if race.state_hash == state_hash), None)
         if race is not None:
-            races = tuple(
-                race.arrived(connection_id, self.now, is_given=is_given) if race.state_hash == state_hash else race for race in races
-            )
+            races = tuple(race.arrived(connection_id, self.now, way) if race.state_hash == state_hash else race for race in races)
         elif is_new:
-            races = (*races, Race(state_hash, self.now).arrived(connection_id, self.now, is_given=is_given))
+            races = (*races, Race(state_hash, self.now).arrived(connection_id, self.now, way))
         self.state = self.state.replace(races=races)
 
-    def end_race(self, state_hash: bytes, *, is_taken: bool) -> None:
-        """A block was taken, or given up."""
-        races = tuple(race.replace(is_run=True) if race.state_hash == state_hash else race for race in self.state.races)
+    def end_race(self, state_hash: bytes, *, is_taken: bool, checked: int = 0) -> None:
+        """A block was taken, or given up; ``checked`` nanoseconds after its header came."""
+        races = tuple(
+            race.replace(is_run=True, check_ms=checked // MILLISECOND) if race.state_hash == state_hash else race
+            for race in self.state.races
+        )
         if not is_taken:
             races = tuple(race for race in races if race.state_hash != state_hash)
         run = [race.state_hash for race in races if race.is_run]

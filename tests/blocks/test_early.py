@@ -20,7 +20,7 @@ GENESIS, FIRST, _, LAST = chain()
 
 def _lab(*, relays_before_verdict: bool = True) -> Lab:
     """Three peers; the third waits for hashes and has our tip already."""
-    lab = Lab(tip=GENESIS, relays_before_verdict=relays_before_verdict).join(1, 2, 3).know(LAST)
+    lab = Lab(tip=GENESIS, relays_before_verdict=relays_before_verdict, announces_while_checking=False).join(1, 2, 3).know(LAST)
     return lab.ask(3, BlockGetNext(Wants.HASH, 0)).ask(3, BlockGetNext(Wants.HASH, 0))
 
 
@@ -53,7 +53,7 @@ def test_a_whole_block_goes_on_and_is_served() -> None:
 
 def test_a_block_that_is_not_whole_waits() -> None:
     """Whoever announces a block holds all of it, with this setting too."""
-    lab = Lab(tip=GENESIS, relays_before_verdict=True).join(1, 3)
+    lab = Lab(tip=GENESIS, relays_before_verdict=True, announces_while_checking=False).join(1, 3)
     lab.ask(3, BlockGetNext(Wants.HASH, 0)).ask(3, BlockGetNext(Wants.HASH, 0))
     assert _sends(lab, 1, LAST).answers() == []
 

@@ -15,6 +15,7 @@ from mina_p2p.channels.block.messages import (
     AloneRest,
     BlockAnswer,
     BlockBodyItem,
+    BlockChecking,
     BlockGetBody,
     BlockGetHeader,
     BlockGetItems,
@@ -62,7 +63,8 @@ def _lie(dice: Dice, request: BlockRequest) -> BlockAnswer:
     """An answer that is wrong in one thing or another."""
     match _true(request, LAST):
         case BlockHash():
-            return BlockHash(dice.raw(32) if dice.chance(30) else LAST.state_hash)
+            name = dice.raw(32) if dice.chance(30) else LAST.state_hash
+            return BlockChecking(name) if dice.chance(50) else BlockHash(name)
         case BlockHeaderItem(header=header, rest=rest):
             lied = foreign_copy() if dice.chance(40) else header
             match rest:
@@ -78,8 +80,8 @@ def _lie(dice: Dice, request: BlockRequest) -> BlockAnswer:
             return BlockItems(tuple(dice.raw(9) if dice.chance(50) else item for item in items[: len(items) - dice.below(2)]))
         case BlockBodyItem():
             return BlockBodyItem(FIRST.body)
-        case BlockNotHeld() as declined:
-            return declined
+        case BlockNotHeld() | BlockChecking() as same:
+            return same
 
 
 def _twisted(dice: Dice, outline: Outline) -> Outline:
@@ -119,7 +121,10 @@ class Meeting:
         if ConnectionId(number) in lab.blocks.peers and number in HONEST:
             if isinstance(request, BlockGetNext) and LAST.state_hash in lab.blocks.peers[connection_id].has:
                 return
-            lab.feed(BlocksAnswerReceived(connection_id, ticket, BLOCK_MESSAGE.encode(_true(request, LAST))))
+            answer = _true(request, LAST)
+            if isinstance(answer, BlockHash) and dice.chance(50):
+                answer = BlockChecking(LAST.state_hash)
+            lab.feed(BlocksAnswerReceived(connection_id, ticket, BLOCK_MESSAGE.encode(answer)))
         elif dice.chance(15):
             lab.feed(BlocksAnswerReset(connection_id, ticket, StreamResetCode.REFUSED))
         elif dice.chance(70):

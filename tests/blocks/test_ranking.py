@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from blocks.lab import ME, Lab, chain
 from mina_p2p.blocks.actions import BlocksTipSet
-from mina_p2p.blocks.ranking import ARRIVALS_MAX, LATE_MS, Race, chosen
+from mina_p2p.blocks.ranking import ARRIVALS_MAX, LATE_MS, Race, Way, chosen
 from mina_p2p.blocks.split import short_outline
 from mina_p2p.blocks.state import Asked
 from mina_p2p.channels.block.messages import BlockGetNext, BlockHash, BlockHeaderItem, OutlineRest, Wants
@@ -16,8 +16,13 @@ from mina_p2p.ids import MILLISECOND, ConnectionId, Timestamp
 GENESIS, FIRST, _, LAST = chain()
 
 
-def _race(number: int, *arrivals: tuple[int, int], given_ms: int = LATE_MS, is_run: bool = True) -> Race:
-    return Race(bytes([number]) * 32, Timestamp(0), tuple((ConnectionId(peer), late) for peer, late in arrivals), given_ms, is_run)
+STRANGER = 99
+"""Who is always first, and can not be chosen."""
+
+
+def _race(number: int, *arrivals: tuple[int, int], given: tuple[int, ...] = (), is_run: bool = True) -> Race:
+    found = tuple((ConnectionId(peer), late) for peer, late in ((STRANGER, 0), *arrivals))
+    return Race(bytes([number]) * 32, Timestamp(0), found, given=tuple(map(ConnectionId, given)), is_run=is_run)
 
 
 def _chosen(races: list[Race], most: int = 2, before: tuple[int, ...] = ()) -> tuple[int, ...]:
@@ -33,7 +38,7 @@ def test_the_second_is_for_what_the_first_is_late_with() -> None:
 
 def test_what_its_producer_gave_needs_nobody() -> None:
     """Whoever is early with blocks that came from who made them is no better for it."""
-    given = [_race(n, (1, 0), (9, 0), given_ms=0) for n in range(5)]
+    given = [_race(n, (1, 0), (9, 0), given=(9,)) for n in range(5)]
     assert _chosen([*given, _race(5, (2, 0), (3, 10))], 1) == (2,)
 
 
@@ -70,16 +75,25 @@ def test_nobody_alone_is_better_than_the_first_choice(times: list[dict[int, int]
 
 def test_a_race_counts_each_peer_once_and_not_too_many() -> None:
     """The first time counts; what is later than the cap is as late as the cap."""
-    race = Race(bytes(32), Timestamp(0)).arrived(ConnectionId(1), Timestamp(0), is_given=False)
-    race = race.arrived(ConnectionId(1), Timestamp(5 * MILLISECOND), is_given=True)
-    assert race.arrivals == ((1, 0),)
-    assert race.given_ms == LATE_MS
-    race = race.arrived(ConnectionId(2), Timestamp(7 * MILLISECOND), is_given=True)
-    assert race.given_ms == 7
+    race = Race(bytes(32), Timestamp(0)).arrived(ConnectionId(1), Timestamp(0), Way.HELD)
+    race = race.arrived(ConnectionId(1), Timestamp(5 * MILLISECOND), Way.GIVEN)
+    assert race.lateness() == {1: 0}
+    assert race.given == ()
+    race = race.arrived(ConnectionId(2), Timestamp(7 * MILLISECOND), Way.GIVEN)
+    assert race.given == (2,)
     for number in range(3, 200):
-        race = race.arrived(ConnectionId(number), Timestamp(10**12), is_given=False)
+        race = race.arrived(ConnectionId(number), Timestamp(10**12), Way.HELD)
     assert len(race.arrivals) == ARRIVALS_MAX
-    assert race.arrivals[-1][1] == LATE_MS
+    assert race.lateness() == {1: 0, 2: 7} | dict.fromkeys(range(3, ARRIVALS_MAX + 1), LATE_MS)
+
+
+def test_who_is_still_checking_is_as_late_as_its_header_would_be() -> None:
+    """A hash that runs ahead of its verdict is no earlier than a header that comes after it: what checking took here counts for both."""
+    race = Race(bytes(32), Timestamp(0)).arrived(ConnectionId(1), Timestamp(0), Way.CHECKING)
+    race = race.arrived(ConnectionId(2), Timestamp(40 * MILLISECOND), Way.CHECKING)
+    race = race.arrived(ConnectionId(3), Timestamp(510 * MILLISECOND), Way.HELD)
+    assert race.replace(check_ms=500).lateness() == {1: 0, 2: 40, 3: 10}
+    assert race.replace(check_ms=530).lateness() == {1: 20, 2: 60, 3: 0}
 
 
 def test_the_chosen_have_the_permissions() -> None:
@@ -121,5 +135,5 @@ def test_a_header_for_a_hash_permission_is_taken() -> None:
     lab.verdict()
     assert lab.blocks.tip is not None
     assert lab.blocks.tip.state_hash == LAST.state_hash
-    assert lab.blocks.races[-1].given_ms == 0
+    assert lab.blocks.races[-1].given == (4,)
     assert lab.blamed() == {}

@@ -155,8 +155,8 @@ def test_a_body_larger_than_permitted_is_a_violation() -> None:
 
 
 def test_a_block_is_offered_after_its_verdict_to_who_does_not_have_it() -> None:
-    """Not before, and not to who announced it."""
-    lab = Lab(tip=GENESIS).join(1, 2, 3, 4).know(LAST)
+    """Not before, where the setting says so, and not to who announced it."""
+    lab = Lab(tip=GENESIS, announces_while_checking=False).join(1, 2, 3, 4).know(LAST)
     for number, wants in ((1, Wants.HEADER), (2, Wants.HASH), (3, Wants.FULL), (4, Wants.HASH)):
         lab.ask(number, BlockGetNext(wants, 0))
     # All were told of the first tip; now they permit the next one.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partialmethod
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mina_p2p.blocks.simulated import BlockSimulation
 from mina_p2p.blocks.study import Outcome, Protocol, Setting, earlier_blocks, study, topology
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import MILLISECOND
@@ -92,6 +94,20 @@ def test_blocks_go_one_after_the_other() -> None:
     ]
 
 
+def test_hashes_that_run_ahead_save_the_round_trip_to_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where verification takes longer than a round trip, the network is no slower than if all peers might send headers, which fill links."""
+    setting = Setting(nodes=30, peers=8, verify=500 * MILLISECOND)
+    ahead = _study(Protocol.OUTLINES, setting)
+    start = BlockSimulation.add_block_node
+
+    def times(**config: Any) -> int:
+        monkeypatch.setattr(BlockSimulation, "add_block_node", partialmethod(start, **config))
+        return _study(Protocol.OUTLINES, setting).times[-1]
+
+    assert ahead.times[-1] < times(announces_while_checking=False)
+    assert ahead.times[-1] <= times(header_permissions_max=100)
+
+
 def test_times_are_of_shares_of_the_nodes() -> None:
     """The time of the node that makes the share full; nothing where the share was not reached."""
     outcome = _study(Protocol.BEST_TIP, Setting(nodes=5, peers=2))
@@ -115,7 +131,8 @@ def test_the_command_prints_one_object(tmp_path: Path, capsys: pytest.CaptureFix
         main(["block-study", "--blocks", str(tmp_path), "--nodes", "4", "--peers", "2", "--earlier", "4", "--json", "--plot", str(picture)])
         == 0
     )
-    runs = json.loads(capsys.readouterr().out)["runs"]
+    printed = json.loads(capsys.readouterr().out)
+    runs = printed["runs"]
     assert [(run["protocol"], run["warm_percent"], run["reached"]) for run in runs] == [
         ("channel 10", 0, 3),
         ("best tip", None, 3),
@@ -123,6 +140,23 @@ def test_the_command_prints_one_object(tmp_path: Path, capsys: pytest.CaptureFix
         ("channel 10", 100, 3),
     ]
     assert picture.read_text().startswith("<?xml")
+    assert [(row["warm_percent"], row["networks"]) for row in printed["compared"]] == [(0, 1), (100, 1)]
+
+
+def test_several_networks_are_compared_by_their_medians(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each against the better of the others in the same network; the median of that, not the ratio of medians."""
+    (tmp_path / "one.bin").write_bytes(blocks_to_study()[0])
+    arguments = ["--nodes", "4", "--peers", "2", "--earlier", "2", "--warm", "100", "--seed", "5", "--seeds", "3"]
+    assert main(["block-study", "--blocks", str(tmp_path), *arguments, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    times = {(run["seed"], run["protocol"]): run["ms_to"]["99"] for run in printed["runs"]}
+    assert sorted({seed for seed, _ in times}) == [5, 6, 7]
+    ratios = [times[seed, "channel 10"] / min(times[seed, "best tip"], times[seed, "gossipsub"]) for seed in (5, 6, 7)]
+    (row,) = printed["compared"]
+    assert row["networks"] == 3
+    assert row["of_the_better"] == pytest.approx(sorted(ratios)[1], abs=0.01)
+    assert main(["block-study", "--blocks", str(tmp_path), *arguments]) == 0
+    assert f"3 networks: ms to 99 % {row['ms_to_99']:.0f}, of the better" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_the_command_runs_real_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,7 +166,7 @@ def test_the_command_runs_real_nodes(tmp_path: Path, capsys: pytest.CaptureFixtu
     arguments = ["--nodes", "3", "--peers", "2", "--earlier", "2", "--warm", "100", "--quic"]
     assert main(["block-study", "--blocks", str(tmp_path), *arguments]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(" B  ")[1].split(",")[0] for line in lines] == ["channel 10"] * 2 + ["best tip"] * 2
+    assert [line.split(" B  ")[1].split(",")[0] for line in lines] == ["channel 10"] * 2 + ["best tip"] * 2 + ["100 % warm"] * 2
     assert all("loopback" in line for line in lines)
 
 

@@ -26,12 +26,13 @@ from mina_p2p.blocks.actions import (
     BlocksVerdict,
 )
 from mina_p2p.blocks.split import full_outline, short_outline
-from mina_p2p.blocks.state import Body, LocalHalf, RemoteHalf, Ticket
+from mina_p2p.blocks.state import Body, LocalHalf, Permitted, RemoteHalf, Ticket
 from mina_p2p.channels.block.messages import (
     BLOCK_MESSAGE,
     AloneRest,
     BlockAnswer,
     BlockBodyItem,
+    BlockChecking,
     BlockGetBody,
     BlockGetHeader,
     BlockGetItems,
@@ -101,6 +102,13 @@ def _owing() -> Lab:
     return lab.answer(4, BlockGetItems, BlockItems((LAST.parts.items[0],)))
 
 
+def _asked_early() -> Lab:
+    """The peer was told of a block that is being checked, and its question waits."""
+    lab = _hash_only().ask(1, BlockGetNext(Wants.HASH, 0)).ask(1, BlockGetNext(Wants.HASH, 0))
+    lab.answer(2, BlockGetNext, BlockHeaderItem(LAST.header, OutlineRest(SALTED)))
+    return lab.ask(1, BlockGetHeader(LAST.state_hash, 0))
+
+
 STATES: dict[str, Callable[[], Lab]] = {
     "nobody": lambda: Lab(tip=GENESIS),
     "asked for a header": _warm,
@@ -108,6 +116,7 @@ STATES: dict[str, Callable[[], Lab]] = {
     "asked for a block": lambda: Lab(is_cold=True).join(1),
     "permits a hash": lambda: _warm().ask(1, BlockGetNext(Wants.HASH, 0)).ask(1, BlockGetNext(Wants.HASH, 0)),
     "paused": _paused,
+    "question waits": _asked_early,
     "no header": lambda: _hash_only().answer(1, BlockGetNext, BlockHash(LAST.state_hash)),
     "no outline": _no_outline,
     "assembling": _assembling,
@@ -129,6 +138,7 @@ ANSWERS: dict[str, BlockAnswer] = {
     "body": BlockBodyItem(LAST.body),
     "other body": BlockBodyItem(FIRST.body),
     "not held": BlockNotHeld(),
+    "checking": BlockChecking(LAST.state_hash),
 }
 REQUESTS: dict[str, BlockRequest] = {
     "get next": BlockGetNext(Wants.HEADER, 0),
@@ -146,8 +156,10 @@ def _ticket(lab: Lab) -> Ticket:
 
 
 def _stream(lab: Lab) -> StreamId:
-    remote = lab.blocks.peers[ONE].remote if ONE in lab.blocks.peers else None
-    return getattr(remote, "stream", StreamId(999))
+    peer = lab.blocks.peers.get(ONE)
+    if peer is not None and peer.waiting:
+        return peer.waiting[0].stream
+    return peer.remote.stream if peer is not None and isinstance(peer.remote, Permitted) else StreamId(999)
 
 
 def _verdict_id(lab: Lab) -> RequestId:

@@ -4,7 +4,8 @@ The blocks of a directory (files that end in .bin, wire bytes; one for each heig
 their heights, each from another producer: by channel 10, by the classic best-tip channel, and by GossipSub as OCaml nodes run it,
 with the same topology, delays, producers and seed. Reported are bytes that a node receives, and the time until 50, 90 and 99 % of
 the nodes have the block verified. A node's items are drawn by --warm; its links are as wide as its own connection (--rate), which
-all its peers share. With --quic the nodes are real ones, in this process, and links are those of loopback. Before, --earlier empty blocks teach nodes of channel 10 who announces early.
+all its peers share. One network says little: --seeds runs several, each with delays, peers and producers of its own, and the medians of what they
+say are reported too. With --quic the nodes are real ones, in this process, and links are those of loopback. Before, --earlier empty blocks teach nodes of channel 10 who announces early.
 
 Exit codes: 0 every block reached every node; 1 some did not; 2 the arguments or blocks are unusable.
 """
@@ -15,8 +16,9 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from mina_p2p.blocks.study import Outcome, Protocol, Setting, study
@@ -49,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=whole(0, SEED_MAX), default=1, metavar="S", help="decides everything (default: 1)")
     parser.add_argument(
+        "--seeds", type=whole(1, 1_000), default=1, metavar="N", help="so many networks, with this seed and the next ones (default: 1)"
+    )
+    parser.add_argument(
         "--plot", type=new_file, default=None, metavar="FILE", help="draw bytes and times as .svg, .png or .pdf (extra: plot)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -78,8 +83,12 @@ def run(arguments: argparse.Namespace) -> int:
                 if not arguments.json:
                     sys.stdout.write(_line(name, outcome) + "\n")
                     sys.stdout.flush()
+    compared = list(_compared(outcomes))
     if arguments.json:
-        sys.stdout.write(json.dumps({"runs": [_plain(name, outcome) for name, outcome in outcomes]}, indent=1) + "\n")
+        plain = [_plain(name, outcome) for name, outcome in outcomes]
+        sys.stdout.write(json.dumps({"runs": plain, "compared": compared}, indent=1) + "\n")
+    else:
+        sys.stdout.writelines(_comparison(row) + "\n" for row in compared)
     if picture is not None:
         _draw(figure, outcomes, picture)
     return 0 if all(outcome.reached == outcome.setting.nodes - 1 for _, outcome in outcomes) else 1
@@ -97,16 +106,54 @@ def _in_order(paths: Iterable[Path]) -> list[tuple[str, bytes]]:
 def _settings(arguments: argparse.Namespace) -> Iterable[Setting]:
     for rate in (0,) if arguments.quic else arguments.rate:
         for verify in arguments.verify:
-            for warm in arguments.warm:
-                yield Setting(
-                    arguments.nodes,
-                    arguments.peers,
-                    warm,
-                    verify * MILLISECOND,
-                    rate * BYTES_PER_MBIT,
-                    seed=arguments.seed,
-                    earlier=arguments.earlier,
-                )
+            for seed in range(arguments.seed, arguments.seed + arguments.seeds):
+                for warm in arguments.warm:
+                    yield Setting(
+                        arguments.nodes,
+                        arguments.peers,
+                        warm,
+                        verify * MILLISECOND,
+                        rate * BYTES_PER_MBIT,
+                        seed=seed,
+                        earlier=arguments.earlier,
+                    )
+
+
+def _compared(outcomes: Iterable[tuple[str, Outcome]]) -> Iterator[dict[str, Any]]:
+    """Of each block, width of links, verification and share of warm items: medians over the networks of the time to 99 % of the nodes by
+    channel 10, by the better of the others, and of the one over the other.
+    """
+    others: dict[tuple[str, int, int, int], list[int]] = {}
+    ours: dict[tuple[str, int, int, int], list[Outcome]] = {}
+    for name, outcome in outcomes:
+        setting = outcome.setting
+        if _is_by_outlines(outcome):
+            ours.setdefault((name, setting.rate, setting.verify, setting.warm_percent), []).append(outcome)
+        elif (at := outcome.time_to(99)) is not None:
+            others.setdefault((name, setting.rate, setting.verify, setting.seed), []).append(at)
+    for (name, rate, verify, warm), found in ours.items():
+        better = {outcome.setting.seed: min(others.get((name, rate, verify, outcome.setting.seed), ()), default=None) for outcome in found}
+        times = [(at, other) for one in found if (at := one.time_to(99)) is not None and (other := better[one.setting.seed]) is not None]
+        if times:
+            yield {
+                "block": name,
+                "block_bytes": found[0].block_bytes,
+                "rate_mbit_per_second": rate // BYTES_PER_MBIT or None,
+                "verify_ms": verify // MILLISECOND,
+                "warm_percent": warm,
+                "networks": len(times),
+                "ms_to_99": median(at for at, _ in times) / MILLISECOND,
+                "ms_of_the_better": median(other for _, other in times) / MILLISECOND,
+                "of_the_better": median(at / other for at, other in times),
+            }
+
+
+def _comparison(row: dict[str, Any]) -> str:
+    links = f"{row['rate_mbit_per_second']} Mbit/s" if row["rate_mbit_per_second"] else "loopback"
+    return (
+        f"{row['block'][:12]:12} {row['block_bytes']:7} B  {row['warm_percent']:3} % warm, {links}, verify {row['verify_ms']} ms, "
+        f"{row['networks']} networks: ms to 99 % {row['ms_to_99']:.0f}, of the better of the others {row['of_the_better']:.2f}"
+    )
 
 
 def _numbers(least: int, most: int) -> Callable[[str], tuple[int, ...]]:

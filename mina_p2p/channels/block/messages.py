@@ -131,8 +131,19 @@ class BlockNotHeld(Record):
     """The answerer no longer holds that block, or not so many items, or declines."""
 
 
-BlockRequest: TypeAlias = BlockGetNext | BlockGetHeader | BlockGetOutline | BlockGetItems | BlockGetBody
-BlockAnswer: TypeAlias = BlockHash | BlockHeaderItem | BlockOutlineItem | BlockItems | BlockBodyItem | BlockNotHeld
+@record
+class BlockChecking(Record):
+    """Announces, for a hash permission, a block that the sender does not hold yet: its header is here and would win, and its verdict or body is waited for.
+
+    A question about it is answered once that is decided.
+    """
+
+    state_hash: Bytes32
+
+
+BlockQuestion: TypeAlias = BlockGetHeader | BlockGetOutline | BlockGetItems | BlockGetBody
+BlockRequest: TypeAlias = BlockGetNext | BlockQuestion
+BlockAnswer: TypeAlias = BlockHash | BlockHeaderItem | BlockOutlineItem | BlockItems | BlockBodyItem | BlockNotHeld | BlockChecking
 BlockMessage: TypeAlias = Annotated[
     BlockGetNext
     | BlockGetHeader
@@ -144,8 +155,9 @@ BlockMessage: TypeAlias = Annotated[
     | BlockOutlineItem
     | BlockItems
     | BlockBodyItem
-    | BlockNotHeld,
-    serde("GetNext", "GetHeader", "GetOutline", "GetItems", "GetBody", "Hash", "Header", "Outline", "Items", "Body", "NotHeld"),
+    | BlockNotHeld
+    | BlockChecking,
+    serde("GetNext", "GetHeader", "GetOutline", "GetItems", "GetBody", "Hash", "Header", "Outline", "Items", "Body", "NotHeld", "Checking"),
 ]
 
 BLOCK_MESSAGE: Final[Codec[BlockMessage]] = codec(BlockMessage)
