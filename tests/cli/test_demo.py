@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 from support.vectors import vectors_path
+
+from mina_p2p_effects.cli import demo_command
 
 TIMEOUT_S = 120
 COMMAND = [sys.executable, "-m", "mina_p2p_effects.cli"]
@@ -137,9 +141,27 @@ def test_ctrl_c_ends_cleanly(after_line: int) -> None:
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert "Traceback" not in out + err
-    assert process.returncode == 130
+    assert process.returncode == 130, (out, err)
     left = subprocess.run(["pgrep", "-f", f"demo.child {process.pid}$"], capture_output=True, text=True, check=False).stdout
     assert not left.split()
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError, BrokenPipeError, None], ids=["cancelled", "a node that ended", "converged"])
+def test_ctrl_c_counts_whatever_becomes_of_the_run(end: type[BaseException] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that the interrupt ended too, or a run that is over before it is told, are no reason to say that all went well."""
+
+    async def run_demo(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        if end is not None:
+            raise end
+
+    monkeypatch.setattr(demo_command, "run_demo", run_demo)
+    options: Any = None
+    with pytest.raises(KeyboardInterrupt):
+        demo_command._run_interruptibly(options, demo_command.SilentProgress())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_help_says_what_each_command_does() -> None:

@@ -83,15 +83,27 @@ def _run_interruptibly(options: DemoOptions, progress: Progress) -> Outcome:
 
 
 async def _until_interrupted(options: DemoOptions, progress: Progress) -> Outcome:
-    """Run the demo; the first Ctrl-C ends it in order, further ones are for the impatient."""
+    """Run the demo; the first Ctrl-C ends it in order, further ones are for the impatient.
+
+    :raises KeyboardInterrupt: after an interrupt, whatever became of the demo meanwhile: a node that ended because of it is no news.
+    """
     running = asyncio.ensure_future(run_demo(options, progress))
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        interrupted = True
+        running.cancel()
+
     loop = asyncio.get_running_loop()
     for number in _INTERRUPTS:
-        loop.add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(number, interrupt)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
     try:
-        return await running
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        await asyncio.wait((running,))
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    error = None if running.cancelled() else running.exception()  # seen here, so that nobody complains that it was not
+    if interrupted:
+        raise KeyboardInterrupt from error
+    return running.result()

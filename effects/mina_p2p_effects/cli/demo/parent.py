@@ -165,7 +165,9 @@ async def _nodes(options: DemoOptions, shares: list[Share], changed: asyncio.Eve
             readers.append(asyncio.create_task(_read(node, listening, changed)))
             if number == 0:
                 # The others are told where this one listens; they start together.
-                await asyncio.wait_for(listening, START_TIMEOUT_S)
+                # Not wait_for, which Python 3.11 lets swallow a cancellation that comes together with the result.
+                async with asyncio.timeout(START_TIMEOUT_S):
+                    await listening
         yield nodes
     finally:
         await asyncio.shield(asyncio.ensure_future(_stop(nodes, readers)))
@@ -200,7 +202,8 @@ async def _start(assignment: Assignment) -> NodeReport:
     if stdin is None:
         raise RuntimeError("a process was made without a pipe")
     stdin.write(assignment.to_line().encode() + b"\n")
-    await stdin.drain()
+    with contextlib.suppress(ConnectionError):  # of a process that ended already, which is told where its output ends
+        await stdin.drain()
     return NodeReport(assignment.number, process, Path(assignment.log_path))
 
 
