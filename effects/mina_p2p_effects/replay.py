@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
-import multiprocessing
 import os
-import pickle
-import signal
 import sys
-import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -20,12 +15,13 @@ from typing import Any, Final, Self
 
 from mina_p2p.record import Record, record
 from mina_p2p.store import Machine
-from mina_p2p.trace.chunks import MAGIC, ChunkKind
+from mina_p2p.trace.chunks import MAGIC
 from mina_p2p.trace.errors import LogError
-from mina_p2p.trace.machines import RegisteredMachine, machine_named, register_machine
+from mina_p2p.trace.machines import RegisteredMachine, machine_named
 from mina_p2p.trace.reader import Reader
 from mina_p2p.trace.records import Index
-from mina_p2p.trace.replay import ReplayResult, joined, replay
+from mina_p2p.trace.replay import ReplayResult, replay
+from mina_p2p_effects.replay_shared import Part, can_be_named, parts_of, processes_for, replay_parts, start_method
 
 VERIFIED: Final = 0
 DIVERGED: Final = 1
@@ -39,11 +35,8 @@ _TEXT_MAX: Final = 400
 
 _PART_DIGITS_MAX: Final = 9
 
-_SEGMENTS_PER_JOB: Final = 3
-"""So that a process which is done early finds more to do."""
-
-_SHARED_ACTIONS_MIN: Final = {"fork": 50_000, "spawn": 200_000}
-"""A log of fewer actions is replayed sooner than other processes have started, by how they start."""
+_UNKNOWN: Final = Index([], [], [], [], [], [])
+"""Of a log that can not be read."""
 
 
 class FileSource:
@@ -118,22 +111,22 @@ class LogReplay(Record):
         return VERIFIED if self.is_verified else UNREADABLE
 
 
-def replay_path(path: str | Path, machine: Machine[Any] | None = None, *, jobs: int | None = 1) -> list[LogReplay]:
+def replay_path(path: str | Path, machine: Machine[Any] | None = None, *, jobs: int | None = None) -> list[LogReplay]:
     """Replay a log, or all logs of a directory: by node, and the parts of a rotated log in their order.
 
     :param machine: what to run instead of the machine that a log names.
-    :param jobs: processes that share a log between them, from checkpoint to checkpoint. On Linux they are copies of
-        this one, where it has a single thread; elsewhere each has to import all anew, which takes about half a second,
-        and finds the machine only if it was registered by a function of a module. ``None``: as many as there are
-        processors, for logs that are long enough for that to pay.
+    :param jobs: processes that share the logs between them, a long one from checkpoint to checkpoint; this one is among
+        them. On Linux the others are copies of this one, where it has a single thread; elsewhere each has to import all
+        anew, which takes about half a second, and finds a machine only if it was registered by a function of a module.
+        ``None``: as many as there are processors, where they can be copies and the logs are long enough for that to pay.
     :raises OSError: where ``path`` is not there or can not be listed.
     """
     root = Path(path)
     registered = RegisteredMachine("", machine, 0, {}) if machine is not None else None
     if not root.is_dir():
         root.stat()
-        return [_replay_file(root, registered, jobs)]
-    found = [_replay_file(file, registered, jobs) for file in log_files(root)]
+        return _replay_files([root], registered, jobs)
+    found = _replay_files(log_files(root), registered, jobs)
     found.sort(key=lambda log: (log.node, log.metadata.get("log", ""), log.part, log.path.name))
     return [_connected(before, log) for before, log in zip([None, *found], found, strict=False)]
 
@@ -159,25 +152,52 @@ def _is_log(path: Path) -> bool:
         return file.read(len(MAGIC)) == MAGIC
 
 
-def _replay_file(path: Path, given: RegisteredMachine | None, jobs: int | None) -> LogReplay:
+def _replay_files(paths: Sequence[Path], given: RegisteredMachine | None, jobs: int | None) -> list[LogReplay]:
+    method = start_method()
+    if given is None and jobs != 1 and (jobs is not None or method == "fork"):
+        indices, machines = _contents(paths)
+        jobs = processes_for(indices, method) if jobs is None else jobs
+        parts = parts_of(indices, jobs)
+        if jobs > 1 and len(parts) > 1 and (method == "fork" or can_be_named(machines)):
+            found = replay_parts(partial(_replay_part, paths, None), parts, jobs, method, machines)
+            return list(map(_replayed, paths, found))
+    return [_replayed(path, _replay_part([path], given, Part(0, 0, None))) for path in paths]
+
+
+def _contents(paths: Sequence[Path]) -> tuple[list[Index], list[tuple[str, Any, int]]]:
+    """Where the chunks of logs are, and what replays them: name, source and version."""
+    indices: list[Index] = []
+    machines: dict[str, tuple[str, Any, int]] = {}
+    for path in paths:
+        index = _UNKNOWN
+        with suppress(LogError, OSError), FileSource(path) as source:
+            reader = Reader(source)
+            found = machine_named(reader.header().machine)
+            found.upgrade(reader.header())  # so that copies of this process have what that takes
+            machines[found.name] = found.name, found.source, found.version
+            index = reader.index()
+        indices.append(index)
+    return indices, list(machines.values())
+
+
+def _replayed(path: Path, found: ReplayResult | str) -> LogReplay:
+    return LogReplay(path, None, found) if isinstance(found, str) else LogReplay(path, found)
+
+
+def _replay_part(paths: Sequence[Path], given: RegisteredMachine | None, part: Part) -> ReplayResult | str:
+    """Replay a part of a log; or say why not."""
     try:
-        with _no_garbage_collection(), FileSource(path) as source:
+        with _no_garbage_collection(), FileSource(paths[part.log]) as source:
             reader = Reader(source)
             if given is not None:
-                return LogReplay(path, replay(reader, given.machine, given.schema))
+                return replay(reader, given.machine, given.schema)
             header = reader.header()
             registered = machine_named(header.machine)
-            upgrade = registered.upgrade(header)
-            if jobs != 1 and upgrade is None:
-                method = _start_method()
-                index = reader.index()
-                jobs = _processes_for(index, method) if jobs is None else jobs
-                segments = _segments(index, jobs) if jobs > 1 else []
-                if len(segments) > 1 and (method == "fork" or _is_found_by_others(registered)):
-                    return LogReplay(path, _replay_segments(path, registered, segments, jobs, method))
-            return LogReplay(path, replay(reader, registered.machine, registered.schema, upgrade))
+            reader.position = part.start
+            found = replay(reader, registered.machine, registered.schema, registered.upgrade(header), end=part.end)
+            return found.replace(header=None) if part.start else found  # which is long, and known from the first part
     except (LogError, OSError) as error:
-        return LogReplay(path, None, str(error))
+        return str(error)
 
 
 @contextmanager
@@ -190,67 +210,6 @@ def _no_garbage_collection() -> Generator[None]:
     finally:
         if was_collecting:
             gc.enable()
-
-
-def _is_found_by_others(registered: RegisteredMachine) -> bool:
-    """Whether another process can be told where the machine is."""
-    try:
-        pickle.dumps(registered.source)
-    except (pickle.PicklingError, TypeError, AttributeError):
-        return False
-    return True
-
-
-def _start_method() -> str:
-    """How other processes begin: as copies of this one, which know all it has imported, where no other thread can be amid something."""
-    return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
-
-
-def _processes_for(index: Index, method: str) -> int:
-    """How many processes are worth their start."""
-    ids = [first_id for kind, first_id in zip(index.kinds, index.first_ids, strict=True) if kind == ChunkKind.STATE]
-    if not ids or ids[-1] - ids[0] < _SHARED_ACTIONS_MIN[method]:
-        return 1
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def _segments(index: Index, jobs: int) -> list[tuple[int, int | None]]:
-    """Where in the log each of some replays begins and ends: at checkpoints, and some more than there are processes."""
-    offsets = [offset for kind, offset in zip(index.kinds, index.offsets, strict=True) if kind == ChunkKind.STATE][1:-1]
-    step = -(-len(offsets) // (_SEGMENTS_PER_JOB * jobs)) or 1
-    cuts = offsets[step - 1 :: step]
-    # The chunk that begins before an end is read whole, so a segment ends with the next one's checkpoint.
-    return list(zip([0, *cuts], [*(cut + 1 for cut in cuts), None], strict=True))
-
-
-def _replay_segments(
-    path: Path, registered: RegisteredMachine, segments: list[tuple[int, int | None]], jobs: int, method: str
-) -> ReplayResult:
-    name = registered.name
-    begin = partial(_begin_process, None if method == "fork" else (name, registered.source, registered.version))
-    with ProcessPoolExecutor(min(jobs, len(segments)), mp_context=multiprocessing.get_context(method), initializer=begin) as pool:
-        tasks = [pool.submit(_replay_segment, path, name, start, end) for start, end in segments]
-        return joined([task.result() for task in tasks])
-
-
-def _begin_process(machine: tuple[str, Any, int] | None) -> None:
-    """Ctrl-C reaches all processes of a terminal: this one ends without a word, the first one speaks.
-
-    :param machine: to register, where this process imported all anew: name, source and version.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if machine is not None:
-        name, source, version = machine
-        register_machine(name, source, version=version)
-
-
-def _replay_segment(path: Path, name: str, start: int, end: int | None) -> ReplayResult:
-    """Replay a part of a log, in a process of its own."""
-    registered = machine_named(name)
-    with _no_garbage_collection(), FileSource(path) as file:
-        reader = Reader(file)
-        reader.position = start
-        return replay(reader, registered.machine, registered.schema, end=end)
 
 
 def _connected(before: LogReplay | None, log: LogReplay) -> LogReplay:
@@ -353,7 +312,7 @@ def _line(log: LogReplay) -> str:
 
 
 def replay_command(
-    paths: Sequence[str | Path], json_output: bool = False, *, write: Callable[[str], object] | None = None, jobs: int | None = 1
+    paths: Sequence[str | Path], json_output: bool = False, *, write: Callable[[str], object] | None = None, jobs: int | None = None
 ) -> int:
     """``mina-p2p replay [--json] LOG...``: replay logs and directories of logs, and report.
 

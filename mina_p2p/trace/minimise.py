@@ -11,6 +11,7 @@ for which it says yes: a result always shows the fault.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any, Final, Generic, TypeVar
 
 from mina_p2p.errors import CallerError
@@ -19,6 +20,9 @@ from mina_p2p.record import Record, record
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+_TOGETHER: Final = (2, 48), (3, 20)
+"""So many are left out at once where at most so many are left: little more than a thousand tries each."""
 
 TRIES_MAX: Final = 10_000
 """Candidates that a search tries where its caller gives no bound."""
@@ -91,11 +95,24 @@ class _Search(Generic[T]):
             while size > 1:
                 self._without_chunks(size)
                 size //= 2
-            while self._without_chunks(1):
+            while self._without_chunks(1) or self._without_some():
                 pass
         except _OutOfTriesError:
             return False
         return True
+
+    def _without_some(self) -> bool:
+        """Leave out any two or three at once, where few are left; whether some could be.
+
+        What belongs together, such as a question and its answer, may hide the fault where only one of them is missing.
+        """
+        for size, count_max in _TOGETHER:
+            if len(self.found) <= count_max:
+                members = range(len(self.found) - 1, -1, -1)
+                for places in combinations(members, size):
+                    if self.accepts([item for place, item in enumerate(self.found) if place not in places]):
+                        return True
+        return False
 
     def _shortest_beginning(self) -> None:
         """Halve from the end: what follows a fault is rarely part of its cause, and there may be much of it."""

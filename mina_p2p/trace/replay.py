@@ -256,7 +256,7 @@ class _Run:
         self._state = outcome.state
         if self._divergence is not None:
             return outcome.error is None
-        self._divergence = _compare(self.schema, chunk, outcome, self._equal_until)
+        self._divergence = compare(self.schema, chunk, outcome, self._equal_until)
         if self._divergence is not None:
             return outcome.error is None
         self._failure = chunk.failure
@@ -335,8 +335,12 @@ class _Run:
         return None
 
 
-def _compare(schema: Schema, chunk: Records, outcome: Outcome, equal_until: int) -> Divergence | None:
-    """The first action of a chunk that went otherwise."""
+def compare(schema: Schema, chunk: Records, outcome: Outcome, equal_until: int) -> Divergence | None:
+    """The first action of a chunk that went otherwise than recorded.
+
+    :param outcome: of its inputs, see `run_inputs`.
+    :param equal_until: up to which action the state before them is known to be equal.
+    """
     has_failed = outcome.error is not None
     if (
         tuple(outcome.counts) == chunk.counts

@@ -56,8 +56,8 @@ class WriterOptions(Record):
     """The whole state follows after so many inputs: what going back in time costs at most, where the state is small."""
     bytes_per_input: int = 16
     """Bounds what hashes cost: between two of them lie at least as many inputs as the encoded state has bytes divided by this."""
-    checkpoint_bytes_per_input: int = 16
-    """The same for checkpoints, whose bytes are written too."""
+    checkpoint_bytes_per_input: int = 128
+    """The same for checkpoints, whose bytes are written too: no more than this for each input, before compression."""
     digest_every: int = 32
     """The content of all that followed is kept as a checksum for every so-manieth input of a chunk; 1 for each, 0 for none.
     What followed from the others is compared by kind and cause, and by the hashes of the state."""
@@ -195,15 +195,16 @@ class Writer:
         self._inputs_since_checkpoint += count
         options, now = self._options, self._times[-1]
         is_many = self._inputs_since_hash >= options.hash_inputs or now >= self._hashed_at + options.hash_duration
+        is_checkpoint = self._inputs_since_checkpoint >= self._checkpoint_inputs()
         encoded: bytes | None = None
-        if is_many and self._inputs_since_hash >= self._inputs_min():
+        if is_checkpoint or (is_many and self._inputs_since_hash >= self._inputs_min()):
             encoded = self._encode_state(now)
         digest = hash_of_encoded(encoded) if encoded is not None else None
         first_id = self._clock(self._state).last_action_id + 1 - len(self._kinds)
         columns = (self._times, self._inputs, self._counts, self._kinds, self._depths, self._refusals)
         digests = (self._options.digest_every, bytes(self._digests)) if self._options.digest_every else None
         self._emit(records_chunk(first_id, *columns, digest, failure, digests))
-        if encoded is not None and self._inputs_since_checkpoint >= self._checkpoint_inputs():
+        if encoded is not None and is_checkpoint:
             self._checkpoint(encoded)
         self._begin()
 

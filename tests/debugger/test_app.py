@@ -128,8 +128,8 @@ def test_folding_and_the_tree_of_causes(log: Path) -> None:
     walk(log, story)
 
 
-def test_searches(log: Path) -> None:
-    """Kind, peer, text and id; next and previous; what is not there is said."""
+def test_searches(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kind, peer, text and id; next and previous; what is not there is said, and how far a search is."""
 
     async def story(it: Walk) -> None:
         await it.press("f")
@@ -155,6 +155,15 @@ def test_searches(log: Path) -> None:
         await it.press("f")
         await it.type("nosuchkind")
         assert "no later kind nosuchkind" in it.text("message")
+        said: list[str] = []
+        say = it.app._say
+        monkeypatch.setattr(it.app, "_say", lambda text: (said.append(text), say(text)))
+        await it.press("g", "slash")
+        await it.type("no such text")
+        assert "no later text no such text" in it.text("message")
+        shares = [int(text.split(": ")[1].split(" %")[0]) for text in said if " % (Esc" in text]
+        assert len(shares) > 1
+        assert shares == sorted(set(shares))
         await it.press("colon")
         await it.type(str(it.session.action(77).action_id))
         assert it.at == 77

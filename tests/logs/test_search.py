@@ -78,6 +78,34 @@ def test_a_search_stops_when_told(log_path: Path) -> None:
         assert find(session, Query(), stop=lambda: True) is None
 
 
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_search_says_how_far_it_is(log_path: Path, backward: bool) -> None:
+    """As a share of what is to be searched, from where it began to where it ends, in either direction."""
+    with open_session(log_path) as session:
+        for start in (session.count // 2, session.count - 1 if backward else 0):
+            shares: list[float] = []
+            assert find(session, Query(text="no such text"), start, backward=backward, progress=shares.append) is None
+            assert shares == sorted(shares)
+            assert len(set(shares)) > 3
+            assert shares[0] < 0.2
+            assert 0.6 < shares[-1] <= 1
+
+
+def test_a_text_is_found_in_what_can_be_replayed_of_a_changed_log(log_path: Path) -> None:
+    """Where the machine does something else than the log, what came before in the block is searched, and inputs are all."""
+
+    def silent(state: Any, action: Any, now: Any) -> Any:
+        if isinstance(action, tm.Ack) and state.net.acks == 7:
+            return state, ()
+        return tm.reduce(state, action, now)
+
+    with open_session(log_path) as session, open_session(log_path, machine=tm.make_machine(silent)) as changed:
+        query = Query(text="connection_id")
+        right, wrong = ([row.position for row in search(opened, query)] for opened in (session, changed))
+        inputs = [row.position for row in search(session, query) if row.is_input]
+    assert set(inputs) < set(wrong) <= set(right)
+
+
 def test_a_pattern_that_is_none_is_the_callers_fault(log_path: Path) -> None:
     """Said at once, with the pattern."""
     with open_session(log_path) as session, pytest.raises(CallerError, match="regular expression"):

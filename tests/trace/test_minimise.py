@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,18 @@ def test_no_single_member_can_be_left_out(count: int, modulus: int) -> None:
 
     left = smallest(list(range(count)), fails)
     assert all(not fails(left[:i] + left[i + 1 :]) for i in range(len(left)))
+
+
+@given(st.integers(0, 12), st.integers(0, 5), st.integers(2, 3))
+def test_what_belongs_together_is_left_out_together(others: int, groups: int, size: int) -> None:
+    """Groups of which only all members can be missing, and nobody between them matters."""
+    items = [("fault", 0), *(("other", i) for i in range(others)), *((f"group {i}", j) for j in range(size) for i in range(groups))]
+
+    def fails(candidate: list[tuple[str, int]]) -> bool:
+        sizes = Counter(name for name, _ in candidate)
+        return bool(sizes["fault"]) and all(sizes[f"group {i}"] in {0, size} for i in range(groups))
+
+    assert smallest(items, fails) == [("fault", 0)]
 
 
 def broken_after(candidate: list[Input]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import signal
 import subprocess
@@ -9,7 +11,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trace_machine
@@ -17,8 +21,11 @@ from trace_machine import MACHINE, OPTIONS, SCHEMA, make_machine, reader, record
 
 from mina_p2p.trace import BytesSource, ChunkKind, Reader, ReplayResult, joined, register_machine, replay
 from mina_p2p.trace import machines as machines_module
+from mina_p2p.trace.records import Index
 from mina_p2p_effects import replay as replay_module
+from mina_p2p_effects import replay_shared
 from mina_p2p_effects.replay import replay_path
+from mina_p2p_effects.replay_shared import Part
 
 
 def in_segments(data: bytes, cuts: list[int], machine: object = MACHINE) -> ReplayResult:
@@ -89,7 +96,7 @@ def test_processes_share_a_log(tmp_path: Path) -> None:
     path = tmp_path / "node.log"
     path.write_bytes(record_log(600, options=OPTIONS))
     register_machine("test", MACHINE)
-    (alone,) = replay_path(path)
+    (alone,) = replay_path(path, jobs=1)
     assert alone.is_verified
     (copied,) = replay_path(path, jobs=2)
     assert copied.result == alone.result
@@ -119,31 +126,81 @@ def another_thread() -> Iterator[None]:
 def test_processes_are_started_where_the_log_is_long_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, actions_min: int, processes: int
 ) -> None:
-    """Unless told how many, there is one for each processor, and none beside this one for a short log."""
+    """Unless told how many, there is one for each processor, and none beside this one for a short log, or where it can not be copied."""
     path = tmp_path / "node.log"
     path.write_bytes(record_log(600, options=OPTIONS))
-    machines_module._machines.pop("test", None)
-    register_machine("test", trace_machine.make_machine)
-    (alone,) = replay_path(path)
+    register_machine("test", MACHINE)
+    (alone,) = replay_path(path, jobs=1)
     asked: list[int] = []
 
-    def shared(_path: Path, _registered: object, segments: list[object], jobs: int, _method: str) -> ReplayResult | None:
-        assert len(segments) > jobs
+    def shared(_replaying: object, parts: list[Part], jobs: int, _method: str, _machines: object) -> list[ReplayResult | None]:
+        assert len(parts) > jobs
         asked.append(jobs)
-        return alone.result
+        return [alone.result]
 
-    monkeypatch.setattr(replay_module, "_SHARED_ACTIONS_MIN", {"fork": actions_min, "spawn": actions_min})
-    monkeypatch.setattr(replay_module, "_replay_segments", shared)
-    monkeypatch.setattr(replay_module.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
-    monkeypatch.setattr(replay_module.os, "cpu_count", lambda: 3)
-    assert replay_path(path, jobs=None) == [alone]
+    monkeypatch.setattr(replay_shared, "_ACTIONS_MIN", actions_min)
+    monkeypatch.setattr(replay_module, "replay_parts", shared)
+    monkeypatch.setattr(replay_shared.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(replay_shared.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(replay_module, "start_method", lambda: "fork")
+    assert replay_path(path) == [alone]
     assert asked == [processes] * bool(processes)
+    monkeypatch.setattr(replay_module, "start_method", lambda: "spawn")
+    assert replay_path(path) == [alone]
+    assert len(asked) == bool(processes)
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_logs_of_a_directory_are_shared_out(tmp_path: Path) -> None:
+    """Long ones from checkpoint to checkpoint, short ones whole; what can not be read is told as ever."""
+    register_machine("test", MACHINE)
+    for number, count in enumerate((600, 20, 300)):
+        (tmp_path / f"{number}.log").write_bytes(record_log(count, seed=number, options=OPTIONS))
+    (tmp_path / "broken.log").write_bytes(b"no log at all")
+    (tmp_path / "empty.log").touch()
+    alone = replay_path(tmp_path, jobs=1)
+    assert replay_path(tmp_path, jobs=2) == alone
+    assert replay_path(tmp_path, jobs=5) == alone
+    assert sorted(bool(log.error) for log in alone) == [False, False, False, True, True]
+
+
+def test_parts_are_cut_by_how_long_logs_are() -> None:
+    """At checkpoints, in proportion, none of a log that is short or unknown; together they are the whole."""
+
+    def index(checkpoints: int) -> Index:
+        kinds = [ChunkKind.HEADER, *[ChunkKind.STATE, ChunkKind.RECORDS] * checkpoints, ChunkKind.STATE]
+        numbers = list(range(len(kinds)))
+        return Index([int(kind) for kind in kinds], [100 * number for number in numbers], numbers, numbers, [b""] * len(kinds))
+
+    parts = replay_shared.parts_of([index(50), index(1), Index([], [], [], [], []), index(25)], 2)
+    assert [sum(part.log == number for part in parts) for number in range(4)] == [5, 1, 1, 3]
+    for before, part in pairwise(parts):
+        assert part.start == (0 if part.log != before.log else before.end - 1 if before.end is not None else None)
+    assert [part.end for part in parts].count(None) == 4
+
+
+def test_what_another_process_can_not_do_is_done_here() -> None:
+    """It dies, or its answer can not be sent; order and results stay."""
+    here = os.getpid()
+
+    def replaying(part: Part) -> Any:
+        if os.getpid() != here:
+            os._exit(1)
+        return str(part.log)
+
+    assert replay_shared.replay_parts(replaying, [Part(number, 0, None) for number in range(6)], 2, "fork", ()) == list("012345")
+    parts = [Part(number, 0, None) for number in range(6)]
+    assert replay_shared.replay_parts(dying_elsewhere, parts, 3, replay_shared.start_method(), ()) == list("012345")
+
+
+def dying_elsewhere(part: Part) -> str:
+    if multiprocessing.parent_process() is not None:
+        os._exit(1)
+    return str(part.log)
 
 
 def test_an_interrupt_ends_the_others_without_a_word() -> None:
     """Ctrl-C reaches every process of a terminal; only the first one says so."""
-    program = (
-        "import os, signal\nfrom mina_p2p_effects.replay import _begin_process\n_begin_process(None)\nos.kill(os.getpid(), signal.SIGINT)"
-    )
+    program = "import os, signal\nfrom mina_p2p_effects.replay_shared import begin_process\nbegin_process(())\nos.kill(os.getpid(), signal.SIGINT)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")

@@ -415,6 +415,25 @@ def test_a_derived_action_costs_little() -> None:
     assert (size - payload) / store.state.clock.last_action_id < 12
 
 
+def test_checkpoints_keep_their_distance_whenever_hashes_are_due() -> None:
+    """So many inputs, and no more bytes for each than allowed, which keeps going back in time short where states are large."""
+
+    def distances(**how: int) -> list[int]:
+        options = WriterOptions(chunk_inputs=10, hash_inputs=10**9, hash_duration=10**18, bytes_per_input=1, **how)
+        counts = [0]
+        for item in reader(record_log(400, options=options)).items(SCHEMA):
+            if isinstance(item, Records):
+                counts[-1] += len(item.inputs)
+            elif isinstance(item, State):
+                counts.append(0)
+        return counts[1:-2]
+
+    assert distances(checkpoint_inputs=100, checkpoint_bytes_per_input=1 << 30) == [100, 100, 100]
+    large = distances(checkpoint_inputs=10, checkpoint_bytes_per_input=20)
+    assert large == sorted(large)
+    assert large[-1] > 4 * large[0] > 0
+
+
 def test_a_frame_of_256_mebibytes_is_recorded() -> None:
     """One input may be as large as the largest frame of the network; the limit is above it."""
     assert RAW_LENGTH_MAX > 256 << 20

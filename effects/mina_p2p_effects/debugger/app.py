@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, ClassVar, Final, TypeVar
 
 from rich.text import Text
@@ -309,9 +310,18 @@ class DebuggerApp(App[None]):
         def is_wanted() -> bool:
             return number == self._search_number
 
+        loop, context, told = asyncio.get_running_loop(), copy_context(), 0
+
+        def progress(share: float) -> None:
+            nonlocal told
+            percent = int(100 * share)
+            if percent > told:
+                told = percent
+                loop.call_soon_threadsafe(self._say_progress, number, f"looking for {wanted}: {percent} % (Esc ends it)", context=context)
+
         def search(session: LogSession) -> Found | str:
             try:
-                found = look(session, by, text, max(0, start), backward=backward, stop=lambda: not is_wanted())
+                found = look(session, by, text, max(0, start), backward=backward, stop=lambda: not is_wanted(), progress=progress)
             except MinaP2pError as error:
                 return str(error)
             return found or f"no {'earlier' if backward else 'later'} {wanted}"
@@ -325,6 +335,10 @@ class DebuggerApp(App[None]):
             self._say(found.note)
         else:
             self._say(found)
+
+    def _say_progress(self, number: int, text: str) -> None:
+        if number == self._search_number:
+            self._say(text)
 
     def action_stop(self) -> None:
         """End what is going on: a search, or the line that is typed."""

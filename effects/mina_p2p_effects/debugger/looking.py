@@ -9,6 +9,7 @@ from typing import Final
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.record import Record, record
 from mina_p2p_effects.logs import LogSession, Query, Refused, find, search
+from mina_p2p_effects.logs.search import Progress
 
 _ENDING: Final = DisconnectionInit.__qualname__
 
@@ -39,12 +40,22 @@ def _go_on() -> bool:
     return False
 
 
-def look(session: LogSession, by: By, text: str, start: int, *, backward: bool = False, stop: Callable[[], bool] = _go_on) -> Found | None:
+def look(
+    session: LogSession,
+    by: By,
+    text: str,
+    start: int,
+    *,
+    backward: bool = False,
+    stop: Callable[[], bool] = _go_on,
+    progress: Progress | None = None,
+) -> Found | None:
     """The first action from ``start`` on, or back from there.
 
     :param text: part of a kind's name, whatever the case; the beginning of a peer id, or ``#7`` for a connection; a regular
         expression that ignores the case. Nothing for the others.
     :param stop: asked now and then; where it says so, nothing is found.
+    :param progress: told now and then how far a search for a kind, a peer or a text has come.
     :raises CallerError: where a text is no regular expression.
     """
     if by is By.TROUBLE:
@@ -61,7 +72,7 @@ def look(session: LogSession, by: By, text: str, start: int, *, backward: bool =
         query = Query(kind=",".join(names))
     else:
         query = Query(peer=text) if by is By.PEER else Query(text=f"(?i){text}")
-    position = find(session, query, start, backward=backward, stop=stop)
+    position = find(session, query, start, backward=backward, stop=stop, progress=progress)
     return None if position is None else Found(position)
 
 

@@ -18,6 +18,7 @@ from struct import pack, unpack
 from typing import Final
 
 from mina_p2p.address import AddressError, Domain, Host, HostScope, Ipv4, Ipv6, host_scope, parse_ip
+from mina_p2p.libp2p.multiaddr import encode_multiaddr
 from mina_p2p.wire.dial_options import write_host
 
 _FIXED: Final = frozenset({HostScope.LOOPBACK, HostScope.RESERVED})
@@ -26,6 +27,8 @@ _IPV6_TEXT: Final = re.compile(r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9
 _SEGMENTS: Final = ((0, 0), (1, 0xF), (0x10, 0x7F), (0x80, 0xFF), (0x100, 0xFFF), (0x1000, 0x7FFF), (0x8000, 0xFFFF))
 """Segments of an IPv6 address with one length in text and on the wire."""
 _IPV6_IN_BYTES_MIN: Final = 8
+_PORT_BYTES: Final = 3
+"""Of ``/tcp/PORT`` in a binary multiaddress."""
 _TEXT_BYTES: Final = "latin-1"
 """Maps every byte to a character and back."""
 
@@ -37,6 +40,7 @@ class Pseudonyms:
         """``key``: secret, 16 to 64 bytes."""
         self._key = key
         self._wire: dict[bytes, bytes] = {}
+        self._multiaddr: dict[bytes, bytes] = {}
         self._names: dict[str, str] = {}
 
     @property
@@ -50,6 +54,7 @@ class Pseudonyms:
             return host
         other = self._other(host)
         self._wire[write_host(host)] = write_host(other)
+        self._multiaddr[_in_multiaddr(host)] = _in_multiaddr(other)
         return other
 
     def _other(self, host: Host) -> Host:
@@ -71,10 +76,11 @@ class Pseudonyms:
         return text
 
     def data(self, data: bytes) -> bytes:
-        """Bytes with all addresses in text replaced, and on the wire all that `host` was asked for."""
-        for wire, other in self._wire.items():
-            if wire in data:
-                data = data.replace(wire, other)
+        """Bytes with all addresses in text replaced, and in either form of the wire all that `host` was asked for."""
+        for known in (self._wire, self._multiaddr):
+            for wire, other in known.items():
+                if wire in data:
+                    data = data.replace(wire, other)
         text = data.decode(_TEXT_BYTES)
         # A short IPv6 address comes about by chance in a long item; that may not change.
         return self.text(text, _IPV6_IN_BYTES_MIN).encode(_TEXT_BYTES)
@@ -119,6 +125,11 @@ class Pseudonyms:
 
     def _draw(self, what: bytes, bound: int) -> int:
         return int.from_bytes(blake2b(what, key=self._key, digest_size=16).digest(), "big") % bound
+
+
+def _in_multiaddr(host: Host) -> bytes:
+    """A host as it stands in the frames of libp2p, before protocol and port."""
+    return encode_multiaddr(host, 0)[:-_PORT_BYTES]
 
 
 @lru_cache(maxsize=4_096)
