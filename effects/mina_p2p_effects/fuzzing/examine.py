@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 import tracemalloc
 from typing import Any, Final
 
 from mina_p2p.record import Record, record
 from mina_p2p_effects.fuzzing.cases import kind_of_fault
+from mina_p2p_effects.fuzzing.costs import processor_time
 from mina_p2p_effects.fuzzing.decoders import MEMORY_BASE, Decoder
 
 SECONDS_MAX: Final = 2.0
@@ -66,9 +66,7 @@ def examine_costs(decoder: Decoder, data: bytes) -> str | None:
     allowed = MEMORY_BASE + decoder.memory_factor * len(data)
     if peak > allowed:
         return f"reading {len(data)} bytes took {peak} bytes of memory, more than {allowed}"
-    began = time.process_time()
-    second = _outcome(decoder, data)
-    seconds = time.process_time() - began
+    second, seconds = processor_time(lambda: _outcome(decoder, data), SECONDS_MAX)
     if seconds > SECONDS_MAX:
         return f"reading {len(data)} bytes took {seconds:.1f} s"
     is_same = first == second or repr(first) == repr(second)  # what is no number is not equal to itself

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any, Final
@@ -14,6 +13,7 @@ from mina_p2p.trace.errors import LogError
 from mina_p2p.trace.machines import RegisteredMachine, machine_named
 from mina_p2p.trace.minimise import Input, OnProgress
 from mina_p2p_effects.fuzzing.cases import Case, Fault, reduced
+from mina_p2p_effects.fuzzing.costs import processor_time
 
 MEMORY_BASE: Final = 4 << 20
 """Bytes of memory that any dispatch may take."""
@@ -95,9 +95,7 @@ def examine_dispatch(registered: RegisteredMachine, state: Any, item: Input) -> 
     size = len(getattr(item.action, "frame", b""))
     if peak > MEMORY_BASE + MEMORY_PER_BYTE * size:
         raise FaultError(f"dispatching {type(item.action).__name__} of {size} bytes took {peak} bytes of memory")
-    began = time.process_time()
-    second = _outcome(machine, state, item)
-    seconds = time.process_time() - began
+    second, seconds = processor_time(lambda: _outcome(machine, state, item), SECONDS_MAX)
     if seconds > SECONDS_MAX:
         raise FaultError(f"dispatching {type(item.action).__name__} took {seconds:.1f} s")
     if first != second:
