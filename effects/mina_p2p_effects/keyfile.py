@@ -202,7 +202,9 @@ def read_key_file(path: Path, password: bytes) -> SecretKey:
 
 def _read_key_content(path: Path) -> bytes:
     try:
-        path.lstat()  # what is not there is said first: whether others may reach the directory matters only then
+        found = path.lstat()  # what is not there is said first: whether others may reach the directory matters only then
+        if stat.S_ISDIR(found.st_mode):
+            raise KeyFileError(KeyFileReason.UNREADABLE, f"{path} is a directory; name the key file in it")
         _require_private_directory(path.parent)
         return _read_private_file(path)
     except FileNotFoundError:

@@ -62,7 +62,7 @@ class PeersKeeper:
         try:
             await asyncio.to_thread(write_peers_file, path, kept)
         except OSError as error:
-            _log.warning("peers are not kept: %s", error)
+            _log.warning("what is known of peers is not kept in %s for now: %s", path, error.strerror or error)
 
     async def end(self) -> None:
         """Write a last time; call it while the connections are there."""

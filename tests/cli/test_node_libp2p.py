@@ -157,11 +157,12 @@ def test_the_numbers_of_connections_are_the_helpers() -> None:
 
 
 @needs_pnet
-@pytest.mark.parametrize(("flags", "is_on"), [((), False), (("",), True), (("", "true"), True), (("", "false"), False)])
-def test_peer_exchange_is_off_unless_it_is_wanted(flags: tuple[str, ...], is_on: bool) -> None:
-    """OCaml's flag, with or without its word."""
-    arguments = [flag or "--enable-peer-exchange" for flag in flags]
-    assert read(*arguments).libp2p.gossipsub.is_peer_exchange_enabled is is_on
+@pytest.mark.parametrize(("words", "is_on"), [(None, False), ((), True), (("true",), True), (("false",), False)])
+def test_exchange_and_flooding_are_off_unless_they_are_wanted(words: tuple[str, ...] | None, is_on: bool) -> None:
+    """OCaml's flags, with or without their word."""
+    for flag, setting in (("--enable-peer-exchange", "is_peer_exchange_enabled"), ("--enable-flooding", "is_flooding")):
+        found = read(*(() if words is None else (flag, *words)))
+        assert getattr(found.libp2p.gossipsub, setting) is is_on
 
 
 def test_the_help_names_both_networks() -> None:

@@ -33,6 +33,11 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def _name(words: str) -> str:
+    """Of a test, the same wherever Python is installed."""
+    return words.replace(sys.executable, "python")
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_node_runs_with_closed_streams(closed: str) -> None:
     """No socket takes the place of a closed stream, and what is printed goes nowhere."""
@@ -45,7 +50,7 @@ def test_a_failure_is_a_failure_with_closed_streams(closed: str) -> None:
     assert shell(f"{INFO_OF_NOTHING} {closed}").returncode == 2
 
 
-@pytest.mark.parametrize("words", [f"{NODE} --duration 0.3 --json --every 0.01", f"{CLI} fuzz --list", f"{CLI} --help"])
+@pytest.mark.parametrize("words", [f"{NODE} --duration 0.3 --json --every 0.01", f"{CLI} fuzz --list", f"{CLI} --help"], ids=_name)
 def test_a_reader_that_has_seen_enough_is_no_failure(words: str) -> None:
     """As with ``| head -1``: the command ends, in order, with 0 and without a word."""
     done = shell(f"{words} | head -1")
@@ -55,7 +60,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [f"{CLI} node --help", f"{CLI} simulate --seed 1 --nodes 2 --duration 3", f"{CLI} log info /nowhere/$'\\xff'"]
+    "words", [f"{CLI} node --help", f"{CLI} simulate --seed 1 --nodes 2 --duration 3", f"{CLI} log info /nowhere/$'\\xff'"], ids=_name
 )
 def test_what_a_terminal_can_not_show_is_shown_somehow(words: str) -> None:
     """A terminal that knows no more than ASCII, and a path that is no text, break no command."""
@@ -65,7 +70,7 @@ def test_what_a_terminal_can_not_show_is_shown_somehow(words: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full, as Linux has")
-@pytest.mark.parametrize("words", [f"{NODE} --duration 0.2", f"{NODE} --duration 0.2 --json", f"{CLI} fuzz --list"])
+@pytest.mark.parametrize("words", [f"{NODE} --duration 0.2", f"{NODE} --duration 0.2 --json", f"{CLI} fuzz --list"], ids=_name)
 def test_a_full_disk_is_said(words: str) -> None:
     """One sentence, and 2."""
     done = shell(f"{words} > /dev/full")

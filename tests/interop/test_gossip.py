@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import Any
@@ -60,7 +60,7 @@ def told_bodies(node: NetworkNode) -> list[bytes]:
 
 
 @asynccontextmanager
-async def between(programs: Any, sender: str, receiver: str, **options: Any) -> AsyncIterator[tuple[Peer, NetworkNode, Peer]]:
+async def between(programs: Any, sender: str, receiver: str, **options: Any) -> AsyncGenerator[tuple[Peer, NetworkNode, Peer]]:
     """Two foreign nodes that know only ours, which is between them."""
     async with AsyncExitStack() as stack:
         # Without Kademlia, or they would find each other through us and need us no more.

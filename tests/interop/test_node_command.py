@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def _is(said: dict[str, Any], event: str, fields: dict[str, object]) -> bool:
 
 
 @asynccontextmanager
-async def command(number: int, *arguments: str) -> AsyncIterator[Running]:
+async def command(number: int, *arguments: str) -> AsyncGenerator[Running]:
     """A node of ours that ends with exit code 0."""
     key = SecretKey.deterministic(number)
     process = await asyncio.create_subprocess_exec(

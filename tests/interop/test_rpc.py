@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -53,7 +53,7 @@ THEM = 60
 
 
 @asynccontextmanager
-async def pair(programs: Any, kind: str) -> AsyncIterator[tuple[NetworkNode, Peer]]:
+async def pair(programs: Any, kind: str) -> AsyncGenerator[tuple[NetworkNode, Peer]]:
     """Ours, which dialled, and a foreign node; they know of each other what they speak."""
     async with AsyncExitStack() as stack:
         # Without Kademlia, whose look-ups would dial by themselves a peer that was just left.

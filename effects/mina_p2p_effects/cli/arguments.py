@@ -60,6 +60,15 @@ def http_url(text: str) -> str:
     return text
 
 
+def https_url(text: str) -> str:
+    """A converter for argparse: the URL of a server that proves who it is."""
+    if not http_url(text).lower().startswith("https:"):
+        raise argparse.ArgumentTypeError(
+            f"{shortened(text)!a} is not an https URL; what names peers is not taken over unprotected connections"
+        )
+    return text
+
+
 def directory(text: str) -> Path:
     """A converter for argparse: a directory, which need not be there yet."""
     path = Path(text)

@@ -29,7 +29,7 @@ from mina_p2p.config import Limits
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import SECOND
-from mina_p2p_effects.cli.arguments import SEED_MAX, directory, http_url, port, seconds, whole
+from mina_p2p_effects.cli.arguments import SEED_MAX, directory, http_url, https_url, port, seconds, whole
 from mina_p2p_effects.cli.node.service import Display, Service
 from mina_p2p_effects.cli.node.settings import LIBP2P, PORT_DEFAULT, TRANSPORTS, read_settings
 from mina_p2p_effects.loop import run_on_best_loop
@@ -82,7 +82,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--peer", "--peers", "-P", action="append", default=[], metavar="ADDRESS", help="a first peer; may be given more than once"
     )
     peers.add_argument("--peer-list-file", type=Path, metavar="FILE", help="first peers, one address a line")
-    peers.add_argument("--peer-list-url", metavar="URL", help="the same from an https URL, which is asked again every ten minutes")
+    peers.add_argument(
+        "--peer-list-url", type=https_url, metavar="URL", help="the same from an https URL, which is asked again every ten minutes"
+    )
     peers.add_argument("--seed", action="store_true", help="be a node that others come to: start without any first peer")
     peers.add_argument(
         "--min-connections",
@@ -113,6 +115,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     peers.add_argument(
         "--isolate-network", action="store_true", help="on libp2p's network, speak with the first peers only, whoever else dials (OCaml)"
+    )
+    peers.add_argument(
+        "--enable-flooding",
+        nargs="?",
+        const="true",
+        choices=("true", "false"),
+        default="false",
+        help="on libp2p's network, send our own gossip to every subscriber instead of the mesh alone (OCaml)",
     )
     peers.add_argument(
         "--enable-peer-exchange",

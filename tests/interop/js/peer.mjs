@@ -58,6 +58,8 @@ const node = await createLibp2p({
   streamMuxers: [minaYamux()],
   ...(options.psk !== '' ? { connectionProtector: preSharedKey({ psk: swarmKey() }) } : {}),
   connectionGater: { denyDialMultiaddr: () => false },
+  // A test may come back more often in a second than js-libp2p takes by itself.
+  connectionManager: { inboundConnectionThreshold: 1000 },
   services: {
     identify: identify(),
     ping: ping(),

@@ -15,6 +15,9 @@ from mina_p2p_effects.cli.node.fetch import FetchError, fetch_text
 ASK_AGAIN_S: Final = 600.0
 """Between two requests for the list at a URL."""
 
+ASK_SOON_S: Final = 30.0
+"""The same while no list has come yet."""
+
 PROBLEMS_SHOWN_MAX: Final = 5
 
 _UTF8_BYTES_MAX: Final = 4

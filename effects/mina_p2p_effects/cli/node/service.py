@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -23,9 +24,9 @@ from mina_p2p.peer.actions import PeerDiscovered
 from mina_p2p.peer.state import PeerSource
 from mina_p2p_effects.cli.console import Console
 from mina_p2p_effects.cli.node.node_status import TOLD_EVERY_S, node_status
-from mina_p2p_effects.cli.node.peers import ASK_AGAIN_S, fetch_list, read_list_file
+from mina_p2p_effects.cli.node.peers import ASK_AGAIN_S, ASK_SOON_S, fetch_list, read_list_file
 from mina_p2p_effects.cli.node.screen import screen
-from mina_p2p_effects.cli.node.settings import Settings
+from mina_p2p_effects.cli.node.settings import NETWORKS, Settings
 from mina_p2p_effects.cli.node.software import Software
 from mina_p2p_effects.metrics.endpoint import MetricsEndpoint
 from mina_p2p_effects.metrics.meter import Meter
@@ -35,6 +36,8 @@ from mina_p2p_effects.metrics.status import Status, status_json, take_status
 from mina_p2p_effects.node import Node, NodeConfig
 
 EXIT_BUG = 1
+LONELY_S = 30.0
+"""Without a connection for so long, a node that knows somebody says what its operator can do."""
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +67,8 @@ class Service:
         self._console = Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
         self._told = asyncio.Event()
+        self._has_list = False
+        """Whether a list at a URL has come."""
         self._live: Live | None = None
         self._otlp: OtlpExport | None = None
 
@@ -81,7 +86,7 @@ class Service:
         if settings.sources.file is not None:
             first += read_list_file(settings.sources.file, self._warn)
         if settings.sources.url is not None:
-            first += await asyncio.to_thread(fetch_list, settings.sources.url, self._warn)
+            first += await self._fetch(settings.sources.url)
         known = self._dialable(first)
         if not known and not settings.is_seed:
             self._warn("there is nobody to dial; this node waits until others come")
@@ -90,6 +95,7 @@ class Service:
         software = Software(node, self._tell, is_everything_valid=settings.is_everything_valid)
         self._node, self._meter, self._software = node, meter, software
         async with AsyncExitStack() as stack:
+            stack.enter_context(_warnings_to(self._warn))
             where = f"{settings.host} port {settings.port}"
             if settings.libp2p is not None and settings.libp2p_listen != (settings.host, settings.port):
                 where += ", or {} port {} for libp2p".format(*settings.libp2p_listen)
@@ -111,6 +117,9 @@ class Service:
                 self._otlp = stack.enter_context(export)
             if self._display.is_live:
                 self._live = stack.enter_context(Live(console=self._console, refresh_per_second=2, transient=False))
+            if known:
+                advice = asyncio.get_running_loop().call_later(LONELY_S, self._advise_when_lonely, known)
+                stack.callback(advice.cancel)
             code = await self._until_stopped()
         self._live = None
         self._tell("stopped", {"uptime_s": round(time.monotonic() - self._began, 3)})
@@ -217,11 +226,24 @@ class Service:
         self._node.command(NetworkStatusSet(told))
 
     async def _ask_for_lists(self, url: str) -> None:
-        """Peers that a list names later are known later."""
+        """Peers that a list names later are known later; a node that was started before its network was up has not long to wait."""
         while True:
-            await asyncio.sleep(ASK_AGAIN_S)
-            for address in self._dialable(list(await asyncio.to_thread(fetch_list, url, self._warn))):
+            await asyncio.sleep(ASK_AGAIN_S if self._has_list else ASK_SOON_S)
+            for address in self._dialable(list(await self._fetch(url))):
                 self._learn(address)
+
+    async def _fetch(self, url: str) -> tuple[DialAddress, ...]:
+        found = await asyncio.to_thread(fetch_list, url, self._warn)
+        self._has_list = self._has_list or bool(found)
+        return found
+
+    def _advise_when_lonely(self, first: tuple[DialAddress, ...]) -> None:
+        """Whoever has first peers and nobody yet wants to know why; the failures alone say it of one attempt each."""
+        if not self.status().peers:
+            settings = self._settings
+            network = settings.network if settings.network in NETWORKS else settings.chain_id.hex()
+            peers = "the first peer is not" if len(first) == 1 else f"none of the {len(first)} first peers is"
+            self._warn(f"{peers} connected yet; attempts go on. How far one gets: mina-p2p ping --network {network} {first[0]}")
 
     def _learn(self, address: DialAddress) -> None:
         network = self._node.network
@@ -275,6 +297,28 @@ class Service:
 
     def _warn(self, text: str) -> None:
         sys.stderr.write(f"mina-p2p node: {text}\n")
+
+
+class _Warnings(logging.Handler):
+    """What the library has to say of disks and the like."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._warn = warn
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it as the command says things."""
+        self._warn(record.getMessage())
+
+
+@contextmanager
+def _warnings_to(warn: Callable[[str], None]) -> Generator[None, None, None]:
+    handler, logger = _Warnings(warn), logging.getLogger("mina_p2p_effects")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @contextmanager

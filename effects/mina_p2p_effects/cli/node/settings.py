@@ -196,7 +196,9 @@ def _libp2p(arguments: argparse.Namespace, secret_key: SecretKey, chain_id: Chai
             is_discovery_enabled=not arguments.no_peers_discovery,
             gating=GatingConfig(is_isolated=arguments.isolate_network),
             direct_peers=tuple(_direct_peer(text) for text in arguments.direct_peer),
-            gossipsub=GossipsubConfig(is_peer_exchange_enabled=arguments.enable_peer_exchange == "true"),
+            gossipsub=GossipsubConfig(
+                is_peer_exchange_enabled=arguments.enable_peer_exchange == "true", is_flooding=arguments.enable_flooding == "true"
+            ),
         )
     except ValueError as error:
         raise CallerError(str(error)) from None

@@ -96,7 +96,8 @@ class Software:
                 self._tell("disconnected", {"peer_id": str(peer_id), "reason": str(reason), "by_peer": by_peer, "transport": "libp2p"})
             case NetworkDialFailed(address=address, reason=reason):
                 self.failures[reason.code] += 1
-                self._tell("failed", {"peer_id": str(address.peer_id), "incoming": False, "reason": str(reason), "transport": "libp2p"})
+                dialled = {"peer_id": str(address.peer_id), "incoming": False, "address": str(address)}
+                self._tell("failed", {**dialled, "reason": str(reason), "transport": "libp2p"})
             case NetworkPubsubMessageReceived(verdict_id=verdict_id):
                 self.items["gossip"] += 1
                 verdict = Verdict.ACCEPT if self._is_everything_valid else Verdict.IGNORE
