@@ -21,6 +21,7 @@ from mina_p2p.config import Limits
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import SECOND, ChannelId
+from mina_p2p.peer.config import PeerTableConfig, RememberedPeer
 from mina_p2p.store import Observer
 from mina_p2p.testing.invariants import Checker
 from mina_p2p.testing.places import host_of
@@ -98,12 +99,20 @@ class Town:
         return QuicAddress(self.peer_id(place), parse_ip(self.host(place)), PORT)
 
     def start(
-        self, place: int, *knows: int, more: tuple[DialAddress, ...] = (), wished: int = 50, most: int = 200, **gossip: Any
+        self,
+        place: int,
+        *knows: int,
+        more: tuple[DialAddress, ...] = (),
+        remembered: tuple[RememberedPeer, ...] = (),
+        wished: int = 50,
+        most: int = 200,
+        **gossip: Any,
     ) -> SimNode:
         """Start, or start again, the node of a place.
 
         :param knows: places that it is configured with.
         :param more: addresses of none of the places, which it is configured with too.
+        :param remembered: what its program has kept of the last run.
         :param wished: connections below which it dials.
         :param most: connections that it has at most.
         """
@@ -116,6 +125,7 @@ class Town:
             initial_peers=(*(self.address(other) for other in knows), *more),
             is_discovery_enabled=False,
             address_gossip=AddressGossipConfig(**chosen),
+            peer_table=PeerTableConfig(remembered=remembered),
             limits=Limits(peers_min=wished, peers_max=most),
         )
         return node

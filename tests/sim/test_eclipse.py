@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +14,8 @@ from mina_p2p.peer.config import PeerTableConfig
 from mina_p2p.testing.eclipse import Day, Options, run
 from mina_p2p.testing.invariants import check_invariants
 
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "eclipse.py"
+LAST_RESORT_S = 240
 SEEDS = range(1, 1 + int(os.environ.get("MINA_P2P_ECLIPSE_SEEDS", "50")))
 """A twentieth of what `benchmarks/eclipse.py` runs; each takes some seconds."""
 
@@ -49,3 +55,23 @@ def test_without_what_is_judged_the_victim_is_lost() -> None:
         anchors_max=0,
     )
     assert [run(Options(seed, table=blind)).honest for seed in (1, 2)] == [0, 0]
+
+
+def test_many_seeds_go_on_where_they_were_interrupted(tmp_path: Path) -> None:
+    """What is in the file is not run again, and counts; a file of other days is refused."""
+    file = tmp_path / "days.jsonl"
+
+    def script(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(SCRIPT), "--hours", "1", "--jobs", "1", "--json", "--resume", str(file), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=LAST_RESORT_S, check=False)
+
+    first = json.loads(script("--seeds", "2").stdout)
+    lines = file.read_text().splitlines()
+    assert len(lines) == 3
+    more = json.loads(script("--seeds", "3").stdout)
+    assert file.read_text().splitlines()[:3] == lines
+    assert (first["seeds"], more["seeds"], more["broken"]) == (2, 3, 0)
+    assert sum(more["by_honest"].values()) == 3
+    other = script("--seeds", "2", "--honest", "400")
+    assert other.returncode == 2
+    assert "honest was 500" in other.stderr
