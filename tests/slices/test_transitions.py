@@ -45,6 +45,7 @@ TABLES_ELSEWHERE = (
     "mina_p2p.identify",
     "mina_p2p.kademlia",
     "mina_p2p.gossipsub",
+    "mina_p2p.peer_exchange",
     "mina_p2p.blocks",
 )
 """Slices whose tables are in ``tests/channels``, ``tests/gossip``, ``tests/blocks`` and ``tests/libp2p_slices``."""
