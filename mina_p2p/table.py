@@ -218,7 +218,7 @@ class _Reading(Generic[K, V]):
 
     def keys_through(self, last: int) -> list[K]:
         """The keys up to and including ``last``, in ascending order."""
-        return sorted(key for key in self._map if key <= last)
+        return sorted([key for key in self._map if key <= last])
 
     def changed_since(self, before: Table[K, V]) -> list[K]:
         """The keys at which the two tables do not hold the very same object, or only one of them holds something; in any order."""
@@ -240,12 +240,13 @@ class _Reading(Generic[K, V]):
     def values(self) -> Iterator[V]:
         """The values in the order of their keys."""
         found = self._map
-        return (found[key] for key in sorted(found))
+        return map(found.__getitem__, sorted(found))
 
     def items(self) -> Iterator[tuple[K, V]]:
         """Pairs in the order of their keys."""
         found = self._map
-        return ((key, found[key]) for key in sorted(found))
+        keys = sorted(found)
+        return zip(keys, map(found.__getitem__, keys), strict=True)
 
     def __iter__(self) -> Iterator[K]:
         return iter(self.keys())
@@ -397,6 +398,9 @@ class Deadlines(Record):
     def due(self, now: Timestamp, count_max: int) -> list[int]:
         """At most ``count_max`` keys that are due, earliest first, then by key."""
         found: list[int] = []
+        first = self.buckets.first_key()
+        if first is None or first * self.granularity > now:
+            return found  # as it mostly is
         for bucket in self.buckets.keys_through(now // self.granularity):
             found += self.buckets[bucket].keys()[: count_max - len(found)]
             if len(found) >= count_max:

@@ -29,6 +29,7 @@ from mina_p2p.transport import (
 NOT_DRAWN = (
     *("mina_p2p.channels.streaming_rpc", "mina_p2p.channels.signaling", "mina_p2p.signaling", "mina_p2p.channels.address_gossip"),
     *("mina_p2p.libp2p", "mina_p2p.identify", "mina_p2p.kademlia", "mina_p2p.gossipsub", "mina_p2p.blocks", "mina_p2p.relay"),
+    "mina_p2p.peer_exchange",
 )
 """Slices whose actions carry what only their own conversations could know: parts, offers, answers, records, streams."""
 

@@ -21,6 +21,7 @@ from mina_p2p.testing.course import ALL_CHECKED_NODES_MAX, SOON, Course, Options
 from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.faults import SOURCES, FaultKind, FaultSource
 from mina_p2p.testing.health import Coverage, coverage, has_come_up, missing
+from mina_p2p.testing.invariants import violations
 from mina_p2p.testing.liars import STRATEGIES, Strategy
 from mina_p2p.testing.sim import SimNode
 from mina_p2p.testing.stock import Piece, Tip, stock
@@ -171,6 +172,13 @@ class Run(Course[World]):
         """The last item and the last tip."""
         self.world.deal(self._last_piece)
         self.world.deal(self._last_tip)
+
+    def wrong_at_the_end(self) -> Iterator[str]:
+        """What all invariants say of all nodes that run, where they are checked."""
+        simulation = self.world.simulation
+        for node in simulation.nodes if self._is_checked else ():
+            if node.port.is_alive:
+                yield from (f"node {node.number} at {self.seconds:.3f} s: {violation}" for violation in violations(node.state))
 
     def liars(self) -> tuple[str, ...]:
         """Names of the strategies of members that lie."""

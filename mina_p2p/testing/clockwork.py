@@ -53,21 +53,27 @@ class Clockwork:
 
         :raises InvariantViolationError: where a check found something, or time does not move on.
         """
-        at = self.next_at()
-        if at is None:
-            return False
-        self._do_next(at)
-        return True
+        return self._do_next(None)
 
-    def _do_next(self, at: Timestamp) -> None:
-        self._steps_at_once = 0 if at > self.now else self._steps_at_once + 1
-        if self._steps_at_once > STEPS_AT_ONCE_MAX:
-            raise InvariantViolationError(f"{STEPS_AT_ONCE_MAX} steps, and the clock stands still: some wait is always due")
-        self.now = max(self.now, at)
-        if self.links.next_at() == at:
+    def _do_next(self, end: Timestamp | None) -> bool:
+        """Do the next thing that is due, if that is not after ``end``; whether there was one."""
+        arrival, own = self.links.next_at(), self._agenda.next_at()
+        is_arrival = own is None or (arrival is not None and arrival <= own)
+        at = arrival if is_arrival else own
+        if at is None or (end is not None and at > end):
+            return False
+        if at > self.now:
+            self._steps_at_once = 0
+            self.now = at
+        else:
+            self._steps_at_once += 1
+            if self._steps_at_once > STEPS_AT_ONCE_MAX:
+                raise InvariantViolationError(f"{STEPS_AT_ONCE_MAX} steps, and the clock stands still: some wait is always due")
+        if is_arrival:
             self.links.deliver_next()
         else:
             self._agenda.pop()[1]()
+        return True
 
     def run(self, duration: int, *, until: Callable[[], bool] | None = None) -> bool:
         """Let virtual time pass.
@@ -78,9 +84,7 @@ class Clockwork:
         """
         end = Timestamp(self.now + duration)
         while until is None or not until():
-            at = self.next_at()
-            if at is None or at > end:
+            if not self._do_next(end):
                 self.now = end
                 return until is None
-            self._do_next(at)
         return True

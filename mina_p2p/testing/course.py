@@ -234,6 +234,10 @@ class Course(ABC, Generic[W]):
         """Give something new to some node, now that all was well."""
 
     @abstractmethod
+    def wrong_at_the_end(self) -> Iterator[str]:
+        """What a look at the whole states of all nodes finds, whatever was looked at on the way."""
+
+    @abstractmethod
     def liars(self) -> tuple[str, ...]:
         """Names of the strategies of nodes that lie."""
 
@@ -331,6 +335,8 @@ class Course(ABC, Generic[W]):
 
     def _end(self) -> None:
         self.phase = Phase.OVER
+        if not self.world.violations:
+            self.world.violations.extend(self.wrong_at_the_end())
         self.coverage.append(self.look())
 
     @property

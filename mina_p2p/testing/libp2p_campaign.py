@@ -19,6 +19,7 @@ from mina_p2p.testing.course import CALM, Course, Options, Outcome, Phase
 from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.faults import SOURCES, FaultKind
 from mina_p2p.testing.health import READY_WANTED, Coverage
+from mina_p2p.testing.invariants.network import network_violations
 from mina_p2p.testing.libp2p_liars import NETWORK_LIARS, NetworkLiar
 from mina_p2p.testing.libp2p_sim import NetworkNode
 from mina_p2p.testing.libp2p_world import NetworkWorld
@@ -160,6 +161,12 @@ class NetworkRun(Course[NetworkWorld]):
             self.world.violations.append(
                 f"{late} members have not heard a message after {SPREAD_WITHIN // SECOND} s in a network that is well"
             )
+
+    def wrong_at_the_end(self) -> Iterator[str]:
+        """What all invariants say of all nodes that run, where they are checked."""
+        nodes = [member.node for member in self.world.members if member.node is not None] if self._is_checked else []
+        for node in nodes:
+            yield from (f"node {node.number} at {self.seconds:.3f} s: {violation}" for violation in network_violations(node.state))
 
     def liars(self) -> tuple[str, ...]:
         """Names of the strategies of members that lie."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sim.mutants import mutant
 
 from mina_p2p.errors import InvariantViolationError
 from mina_p2p.ids import SECOND, ConnectionId, PeerNumber, Timestamp
+from mina_p2p.reducer import p2p_machine
 from mina_p2p.state import P2pState
-from mina_p2p.store import Observer
+from mina_p2p.store import Machine, Observer
 from mina_p2p.table import empty_table
-from mina_p2p.testing.campaign import Options, Run
+from mina_p2p.testing.campaign import Options, Phase, Run
 from mina_p2p.testing.faults import FaultKind
 from mina_p2p.testing.invariants import Checker, check_invariants, sampled, violations
 from mina_p2p.testing.sim import SimNode
+from mina_p2p.timeouts import CheckTimeouts
 
 KINDS = (FaultKind.LOSS, FaultKind.STREAMS, FaultKind.LIARS)
 
@@ -140,6 +144,69 @@ def test_what_is_wrong_is_found_and_named(states: list[P2pState], path: str) -> 
         assert any(path in violation for violation in found), found
     with pytest.raises(InvariantViolationError):
         check_invariants(bad)
+
+
+def finds(checker: Checker, state: P2pState) -> bool:
+    """Whether a checker finds anything wrong; what it can not even read is wrong."""
+    try:
+        return any(True for _ in checker.violations(state))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return True
+
+
+def leading_to(bad: P2pState) -> Machine[P2pState]:
+    """The shipped machine, but for one reducer that is as wrong as can be."""
+
+    def reducer(_state: P2pState, _action: Any, _now: Timestamp) -> tuple[P2pState, tuple[()]]:
+        return bad, ()
+
+    return p2p_machine().replaced(CheckTimeouts, reducer=reducer)
+
+
+MUTANTS = 700
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_one_action_makes_wrong_is_found_by_who_knows_the_states_before(states: list[P2pState], seed: int) -> None:
+    """A reducer changes one thing somewhere in a good state: a checker with a memory finds just what one without finds."""
+    dice, found = random.Random(seed), 0
+    for _ in range(MUTANTS // 4):
+        number = dice.randrange(2, len(states))
+        path, bad = mutant(dice, states[number])
+        checker = Checker()
+        for state in states[number - dice.randrange(3) : number + 1]:
+            checker.check(state)
+        after, _, _ = leading_to(bad).dispatch(states[number], CheckTimeouts(), states[number].clock.now)
+        is_found = finds(Checker(), after)
+        assert finds(checker, after) == is_found, path
+        found += is_found
+    assert MUTANTS // 4 > found > MUTANTS // 12
+
+
+@pytest.mark.parametrize("path", CORRUPTIONS)
+def test_what_was_made_right_again_is_right(states: list[P2pState], path: str) -> None:
+    """From a good state to another good one, however far apart: nothing that was remembered stands in the way."""
+    good = first(states, CORRUPTIONS[path][0])
+    checker = Checker()
+    for state in (states[0], good, states[-1], good, states[1]):
+        assert list(checker.violations(state)) == []
+
+
+def test_all_is_looked_at_when_a_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the checks on the way have not seen is found at the end, by checks that remember nothing."""
+
+    def blind(_checker: Checker, _state: P2pState) -> None:
+        pass
+
+    monkeypatch.setattr(Checker, "check", blind)
+    run = Run(Options(1, 3, transactions=2))
+    while run.phase is not Phase.FINALE:
+        run.advance()
+    store: Any = run.world.members[1].node and run.world.members[1].node.store
+    store.state = CORRUPTIONS["peers.table: "][1](store.state)
+    while run.advance():
+        pass
+    assert any("peers.table" in violation for violation in run.outcome().violations)
 
 
 def test_a_node_in_service_checks_now_and_then(states: list[P2pState]) -> None:

@@ -19,6 +19,7 @@ TRIES = 8, 2
 REDUNDANT = {
     "BestTipSend: without `not isinstance(machine.remote, RemoteRequested)`": "asked again by the guard of ResponseSend",
     "BestTipSend: without `machine.next_send_index <= state.best_tips.version`": "asked again by the guard of ResponseSend",
+    "ConnectionOutgoingRandomInit: without `state.peers.next_dial_at <= now`": "what is drawn in vain is refused again",
     "PeerDiscovered: never `if self.source not in GIVEN and state.peers.make_new_room(self.address, state.told_in(self.learned_from)) is None`": (
         "the reducer takes nobody in for whom nobody makes room"
     ),

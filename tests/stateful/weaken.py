@@ -35,12 +35,26 @@ def weakenings(action: type[Any]) -> Iterator[tuple[str, Guard]]:
     own: Any = vars(action).get("is_enabled")
     if own is None:
         return
-    tree = ast.parse(textwrap.dedent(inspect.getsource(own)))
+    tree = _source(own)
+    asks_why = "return not self.why_refused(state, now)" in ast.unparse(tree)
+    if asks_why:
+        own = vars(action)["why_refused"]
+        tree = _source(own)
     for index, (node, is_refusal) in enumerate(_walk(tree)):
         for change, text in _changes(node, is_refusal=is_refusal):
             weaker = deepcopy(tree)
             change(list(_walk(weaker))[index][0])
-            yield f"{action.__name__}: {text}", _compiled(weaker, own)
+            made = _compiled(weaker, own)
+            yield f"{action.__name__}: {text}", partial(_without_reason, made) if asks_why else made
+
+
+def _source(function: Any) -> ast.Module:
+    return ast.parse(textwrap.dedent(inspect.getsource(function)))
+
+
+def _without_reason(why_refused: Callable[[Any, P2pState, int], str], action: Any, state: P2pState, now: int) -> bool:
+    """A guard that says yes where there is no reason for a no."""
+    return not why_refused(action, state, now)
 
 
 def _walk(node: ast.AST, *, is_refusal: bool = False) -> Iterator[tuple[ast.AST, bool]]:
@@ -60,6 +74,8 @@ def _refuses(body: list[ast.stmt]) -> bool:
     match body:
         case [ast.Return(value=ast.Constant(value=False))]:
             return True
+        case [ast.Return(value=ast.Constant(value=str() as reason))]:
+            return bool(reason)
         case _:
             return False
 
@@ -105,7 +121,8 @@ def _any_value(found: ast.match_case) -> None:
     pattern.kwd_patterns = [p if isinstance(p, ast.MatchAs) else ast.MatchAs() for p in pattern.kwd_patterns]
 
 
-def _compiled(tree: ast.Module, own: Any) -> Guard:
+def _compiled(tree: ast.Module, own: Any) -> Any:
+    """The function of that source, in the place of ``own``."""
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef):
             function.decorator_list = []
@@ -114,5 +131,4 @@ def _compiled(tree: ast.Module, own: Any) -> Guard:
                 argument.annotation = None
     namespace: dict[str, Any] = dict(own.__globals__)
     exec(compile(ast.fix_missing_locations(tree), "<weaker guard>", "exec"), namespace)  # compiled from the guard's own source
-    made: Guard = namespace["is_enabled"]
-    return made
+    return namespace[own.__name__]
