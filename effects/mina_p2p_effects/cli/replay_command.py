@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=None,
         metavar="N",
-        help="replay from checkpoint to checkpoint in N processes (default: one for each processor where the log is long enough)",
+        help="share the logs among N processes, from checkpoint to checkpoint (default: on Linux one for each processor where the logs "
+        "are long enough, else one)",
     )
     parser.add_argument("--from", dest="start", default=None, metavar="ID|TIME", help="begin with this action (one log)")
     parser.add_argument("--until", default=None, metavar="ID|TIME", help="end behind this action (one log)")

@@ -456,8 +456,8 @@ def open_sessions(
         raise
     groups: dict[tuple[str, str], list[LogFile]] = {}
     for file in sorted(files, key=_part):
-        node = file.header.metadata.get("peer_id", file.path.name)
-        groups.setdefault((node, file.header.metadata.get("log", file.path.name)), []).append(file)
+        log = file.header.metadata.get("log", file.path.name)
+        groups.setdefault((file.header.metadata.get("peer_id", log), log), []).append(file)
     return [LogSession(groups[key]) for key in sorted(groups)]
 
 

@@ -30,6 +30,10 @@ COLOURS: Final = {
     "SIGNALING_DISCOVERY": "#5f9ea0",
     "SIGNALING_EXCHANGE": "#708090",
     "control": "#9aa5b1",
+    "meshsub": "#3e6f9e",
+    "coda kad": "#3a7d44",
+    "coda rpcs": "#7a4f9e",
+    "ipfs id": "#b5651d",
 }
 _OTHER: Final = "#444444"
 _WIDTH, _HEIGHT = 9.0, 3.1
@@ -122,7 +126,7 @@ def _bytes(axes: Axes, series: Sequence[LogSeries], item: ItemKey | None) -> Non
             axes.fill_between(edges, base, top, step="post", color=COLOURS.get(channel, _OTHER), linewidth=0, label=label)
             base = top
     _middle(axes)
-    _finish(axes, "KiB per second by channel: received above, sent below", end, legend=True)
+    _finish(axes, "KiB per second by channel or protocol: received above, sent below", end, legend=True)
 
 
 def _spread(axes: Axes, series: Sequence[LogSeries], item: ItemKey | None) -> None:
@@ -165,7 +169,7 @@ def _finish(axes: Axes, title: str, end: float, *, legend: bool) -> None:
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_xlim(0, end or 1)
     axes.set_xlabel("seconds")
-    if legend:
+    if legend and axes.get_legend_handles_labels()[0]:
         axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1), fontsize=7.5, frameon=False, borderaxespad=0)
 
 

@@ -1,7 +1,7 @@
 """What is drawn, read out of a log in one replay: numbers over time.
 
 Times are nanoseconds since the Unix epoch, as in the log. Bytes are frames with their headers,
-without what the transport adds. Stretches that damage hides are missing; `LogSeries.problems` says so.
+without what the transport adds; for libp2p messages, by the name of their protocol. Stretches that damage hides are missing; `LogSeries.problems` says so.
 """
 
 from __future__ import annotations
@@ -14,6 +14,15 @@ from mina_p2p.best_tip.actions import BestTipSet
 from mina_p2p.channels.propagation.state import RemoteRequested, Requested, Responding
 from mina_p2p.disconnection.actions import DisconnectionFinish
 from mina_p2p.ids import ChannelId
+from mina_p2p.libp2p.transport import (
+    Libp2pConnectionClosed,
+    Libp2pConnectionOpened,
+    Libp2pEffectfulDisconnect,
+    Libp2pEffectfulSend,
+    Libp2pEffectfulStreamOpen,
+    Libp2pStreamMessageReceived,
+    Libp2pStreamOpened,
+)
 from mina_p2p.notifications import ItemReceived
 from mina_p2p.peer.actions import PeerReady
 from mina_p2p.pool.actions import PoolInsert
@@ -69,7 +78,7 @@ class LogSeries(Record):
     held: dict[str, tuple[tuple[int, int], ...]]
     """By channel: time, and permissions of peers that we can use."""
     bytes_in: dict[str, tuple[int, ...]]
-    """By channel: bytes per bucket of time between `start` and `end`."""
+    """By channel, or protocol of libp2p: bytes per bucket of time between `start` and `end`."""
     bytes_out: dict[str, tuple[int, ...]]
     arrivals: dict[ItemKey, Arrival]
     problems: tuple[str, ...]
@@ -119,8 +128,11 @@ class _Collector:
         self._width = max(1, end - start)
         self._channels: dict[tuple[int, int], str] = {}
         """By connection and stream: the channel of an answer that we owe."""
+        self._protocols: dict[tuple[int, int], str] = {}
+        """By connection and stream of libp2p."""
         self._received: dict[ItemKey, int] = {}
-        self._ready: set[int] = set()
+        self._ready: set[tuple[bool, int]] = set()
+        """Whether it is one of libp2p, and the connection."""
         self.peers: list[tuple[int, int]] = []
         self.bytes_in: dict[str, list[int]] = defaultdict(lambda: [0] * BUCKETS)
         self.bytes_out: dict[str, list[int]] = defaultdict(lambda: [0] * BUCKETS)
@@ -158,13 +170,34 @@ class _Collector:
         self._count(self.bytes_out, self._channels.get((action.connection_id, action.stream), CONTROL), time, action.frames)
 
     def ready(self, action: PeerReady, time: int) -> None:
-        self._ready.add(action.connection_id)
+        self._ready.add((False, action.connection_id))
         self.peers.append((time, len(self._ready)))
 
     def finished(self, action: DisconnectionFinish, time: int) -> None:
-        self._ready.discard(action.connection_id)
+        self._ready.discard((False, action.connection_id))
         self._channels = {key: channel for key, channel in self._channels.items() if key[0] != action.connection_id}
         self.peers.append((time, len(self._ready)))
+
+    def opened(self, action: Libp2pConnectionOpened, time: int) -> None:
+        self._ready.add((True, action.connection_id))
+        self.peers.append((time, len(self._ready)))
+
+    def gone(self, action: Libp2pConnectionClosed | Libp2pEffectfulDisconnect, time: int) -> None:
+        self._ready.discard((True, action.connection_id))
+        self._protocols = {key: protocol for key, protocol in self._protocols.items() if key[0] != action.connection_id}
+        self.peers.append((time, len(self._ready)))
+
+    def stream_opened(self, action: Libp2pStreamOpened, _time: int) -> None:
+        self._protocols[action.connection_id, action.stream] = protocol_name(action.protocol)
+
+    def stream_wanted(self, action: Libp2pEffectfulStreamOpen, _time: int) -> None:
+        self._protocols[action.connection_id, action.stream] = protocol_name(action.protocols[0])
+
+    def data(self, action: Libp2pStreamMessageReceived, time: int) -> None:
+        self._count(self.bytes_in, self._protocols.get((action.connection_id, action.stream), CONTROL), time, (action.data,))
+
+    def data_sent(self, action: Libp2pEffectfulSend, time: int) -> None:
+        self._count(self.bytes_out, self._protocols.get((action.connection_id, action.stream), CONTROL), time, (action.data,))
 
     def item(self, action: ItemReceived, time: int) -> None:
         self._received.setdefault((action.channel, action.key), time)
@@ -186,10 +219,24 @@ _HANDLERS: Final[dict[type[Any], Callable[[_Collector, Any, int], None]]] = {
     ChannelsEffectfulAnswerSend: _Collector.answer,
     PeerReady: _Collector.ready,
     DisconnectionFinish: _Collector.finished,
+    Libp2pConnectionOpened: _Collector.opened,
+    Libp2pConnectionClosed: _Collector.gone,
+    Libp2pEffectfulDisconnect: _Collector.gone,
+    Libp2pStreamOpened: _Collector.stream_opened,
+    Libp2pEffectfulStreamOpen: _Collector.stream_wanted,
+    Libp2pStreamMessageReceived: _Collector.data,
+    Libp2pEffectfulSend: _Collector.data_sent,
     ItemReceived: _Collector.item,
     PoolInsert: _Collector.pooled,
     BestTipSet: _Collector.followed,
 }
+
+
+def protocol_name(protocol: str) -> str:
+    """What a protocol of libp2p is called without its version: ``ipfs id`` for ``/ipfs/id/1.0.0``."""
+    words = [word for word in protocol.split("/") if word]
+    return " ".join(words[:-1] or words)
+
 
 _Steps: TypeAlias = dict[str, tuple[tuple[int, int], ...]]
 

@@ -14,22 +14,25 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import chain
 from pathlib import Path
 
 from mina_p2p.errors import CallerError
 from mina_p2p.trace.minimise import TRIES_MAX, Progress
 from mina_p2p_effects.cli.arguments import whole
 from mina_p2p_effects.cli.log.common import add_json, users_code, write, write_json
-from mina_p2p_effects.fuzzing.cases import minimise_case, read_case, write_case, write_pytest_file
+from mina_p2p_effects.fuzzing.cases import Case, minimise_case, read_case, write_case, write_pytest_file
 from mina_p2p_effects.logs.functions import load_function, load_machine
+from mina_p2p_effects.logs.session import open_session
 from mina_p2p_effects.logs.text import describe, printable
+from mina_p2p_effects.replay import part_number
 
 _REPORT_EVERY = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("log", type=Path, metavar="LOG", help="one file of a log")
+    parser.add_argument("log", type=Path, metavar="LOG", help="a log: one file, or a directory with the files of one that rotated")
     parser.add_argument("--assert", dest="assertion", default=None, metavar="MODULE:FUNCTION", help="what must hold of every state")
     parser.add_argument(
         "--with-reducer", default=None, metavar="FILE|MODULE:FUNCTION", help="play by a changed machine, as in mina-p2p replay"
@@ -41,13 +44,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser, "one JSON object")
 
 
+def _read(source: Path) -> Case:
+    """The inputs of a log, over all its files."""
+    if not source.is_dir():
+        return read_case(source)
+    with open_session(source) as session:
+        numbers = [part_number(file.header.metadata) for file in session.files]
+        if session.notes or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+            raise CallerError("parts of this log are missing or damaged; give the one file in which the fault shows")
+        first, *rest = map(read_case, session.paths)
+    return first.replace(inputs=tuple(chain(first.inputs, *(case.inputs for case in rest))))
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; 2 where the log shows no fault."""
     source: Path = arguments.log
     target: Path = arguments.out or source.with_name(f"{source.stem}-minimal.mplog")
-    if target.exists() and target.samefile(source):
+    if target.exists() and (target.is_dir() or target.samefile(source)):
         raise CallerError("the smaller log can not take the place of the log itself")
-    case = read_case(source)
+    case = _read(source)
     with users_code(arguments.assertion or ""):
         check = None if arguments.assertion is None else load_function(arguments.assertion)
     with users_code(arguments.with_reducer or ""):
