@@ -65,7 +65,8 @@ def receive(state: Gossipsub, action: NetworkPubsubRpcReceived, now: Timestamp, 
             state = _graft(state, peer, grafted.topic or "", now, root, follow_ups)
         for pruned in control.prune:
             is_heard = _is_exchanged(state, peer, pruned, config)
-            state = _prune(state, peer, pruned, now, config)
+            # Who names others is not grafted soon, whatever it says: it could name some every second.
+            state = _prune(state, peer, pruned, now, config, config.prune_backoff if is_heard else 0)
             if is_heard:
                 follow_ups.append(NetworkExchangePeersReceived(action.connection_id, pruned.peers))
     return state, follow_ups
@@ -149,13 +150,15 @@ def _graft(state: Gossipsub, peer: PeerNumber, name: str, now: Timestamp, root: 
     return state.with_topic(topic.replace(mesh=(*topic.mesh, peer)))
 
 
-def _prune(state: Gossipsub, peer: PeerNumber, pruned: ControlPrune, now: Timestamp, config: GossipsubConfig) -> Gossipsub:
+def _prune(
+    state: Gossipsub, peer: PeerNumber, pruned: ControlPrune, now: Timestamp, config: GossipsubConfig, backoff_min: int
+) -> Gossipsub:
     topic, neighbour = state.topic(pruned.topic or ""), state.neighbours[peer]
     if topic is None or not topic.is_subscribed:
         return state
     state = state.with_topic(topic.replace(mesh=tuple(other for other in topic.mesh if other != peer)))
     backoff = min(pruned.backoff, BACKOFF_SECONDS_MAX) * SECOND if pruned.backoff else config.prune_backoff
-    return backing_off(state, topic.name, neighbour.peer_id, Timestamp(now + backoff), config)
+    return backing_off(state, topic.name, neighbour.peer_id, Timestamp(now + max(backoff, backoff_min)), config)
 
 
 def _is_exchanged(state: Gossipsub, peer: PeerNumber, pruned: ControlPrune, config: GossipsubConfig) -> bool:

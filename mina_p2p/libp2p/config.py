@@ -32,7 +32,7 @@ class KademliaConfig(Record):
     dial_addresses_max: int = field(default=3, validator=gt(0))
     """Addresses of one peer that a look-up tries."""
     per_group_max: int = field(default=3, validator=gt(0))
-    """Peers of the table whose first global address is in one network (spec: libp2p 8.2)."""
+    """Peers of the table, and peers that one PRUNE tells of, whose first global address is in one network (spec: libp2p 8.2)."""
     request_timeout: int = field(default=25 * SECOND, validator=gt(0))
     """From the choice of a peer to its answer, dial included."""
     refresh: int = field(default=600 * SECOND, validator=gt(0))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never
 
-from mina_p2p.address import HostScope, host_scope
+from mina_p2p.address import HostScope, address_group, host_scope
 from mina_p2p.errors import DecodeError
 from mina_p2p.gossipsub.effects import NetworkExchangeEffectfulSign, NetworkExchangeEffectfulVerify
 from mina_p2p.gossipsub.messages import PrunedPeer
@@ -25,7 +26,7 @@ from mina_p2p.peer_exchange.actions import (
     NetworkExchangeVerified,
     PeerExchangeAction,
 )
-from mina_p2p.peer_exchange.messages import envelope_of, payload_of, read_envelope, signed_bytes
+from mina_p2p.peer_exchange.messages import Said, envelope_of, payload_of, read_envelope, signed_bytes
 from mina_p2p.peer_exchange.state import CHECKING_MAX, Claim, Kept, PeerExchange
 from mina_p2p.store import Action, FollowUps, expect
 
@@ -45,16 +46,20 @@ def reduce(state: PeerExchange, action: PeerExchangeAction, now: Timestamp, root
             return state.replace(own=own, signing=b""), tuple(NetworkIdentifyPush(peer) for peer in root.identify.peers)
 
         case NetworkExchangeRecordReceived(connection_id=connection_id, envelope=envelope):
-            link = expect(root.links.linked(connection_id), Linked, action)
-            return _checking(state, connection_id, link.peer_id, link.peer_id, envelope)
+            peer_id = expect(root.links.linked(connection_id), Linked, action).peer_id
+            said = _read(envelope, peer_id)
+            return (state, ()) if said is None else _checking(state, connection_id, peer_id, said, envelope)
 
         case NetworkExchangePeersReceived(connection_id=connection_id, peers=peers):
             link = expect(root.links.linked(connection_id), Linked, action)
             follow_ups: list[Action] = []
+            groups = Counter[str]()
             for peer_id, info in _strangers(peers, root):
                 if info.record is not None:
-                    state, checks = _checking(state, connection_id, link.peer_id, peer_id, info.record)
-                    follow_ups += checks
+                    said = _read(info.record, peer_id)
+                    if said is not None and _is_in_bounds(groups, said, root):
+                        state, checks = _checking(state, connection_id, link.peer_id, said, info.record)
+                        follow_ups += checks
                 elif (entry := root.kademlia.table.get(peer_id)) is not None:
                     follow_ups += _dials(root, NetworkDial(entry.addresses[0]))
             return state, follow_ups
@@ -91,19 +96,31 @@ def _strangers(peers: tuple[PrunedPeer, ...], root: NetworkState) -> Iterator[tu
             yield peer_id, info
 
 
-def _checking(
-    state: PeerExchange, connection_id: ConnectionId, teller: PeerId, about: PeerId, envelope: bytes
-) -> tuple[PeerExchange, tuple[NetworkExchangeEffectfulVerify, ...]]:
-    """Have a record's signature checked, if it is a record of that peer; what is none is passed over, as Go does."""
+def _read(envelope: bytes, about: PeerId) -> Said | None:
+    """A record of that peer's with an address; what is none is passed over, as Go does."""
     try:
         said = read_envelope(envelope)
     except DecodeError:
+        return None
+    return said if said.peer_id == about and said.addresses else None
+
+
+def _is_in_bounds(groups: Counter[str], said: Said, root: NetworkState) -> bool:
+    """Whether a PRUNE names not too many of one network: else we would dial a victim of its sender's choice again and again."""
+    group = next((address_group(one.host) for one in said.addresses if host_scope(one.host) is HostScope.GLOBAL), "")
+    groups[group] += 1
+    return not group or groups[group] <= root.config.kademlia.per_group_max
+
+
+def _checking(
+    state: PeerExchange, connection_id: ConnectionId, teller: PeerId, said: Said, envelope: bytes
+) -> tuple[PeerExchange, tuple[NetworkExchangeEffectfulVerify, ...]]:
+    """Have a record's signature checked, while there is room."""
+    if len(state.checking) >= CHECKING_MAX:
         return state, ()
-    if said.peer_id != about or not said.addresses or len(state.checking) >= CHECKING_MAX:
-        return state, ()
-    number, claim = state.next_id, Claim(connection_id, teller, about, said.seq, said.addresses, envelope)
+    number, claim = state.next_id, Claim(connection_id, teller, said.peer_id, said.seq, said.addresses, envelope)
     state = state.replace(checking=state.checking.set(number, claim), next_id=number + 1)
-    return state, (NetworkExchangeEffectfulVerify(number, about, said.signed, said.signature),)
+    return state, (NetworkExchangeEffectfulVerify(number, said.peer_id, said.signed, said.signature),)
 
 
 def _keeping(state: PeerExchange, claim: Claim, root: NetworkState) -> PeerExchange:

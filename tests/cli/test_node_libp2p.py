@@ -157,6 +157,28 @@ def test_the_numbers_of_connections_are_the_helpers() -> None:
 
 
 @needs_pnet
+def test_ocamls_flags_are_understood() -> None:
+    """Where to listen in two parts, the queue of gossip, the protected share; nonsense is refused."""
+    assert [read(*flags).libp2p_listen for flags in ((), ("--bind-ip", "127.0.0.1"), ("--external-port", "9"), ("--libp2p-port", "7"))] == [
+        ("0.0.0.0", 8302),
+        ("127.0.0.1", 8302),
+        ("0.0.0.0", 9),
+        ("0.0.0.0", 7),
+    ]
+    found = read("--bind-ip", "::1", "--external-port", "0", "--validation-queue-size", "7", "--peer-protection-rate", "0.35")
+    assert (found.host, found.port) == ("::1", 0)
+    assert (found.libp2p.gossipsub.validations_max, found.libp2p.protected_percent) == (7, 35)
+    usual = read().libp2p
+    assert (usual.gossipsub.validations_max, usual.protected_percent) == (150, 20)
+    for flags in (("--listen", "1", "--bind-ip", "127.0.0.1"), ("--listen", "1", "--external-port", "2"), ("--bind-ip", "example.org")):
+        with pytest.raises(CallerError):
+            read(*flags)
+    for rate in ("1.1", "-0.1", "nan", "much"):
+        with pytest.raises(SystemExit):
+            read("--peer-protection-rate", rate)
+
+
+@needs_pnet
 @pytest.mark.parametrize(("words", "is_on"), [(None, False), ((), True), (("true",), True), (("false",), False)])
 def test_exchange_and_flooding_are_off_unless_they_are_wanted(words: tuple[str, ...] | None, is_on: bool) -> None:
     """OCaml's flags, with or without their word."""

@@ -353,6 +353,28 @@ def test_sixteen_names_are_looked_at() -> None:
     assert _heard(alone, *(named(number) for number in range(2, 40))) == [address(number) for number in range(2, 18)]
 
 
+def test_three_of_one_network_are_dialled() -> None:
+    """A peer can sign for as many identities as it likes, all of them at somebody else's address."""
+    alone = Exchanging()
+    victim = [Libp2pAddress(peer_id(number), Ipv4.of(9, 9, 9, 9), number) for number in range(2, 12)]
+    away = Libp2pAddress(peer_id(12), Ipv4.of(7, 7, 7, 7), 1)
+    infos = [PrunedPeer(one.peer_id.multihash, envelope(number, one)) for number, one in enumerate((*victim, away), 2)]
+    assert _heard(alone, *infos) == [*victim[:3], away]
+
+
+def test_who_names_others_is_not_grafted_for_a_minute() -> None:
+    """Whatever back-off it gives; without names, its word counts."""
+    for peers, seconds in (((named(2),), 60), ((), 5)):
+        alone = Exchanging()
+        alone.gossiping(1)
+        alone.feed(NetworkPubsubHeartbeat(), alone.later(1))
+        alone.rpc(PubsubRpc(control=ControlMessage(prune=(ControlPrune(TOPIC_V0, peers, 5),))))
+        alone.feed(NetworkPubsubHeartbeat(), alone.later(seconds - 1))
+        assert not alone.rpcs_to()
+        alone.feed(NetworkPubsubHeartbeat(), alone.later(3))
+        assert [rpc.control for rpc in alone.rpcs_to()] == [ControlMessage(graft=(ControlGraft(TOPIC_V0),))]
+
+
 def test_a_full_node_and_one_that_waits_dial_nobody() -> None:
     """They are told all the same."""
     full = Exchanging(connections_max=1)

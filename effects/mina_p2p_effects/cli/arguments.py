@@ -60,6 +60,17 @@ def http_url(text: str) -> str:
     return text
 
 
+def rate(text: str) -> int:
+    """A converter for argparse: a share of 0 to 1, as percent."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!a} is no share of 0 to 1")
+    return round(100 * share)
+
+
 def https_url(text: str) -> str:
     """A converter for argparse: the URL of a server that proves who it is."""
     if not http_url(text).lower().startswith("https:"):

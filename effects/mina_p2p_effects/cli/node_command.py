@@ -29,9 +29,9 @@ from mina_p2p.config import Limits
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import SECOND
-from mina_p2p_effects.cli.arguments import SEED_MAX, directory, http_url, https_url, port, seconds, whole
+from mina_p2p_effects.cli.arguments import SEED_MAX, directory, http_url, https_url, port, rate, seconds, whole
 from mina_p2p_effects.cli.node.service import Display, Service
-from mina_p2p_effects.cli.node.settings import LIBP2P, PORT_DEFAULT, TRANSPORTS, read_settings
+from mina_p2p_effects.cli.node.settings import GOSSIP, LIBP2P, PORT_DEFAULT, TRANSPORTS, read_settings
 from mina_p2p_effects.loop import run_on_best_loop
 from mina_p2p_effects.metrics import opentelemetry, prometheus
 
@@ -56,10 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("addresses")
     where.add_argument(
         "--listen",
-        default=str(PORT_DEFAULT),
         metavar="[HOST:]PORT",
         help="where to listen; [::]:PORT for IPv6 too; port 0 for any; or as /ip4/HOST/udp/PORT/quic-v1 "
         f"(default: {PORT_DEFAULT} on all IPv4 addresses)",
+    )
+    where.add_argument("--bind-ip", metavar="IP", help="the host alone of --listen (OCaml)")
+    where.add_argument(
+        "--external-port", "--libp2p-port", type=port, metavar="PORT", help="the port alone of --listen, for UDP and TCP (OCaml, Rust)"
     )
     where.add_argument(
         "--libp2p-listen",
@@ -115,6 +118,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     peers.add_argument(
         "--isolate-network", action="store_true", help="on libp2p's network, speak with the first peers only, whoever else dials (OCaml)"
+    )
+    peers.add_argument(
+        "--validation-queue-size",
+        type=whole(1),
+        default=GOSSIP.validations_max,
+        metavar="N",
+        help="gossip messages that wait for a verdict at once; more are dropped (OCaml; default: %(default)s)",
+    )
+    peers.add_argument(
+        "--peer-protection-rate",
+        type=rate,
+        default=LIBP2P.protected_percent,
+        metavar="RATE",
+        help="share of libp2p's routing table, 0 to 1, that is not disconnected for want of room "
+        f"(OCaml; default: {LIBP2P.protected_percent / 100:g})",
     )
     peers.add_argument(
         "--enable-flooding",

@@ -58,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--libp2p-keypair", metavar="FILE", help="who to be: the encrypted key file, or a key line in its place (default: a fresh key)"
     )
+    parser.add_argument(
+        "--status", action="store_true", help="over libp2p, read also what the node writes of itself, as mina advanced node-status does"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end, and nothing else")
 
 
@@ -73,7 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     network, chain_id = read_network(arguments.network)
     source: str | None = arguments.libp2p_keypair
     key = SecretKey.generate() if source is None else load_key(source, operators_password)
-    plan = Plan(address, chain_id, key, min(arguments.timeout, _TIMEOUT_MAX_S), arguments.count)
+    if arguments.status and not isinstance(address, Libp2pAddress):
+        raise CallerError("--status is for addresses of libp2p, with /tcp/")
+    plan = Plan(address, chain_id, key, min(arguments.timeout, _TIMEOUT_MAX_S), arguments.count, arguments.status)
     transport = "quic" if isinstance(address, QuicAddress) else "libp2p"
     about: dict[str, Any] = {"address": str(address), "transport": transport, "network": network, "own_peer_id": key.peer_id.libp2p}
     is_json: bool = arguments.json

@@ -133,11 +133,6 @@ const commands = {
   ping: async ({ peer }) => ({ rtt_ns: Math.round(1e6 * await node.services.ping.ping(peerIdFromString(peer))) }),
   protocols: async ({ peer }) => ({ protocols: (await node.peerStore.get(peerIdFromString(peer))).protocols }),
   open: async ({ peer, protocol }) => { (await node.dialProtocol(peerIdFromString(peer), protocol)).abort(new Error('enough')) },
-  read: async ({ peer, protocol }) => {
-    const parts = []
-    for await (const chunk of await node.dialProtocol(peerIdFromString(peer), protocol)) parts.push(chunk.subarray())
-    return { data: Buffer.concat(parts).toString('hex') }
-  },
   peers: async () => ({ peers: node.getPeers().map(String) }),
   table: async () => ({ peers: [...node.services.dht.routingTable.kb.toIterable()].map(({ peerId }) => peerId.toString()) }),
   find: async ({ peer }) => ({ addrs: (await node.peerRouting.findPeer(peerIdFromString(peer))).multiaddrs.map(String) }),

@@ -242,8 +242,7 @@ class Service:
         if not self.status().peers:
             settings = self._settings
             network = settings.network if settings.network in NETWORKS else settings.chain_id.hex()
-            peers = "the first peer is not" if len(first) == 1 else f"none of the {len(first)} first peers is"
-            self._warn(f"{peers} connected yet; attempts go on. How far one gets: mina-p2p ping --network {network} {first[0]}")
+            self._warn(f"nobody is connected; attempts go on. How far one gets: mina-p2p ping --network {network} {first[0]}")
 
     def _learn(self, address: DialAddress) -> None:
         network = self._node.network

@@ -29,6 +29,8 @@ PORT_DEFAULT: Final = 8302
 TRANSPORTS: Final = ("both", "quic", "libp2p")
 LIBP2P: Final = NetworkConfig(PeerId(bytes(32)), MAINNET_CHAIN_ID)
 """The usual numbers of libp2p."""
+GOSSIP: Final = GossipsubConfig()
+"""Those of its gossip."""
 NETWORKS: Final = {"mainnet": MAINNET_CHAIN_ID, "devnet": DEVNET_CHAIN_ID}
 _NETWORK_FILE_BYTES_MAX: Final = 64 * 1024
 _CHAIN_ID_DIGITS: Final = 64
@@ -80,7 +82,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     :raises OSError: where another file can not be read.
     """
     network, chain_id = read_network(arguments.network)
-    host, port = parse_listen(arguments.listen)
+    host, port = _listen(arguments)
     sources = PeerSources(tuple(_address(text) for text in arguments.peer), arguments.peer_list_file, arguments.peer_list_url)
     if (
         sources.is_empty
@@ -196,12 +198,29 @@ def _libp2p(arguments: argparse.Namespace, secret_key: SecretKey, chain_id: Chai
             is_discovery_enabled=not arguments.no_peers_discovery,
             gating=GatingConfig(is_isolated=arguments.isolate_network),
             direct_peers=tuple(_direct_peer(text) for text in arguments.direct_peer),
-            gossipsub=GossipsubConfig(
-                is_peer_exchange_enabled=arguments.enable_peer_exchange == "true", is_flooding=arguments.enable_flooding == "true"
+            protected_percent=arguments.peer_protection_rate,
+            gossipsub=GOSSIP.replace(
+                is_peer_exchange_enabled=arguments.enable_peer_exchange == "true",
+                is_flooding=arguments.enable_flooding == "true",
+                validations_max=arguments.validation_queue_size,
             ),
         )
     except ValueError as error:
         raise CallerError(str(error)) from None
+
+
+def _listen(arguments: argparse.Namespace) -> tuple[str, int]:
+    """Where to listen: as one text, or in the two parts of OCaml's flags.
+
+    :raises CallerError: where it is said in both ways, or the address is not numeric.
+    """
+    ip, port = arguments.bind_ip, arguments.external_port
+    if arguments.listen is None:
+        host = "0.0.0.0" if ip is None else str(_ip(ip).plain)  # noqa: S104 - a node is there to be dialled
+        return host, PORT_DEFAULT if port is None else port
+    if ip is not None or port is not None:
+        raise CallerError("--bind-ip and --external-port are the two parts of --listen; give that or them")
+    return parse_listen(arguments.listen)
 
 
 def parse_listen(text: str, *, is_libp2p: bool = False) -> tuple[str, int]:

@@ -22,6 +22,7 @@ class StepName(enum.Enum):
     HELLO = "hello"
     IDENTIFY = "identify"
     PING = "ping"
+    STATUS = "status"
 
 
 class Cause(enum.Enum):

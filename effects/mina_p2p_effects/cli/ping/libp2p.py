@@ -1,4 +1,4 @@
-"""A libp2p node over TCP: pnet, multistream, Noise, Yamux; then identify and ping, where it offers them."""
+"""A libp2p node over TCP: pnet, multistream, Noise, Yamux; then identify, ping and, if it is wanted, status, where it offers them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.errors import DecodeError
 from mina_p2p.identify.messages import IDENTIFY_CODEC, PROTOCOL_VERSION, IdentifyMessage
 from mina_p2p.libp2p.multiaddr import dialable
-from mina_p2p.libp2p.protocols import IDENTIFY, PING
+from mina_p2p.libp2p.node_status.state import STATUS_BYTES_MAX
+from mina_p2p.libp2p.protocols import IDENTIFY, NODE_STATUS, PING
 from mina_p2p.transport import SocketAddress
 from mina_p2p_effects.cli.ping.causes import Cause, StepName, cause_of_fault
 from mina_p2p_effects.cli.ping.plan import AGENT, Plan
 from mina_p2p_effects.cli.ping.reach import first_to_answer, resolve, text_of
 from mina_p2p_effects.cli.ping.report import NotReachedError, Report, clean, round_trips_text
+from mina_p2p_effects.cli.ping.told_status import facts_of, status_text
 from mina_p2p_effects.transports.libp2p.config import YAMUX, Libp2pConfig
 from mina_p2p_effects.transports.libp2p.connection import NOISE, Connection, Phase
 from mina_p2p_effects.transports.libp2p.events import (
@@ -40,9 +42,10 @@ PAYLOAD_BYTES: Final = 32
 _READ_BYTES: Final = 64 * 1024
 _IDENTIFY_HANDLE: Final = 1
 _PING_HANDLE: Final = 2
+_STATUS_HANDLE: Final = 3
 _SPOKEN: Final = {
     protocol.name: StreamProtocol(protocol.name, Framing[protocol.framing.name], protocol.message_bytes_max)
-    for protocol in (IDENTIFY, PING)
+    for protocol in (IDENTIFY, PING, NODE_STATUS)
 }
 
 
@@ -74,6 +77,9 @@ async def ping_libp2p(plan: Plan, address: Libp2pAddress, report: Report) -> Non
         async with asyncio.timeout(plan.timeout_s):
             await call.identify(address)
         await call.ping()
+        if plan.is_status_read:
+            async with asyncio.timeout(plan.timeout_s):
+                await call.status()
     finally:
         call.end()
 
@@ -200,6 +206,31 @@ class _Call:
         report.passed(round_trips_text(times), round_trips=times)
         connection.close_write(_PING_HANDLE)
 
+    async def status(self) -> None:
+        """Read what the node writes of itself, to its end."""
+        connection, report = self._connection, self._report
+        report.begin(StepName.STATUS)
+        connection.open_stream(_STATUS_HANDLE, (NODE_STATUS.name,))
+        status = b""
+        while True:
+            match await self._next(_STATUS_HANDLE):
+                case StreamMessage(data=data):
+                    status += data
+                    if len(status) > STATUS_BYTES_MAX:
+                        raise NotReachedError(Cause.BROKE_PROTOCOL, f"what it writes of itself is longer than {STATUS_BYTES_MAX} bytes")
+                case StreamLost() as lost:
+                    report.not_offered(f"the node does not answer {NODE_STATUS.name}: {_why_lost(lost)}")
+                    return
+                case StreamEnded():
+                    break
+                case _:
+                    pass
+        facts = facts_of(status)
+        if facts is None:
+            report.not_offered("what the node writes of itself is no JSON" if status else "the node tells nothing of itself")
+        else:
+            report.passed(status_text(facts), **facts)
+
     def end(self) -> None:
         """Say goodbye and let the socket go."""
         self._connection.close(Reason(ReasonCode.USER_REQUEST, detail="the ping is over"))
@@ -247,9 +278,11 @@ class _Call:
         match event:
             case StreamOpened(handle=handle, protocol=IDENTIFY.name) if handle >= FIRST_PEER_HANDLE:
                 key = self._plan.secret_key.peer_id.protobuf
-                message = IdentifyMessage(key, (), tuple(_SPOKEN), None, PROTOCOL_VERSION, AGENT)
+                message = IdentifyMessage(key, (), (IDENTIFY.name, PING.name), None, PROTOCOL_VERSION, AGENT)
                 connection.send(handle, IDENTIFY_CODEC.encode(message))
                 connection.close_write(handle)
+            case StreamOpened(handle=handle, protocol=NODE_STATUS.name) if handle >= FIRST_PEER_HANDLE:
+                connection.close_write(handle)  # there is nothing to tell of a ping
             case StreamMessage(handle=handle, data=data) if handle >= FIRST_PEER_HANDLE:
                 connection.send(handle, data)
             case StreamEnded(handle=handle) if handle >= FIRST_PEER_HANDLE:

@@ -23,3 +23,5 @@ class Plan:
     """Longest way to an open connection; and from then on, the longest wait for each answer."""
     count: int
     """Round trips to measure."""
+    is_status_read: bool = False
+    """Whether to read also what the node writes of itself; over libp2p."""
