@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
+from mina_p2p.blocks.downlink import Downlink
 from mina_p2p.gossipsub.actions import NetworkPubsubPublish, NetworkPubsubVerdict, Verdict
 from mina_p2p.ids import SECOND, Timestamp
 from mina_p2p.libp2p.actions import NetworkDial
@@ -93,7 +94,8 @@ class GossipStudy:
                 self.simulation.after(SECOND, partial(node.dispatch, NetworkDial(self.nodes[other].port.libp2p_address)))
         self.simulation.run(settle)
         for node in self.nodes:
-            node.port.write_rate = node.port.read_rate = rate
+            node.port.write_rate = rate
+            Downlink(self.simulation, node.port, rate)
 
     def _add(self, place: Place, phase: int) -> _Counting:
         node = self.simulation.add_as(

@@ -38,6 +38,7 @@ from mina_p2p.blocks.state import (
 )
 from mina_p2p.blocks.turn import FULL_BYTES_MAX, Turn
 from mina_p2p.channels.block.messages import (
+    BODY_BYTES_MAX,
     HEADER_BYTES_MAX,
     INDEXES_MAX,
     BlockGetBody,
@@ -48,12 +49,15 @@ from mina_p2p.channels.block.messages import (
 )
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.errors import DecodeError, InvariantViolationError
-from mina_p2p.ids import ChannelId, ConnectionId
+from mina_p2p.ids import SECOND, ChannelId, ConnectionId
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import BestTipReceived
 from mina_p2p.wire import EncodeError
 
 MISMATCH = ReasonCode.RESPONSE_HASH_MISMATCH
+HEDGE_BYTES = 1 << 20
+"""So long as these take on this node's own connection, a whole body is waited for longer than for anything else: asked of a second peer too early it
+takes twice the room, and comes later."""
 WARMTHS_MAX = 3
 """Blocks before the last one that count for whether items are taken to be here."""
 
@@ -142,7 +146,8 @@ def pursue(turn: Turn, number: int) -> None:
         case _ if candidate.facts is None or not candidate.copies:
             _ask_one(turn, number, Kind.HEADER)
         case NoOutline() if turn.state.is_cold:
-            _ask_one(turn, number, Kind.BODY)
+            if not any(question.kind is Kind.HEADER and question.hedge_at is not None for question in candidate.questions):
+                _ask_one(turn, number, Kind.BODY)
         case NoOutline():
             _ask_one(turn, number, Kind.OUTLINE)
         case Assembling():
@@ -185,6 +190,8 @@ def _ask_one(turn: Turn, number: int, kind: Kind) -> None:
         return
     state_hash = candidate.state_hash
     along = turn.state.body_along_max
+    if turn.state.is_cold and not any(question.kind is Kind.HEADER for question in candidate.questions):
+        along = BODY_BYTES_MAX  # it has to come from somebody, once
     request: BlockRequest
     match kind:
         case Kind.HEADER:
@@ -204,7 +211,9 @@ def _ask(
 ) -> None:
     config = turn.state.config
     ticket = turn.request(source, request, candidate.number, bytes_max)
-    question = Question(ticket, source, kind, indexes, turn.after(config.hedge), turn.after(config.answer))
+    is_whole = kind is Kind.BODY or (kind is Kind.HEADER and bytes_max >= FULL_BYTES_MAX)
+    longer = HEDGE_BYTES * SECOND // config.link_bytes_per_second if is_whole and config.link_bytes_per_second else 0
+    question = Question(ticket, source, kind, indexes, turn.after(config.hedge + longer), turn.after(config.answer))
     turn.put(candidate.replace(questions=(*candidate.questions, question)))
 
 

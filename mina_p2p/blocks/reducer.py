@@ -348,11 +348,11 @@ def _add_copy(turn: Turn, candidate: Candidate, header: RawBlockHeader, digest: 
         for announcer in candidate.announcers:
             if announcer != connection_id:
                 turn.tell_tip(announcer, facts)
-    # A header is here: questions for one serve nobody, but whoever is overdue stays so.
+    # A header is here: questions for one serve nobody but a cold node, whom they bring the body; whoever is overdue stays so.
     kept: list[Question] = []
     tried = candidate.tried
     for question in candidate.questions:
-        if question.kind is Kind.HEADER and question.hedge_at is not None:
+        if question.kind is Kind.HEADER and question.hedge_at is not None and not turn.state.is_cold:
             turn.cancel(question.connection_id, question.ticket)
             tried = tuple(one for one in tried if one != (Kind.HEADER, question.connection_id))
         else:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from mina_p2p.best_tip.actions import BestTipSet
 from mina_p2p.blocks.actions import BlockHeaderReceived, BlockReceived, BlocksItemKnown, BlocksVerdict
+from mina_p2p.blocks.downlink import Downlink
 from mina_p2p.blocks.gossip_study import GossipStudy, Place
 from mina_p2p.blocks.simulated import BlockNode, BlockSimulation
 from mina_p2p.blocks.split import split_block, split_body
@@ -243,7 +244,8 @@ class _PullRun(_Run):
                 self.simulation.connect(node, self.nodes[other])
         self.simulation.run(SETTLE)
         for node in self.nodes:
-            node.port.write_rate = node.port.read_rate = setting.rate
+            node.port.write_rate = setting.rate
+            Downlink(self.simulation, node.port, setting.rate)
 
     def add(self) -> BlockNode:
         raise NotImplementedError

@@ -147,13 +147,25 @@ class Lab:
         self.effects = list(effects)
         self.all += effects
         check_blocks(self.blocks)
+        self._check_waiting()
         for effect in tuple(effects):
             if isinstance(effect, DisconnectionInit) and effect.connection_id in self.blocks.peers:
                 self.state, more, _ = MACHINE.dispatch(self.state, BlocksPeerLeft(effect.connection_id), self.now)
                 self.effects += more
                 self.all += more
                 check_blocks(self.blocks)
+                self._check_waiting()
         return self
+
+    def _check_waiting(self) -> None:
+        """Few questions of a peer wait, and each for what comes of a block that is being checked."""
+        for peer in self.blocks.peers.values():
+            assert len(peer.waiting) <= self.blocks.config.questions_waiting_max
+            for wait in peer.waiting:
+                candidate = self.blocks.candidate_of(wait.question.state_hash)
+                assert candidate is not None
+                assert candidate.is_checked
+                assert self.blocks.holding(wait.question.state_hash) is None
 
     def wait(self, duration: int) -> Lab:
         """Let time pass, wait by wait."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from functools import cache, partialmethod
+from functools import cache, partial, partialmethod
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mina_p2p.blocks.downlink import Downlink
 from mina_p2p.blocks.simulated import BlockSimulation
 from mina_p2p.blocks.study import Outcome, Protocol, Setting, earlier_blocks, study, topology
 from mina_p2p.errors import CallerError
-from mina_p2p.ids import MILLISECOND
+from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.mina.hashes import block_summary
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.mina import MinaGenerator
+from mina_p2p.testing.sim import START
+from mina_p2p.transport import ChannelsMessageReceived, ChannelsStreamEnded, TransportEvent
 from mina_p2p_effects.cli import main
 
 
@@ -114,6 +117,24 @@ def test_times_are_of_shares_of_the_nodes() -> None:
     assert outcome.time_to(99) == outcome.times[-1]
     assert outcome.time_to(50) == outcome.times[1]
     assert outcome.replace(times=outcome.times[:2]).time_to(99) is None
+
+
+def test_what_arrives_is_read_in_the_order_of_arrival() -> None:
+    """One thing after the other, as wide as the link is; ends of streams stay behind what was sent on them, and what is late keeps nobody waiting."""
+    simulation = BlockSimulation(1)
+    node, seen = simulation.add_block_node(), list[tuple[int, Any]]()
+
+    def sees(event: TransportEvent) -> None:
+        seen.append((simulation.now - START, event))
+
+    node.port.feed = sees
+    Downlink(simulation, node.port, 1_000)
+    frame = ChannelsMessageReceived(ConnectionId(1), ChannelId.BLOCK, StreamId(4), bytes(96))
+    ended = ChannelsStreamEnded(ConnectionId(1), ChannelId.BLOCK, StreamId(4))
+    for at, event in ((0, frame), (10, ended), (50, frame), (1_000, ended)):
+        simulation.at(Timestamp(START + at * MILLISECOND), partial(node.port.feed, event))
+    simulation.run(2 * SECOND)
+    assert [(at // MILLISECOND, event) for at, event in seen] == [(100, frame), (100, ended), (200, frame), (1_000, ended)]
 
 
 def test_a_network_of_one_is_none() -> None:
