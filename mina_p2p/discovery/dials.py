@@ -26,12 +26,14 @@ def led_by(
     :param learned_from: who passed the record on.
     """
     slice_ = state.address_gossip
-    dialled, undialled = _recent(slice_, now), slice_.undialled.discard(number)
+    dialled, undialled = slice_.dialled, slice_.undialled.discard(number)
     found: tuple[PeerAnnounced, ...] = ()
     if where is not None and not is_linked(state, where.peer_id):
-        if len(dialled) < state.config.address_gossip.dials_per_minute:
-            dialled, found = (*dialled, now), (_announced(Waiting(where, learned_from)),)
+        recent = _recent(slice_, now)
+        if not undialled and len(recent) < state.config.address_gossip.dials_per_minute:
+            dialled, found = (*recent, now), (_announced(Waiting(where, learned_from)),)
         else:
+            # Nor does anybody go before those that wait, whose time may have come in this moment.
             undialled = undialled.set(number, Waiting(where, learned_from))
     return state.replace(address_gossip=slice_.with_dials(dialled, undialled)), found
 

@@ -24,8 +24,8 @@ from mina_p2p.testing.campaign import Trace
 from mina_p2p.testing.dice import Dice
 from mina_p2p.testing.towns import PERIOD, Town
 
-MESH_NODES_MAX: Final = 200
-"""A mesh of a thousand is half a million connections."""
+MESH_NODES_MAX: Final = 120
+"""A mesh of a thousand is half a million connections; and of two hundred, with thirty dials a minute, it takes more than two rounds."""
 WISHED: Final = 8
 MOST: Final = 24
 ROUNDS_OF_GROWTH: Final = 2.0

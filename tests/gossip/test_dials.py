@@ -68,6 +68,23 @@ def test_in_no_minute_are_there_more(seed: int) -> None:
     assert all(sum(count for at, count in dials.items() if start <= at < start + MINUTE) <= most for start in dials)
 
 
+def test_nobody_goes_before_those_that_wait() -> None:
+    """A record that comes when their minute is over, and before the node has looked at its deadlines, waits with them."""
+    lab = Peers(NOBODY_IS_DIALLED, cooldown=SECOND // 10, dials_per_minute=2)
+    connection_id = lab.join(1)
+    bring(lab, connection_id, 10)
+    lab.wait(20 * SECOND)
+    bring(lab, connection_id, 11, 12, 13)
+    assert announced(lab, *range(10, 14)) == {10, 11}
+    lab.now = Timestamp(lab.now + MINUTE - 20 * SECOND)
+    lab.bring(connection_id, record_of(14))
+    assert announced(lab, *range(10, 15)) == {10, 11}
+    lab.wait(SECOND)
+    assert len(announced(lab, *range(10, 15))) == 3
+    lab.wait(MINUTE)
+    assert len(announced(lab, *range(10, 15))) == 5
+
+
 def test_who_comes_by_itself_waits_no_more() -> None:
     """A node that is connected by then is not dialled, and its turn is another's."""
     lab = Peers(NOBODY_IS_DIALLED, cooldown=SECOND // 10, dials_per_minute=1)

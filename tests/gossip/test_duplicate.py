@@ -8,13 +8,14 @@ from slices.lab import ME, peer_id
 
 from gossip.played import NOW, Peers, record_of
 from mina_p2p.address import QuicAddress, parse_ip
+from mina_p2p.channels.address_gossip.messages import ADDRESS_MESSAGE, AddressAdverts, AddressGetNext, AddressKey
 from mina_p2p.config import Limits
 from mina_p2p.discovery.config import AddressGossipConfig
-from mina_p2p.ids import SECOND, ChannelId
+from mina_p2p.ids import SECOND, ChannelId, ConnectionId
 from mina_p2p.notifications import IdentityDuplicated
 from mina_p2p.testing.sim import SimNode
 from mina_p2p.testing.towns import PERIOD, PORT, Town, sign_and_verify
-from mina_p2p.transport import SocketAddress
+from mina_p2p.transport import ChannelsEffectfulAnswerSend, SocketAddress
 
 ALONE = Limits(peers_min=0)
 
@@ -22,6 +23,14 @@ ALONE = Limits(peers_min=0)
 def told(lab: Peers) -> list[IdentityDuplicated]:
     """What was reported so far."""
     return [effect for effect in lab.all if isinstance(effect, IdentityDuplicated)]
+
+
+def named(lab: Peers, connection_id: ConnectionId) -> list[AddressKey]:
+    """What was named to a peer so far of records in its own name."""
+    sent = [e for e in lab.all if isinstance(e, ChannelsEffectfulAnswerSend) and e.connection_id == connection_id]
+    messages = [ADDRESS_MESSAGE.decode(frame) for effect in sent for frame in effect.frames]
+    keys = [key for message in messages if isinstance(message, AddressAdverts) for key in message.keys]
+    return [key for key in keys if key.public_key == lab.link(connection_id).peer_id]
 
 
 def test_the_second_time_is_reported() -> None:
@@ -76,6 +85,39 @@ def test_a_forged_one_is_no_evidence() -> None:
         lab.bring(connection_id, record_of(ME, issued_at=NOW + 60 * n, signer=8))
         lab.wait(40 * SECOND)
     assert told(lab) == []
+
+
+def test_a_peer_is_told_what_is_said_in_its_name() -> None:
+    """Where it is said to be somewhere else, or says itself what is older: nobody else would tell it."""
+    lab = Peers(ALONE, cooldown=SECOND // 10)
+    twin, other = lab.join(207), lab.join(2)
+    lab.say(twin, AddressGetNext(16))
+    lab.bring(twin, record_of(207))
+    lab.bring(other, record_of(207, issued_at=NOW + 30))
+    lab.wait(SECOND)
+    assert named(lab, twin) == [], "a newer record of the same address is its own, which it knows"
+    elsewhere = record_of(207, issued_at=NOW + 60, places=record_of(5).places)
+    lab.bring(other, elsewhere)
+    lab.wait(SECOND)
+    assert named(lab, twin) == [elsewhere.key]
+    again = Peers(ALONE, cooldown=SECOND // 10)
+    first, late = again.join(1), again.join(207)
+    again.bring(first, record_of(207, issued_at=NOW + 50))
+    again.say(late, AddressGetNext(16))
+    again.say(late, AddressAdverts((record_of(207).key,)))
+    again.wait(SECOND)
+    assert named(again, late) == [record_of(207, issued_at=NOW + 50).key], "its clock went back"
+
+
+def test_what_a_peer_is_to_be_told_of_itself_does_not_grow() -> None:
+    """It permits nothing, while others say that it is here and there: only the newest of that is kept for it."""
+    lab = Peers(ALONE, cooldown=SECOND // 10, cooldown_bad=SECOND // 10)
+    twin, other = lab.join(207), lab.join(2)
+    for n in range(20):
+        lab.bring(other, record_of(207, issued_at=NOW + n, places=record_of(10 + n % 2).places))
+        lab.wait(SECOND)
+    (only,) = lab.link(twin).due
+    assert only == record_of(207, issued_at=NOW + 19).key.item_id
 
 
 def test_two_nodes_with_one_key_find_out() -> None:

@@ -77,7 +77,7 @@ def test_nodes_that_know_one_find_all() -> None:
     """Real signatures, real streams: six nodes that know the first are all connected with all."""
 
     async def run() -> None:
-        async with AsyncExitStack() as stack, asyncio.timeout(30):
+        async with AsyncExitStack() as stack, asyncio.timeout(60):
             first = await stack.enter_async_context(Node(config(1, nodes=6)))
             known = first.addresses[0]
             others = [await stack.enter_async_context(Node(config(number, known, nodes=6))) for number in range(2, 7)]
@@ -120,7 +120,7 @@ def test_it_is_off_by_default() -> None:
     """A node that was not told to gossip does not offer the channel, and is connected with all the same."""
 
     async def run() -> None:
-        async with AsyncExitStack() as stack, asyncio.timeout(20):
+        async with AsyncExitStack() as stack, asyncio.timeout(60):
             first = await stack.enter_async_context(Node(config(1, nodes=2)))
             silent = attrs.evolve(config(2, first.addresses[0], nodes=2), address_gossip=None)
             second = await stack.enter_async_context(Node(silent))

@@ -3,7 +3,7 @@
 Every node is the shipped state machine and knows the first node only; network and clocks are simulated, and one seed decides
 all of it. Each stage has to be well within so many rounds of 120 s (spec: address-gossip 4.2):
 
-  growth, newcomer, return   all connected with all, in networks of up to 200 nodes
+  growth, newcomer, return   all connected with all, in networks of up to 120 nodes
   few connections            the same network again, and larger ones: one component, each node with 8 to 24 connections
   restart of the first       it comes back and knows nobody
   partition and heal         two halves are apart for a quarter of an hour

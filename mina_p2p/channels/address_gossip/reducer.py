@@ -166,8 +166,10 @@ def told_back(state: P2pState, connection_id: ConnectionId, item_id: bytes, now:
     link = state.address_gossip.links.get(connection_id)
     if link is None or item_id in link.due:
         return state
+    # Only the newest one: a peer that permits nothing must not make this grow.
+    others = (item for item in link.due if item[:KEY_LENGTH] != link.peer_id)
     flush_at = link.flush_at or Timestamp(now + state.config.address_gossip.coalescing)
-    return _put(state, connection_id, link.replace(due=(item_id, *link.due), flush_at=flush_at))
+    return _put(state, connection_id, link.replace(due=(item_id, *others), flush_at=flush_at))
 
 
 def cooldown(state: P2pState, link: Link) -> int:
