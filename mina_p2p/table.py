@@ -239,14 +239,16 @@ class _Reading(Generic[K, V]):
 
     def values(self) -> Iterator[V]:
         """The values in the order of their keys."""
-        found = self._map
-        return map(found.__getitem__, sorted(found))
+        found: Any = self._map
+        value: Callable[[K], V] = found.__getitem__
+        return map(value, sorted(found))
 
     def items(self) -> Iterator[tuple[K, V]]:
         """Pairs in the order of their keys."""
-        found = self._map
-        keys = sorted(found)
-        return zip(keys, map(found.__getitem__, keys), strict=True)
+        found: Any = self._map
+        value: Callable[[K], V] = found.__getitem__
+        keys: list[K] = sorted(found)
+        return zip(keys, map(value, keys), strict=True)
 
     def __iter__(self) -> Iterator[K]:
         return iter(self.keys())

@@ -174,6 +174,18 @@ def test_equality_ignores_the_way_to_get_there(model: dict[int, int], shuffler: 
     assert direct.__eq__(model) is NotImplemented
 
 
+@given(*2 * [st.dictionaries(st.integers(0, 60), st.sampled_from([None, "a", "b"]), max_size=60)])
+def test_what_differs_between_two_tables_is_found(old: dict[int, Any], new: dict[int, Any]):
+    """Keys with another object, keys that are new, keys that are gone; ``None`` is an object like any other."""
+    nothing = object()
+    expected = {key for key in {*old, *new} if old.get(key, nothing) is not new.get(key, nothing)}
+    before, after = Table(old.items()), Table(new.items())
+    found = after.changed_since(before)
+    assert sorted(found) == sorted(expected)
+    assert after.changed_since(after) == []
+    assert sorted(before.changed_since(empty_table())) == sorted(old)
+
+
 def test_none_is_a_value_like_any_other():
     for size in (1, 100):
         table: Table[int, None] = Table((i, None) for i in range(size))

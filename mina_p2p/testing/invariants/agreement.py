@@ -7,7 +7,7 @@ what agreed before and changed on neither side agrees still.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any, Final
 
 from mina_p2p.ids import Timestamp
@@ -65,11 +65,15 @@ class Agreement:
         else:
             self._differing.add(key)
 
-    def violations(self) -> Iterator[str]:
+    def violations(self) -> list[str]:
         """Where the two differ now."""
+        if not self._differing:
+            return []
+        found: list[str] = []
         for key in sorted(self._differing, key=repr)[:_TOLD_MAX]:
-            found, derived = self._found.get(key), self._derived.get(key)
-            yield f"{self.path}: {found!r} at {key!r}, but it follows from the records that it is {derived!r}"
+            one, other = self._found.get(key), self._derived.get(key)
+            found.append(f"{self.path}: {one!r} at {key!r}, but it follows from the records that it is {other!r}")
+        return found
 
     # --- the kinds of index -----------------------------------------------------------------
 
@@ -85,26 +89,29 @@ class Agreement:
         for key in table.changed_since(before):
             self.find(key, 1 if key in table else None)
 
-    def look_at_pairs(self, table: Table[Any, Table[Any, None]], *, may_be_empty: bool = False) -> Iterator[str]:
+    def look_at_pairs(self, table: Table[Any, Table[Any, None]], *, may_be_empty: bool = False) -> list[str]:
         """Follow a table of tables, of which only the keys count; for each pair, one record is expected.
 
         :returns: what is wrong with the tables themselves: those without entries, where there may be none.
         """
+        wrong: list[str] = []
         before, self._before = self._before, table
         for outer in table.changed_since(before):
             keys = table.get(outer)
             if keys is None:
                 keys = _EMPTY
             elif not keys and not may_be_empty:
-                yield f"{self.path}[{outer}]: empty, and still there"
+                wrong.append(f"{self.path}[{outer}]: empty, and still there")
             for inner in keys.changed_since(before.get(outer, _EMPTY)):
                 self.find((outer, inner), 1 if inner in keys else None)
+        return wrong
 
-    def look_at_index(self, index: Index[Any]) -> Iterator[str]:
+    def look_at_index(self, index: Index[Any]) -> list[str]:
         """Follow a map from bytes.
 
         :returns: what is wrong with it by itself: keys where nobody looks for them, and a wrong count.
         """
+        wrong: list[str] = []
         before, self._before = self._before, index.buckets
         changed = index.buckets.changed_since(before)
         if index.salt != self._salt:
@@ -117,9 +124,10 @@ class Agreement:
             for key, value in index.buckets.get(bucket, ()):
                 self.find(key, value)
                 if index.get(key) != value:
-                    yield f"{self.path}: {key!r} is not found where it is, in bucket {bucket}"
+                    wrong.append(f"{self.path}: {key!r} is not found where it is, in bucket {bucket}")
         if index.count != len(self._found):
-            yield f"{self.path}.count: {index.count}, but {len(self._found)} keys are there"
+            wrong.append(f"{self.path}.count: {index.count}, but {len(self._found)} keys are there")
+        return wrong
 
 
 class Waits:
@@ -141,9 +149,9 @@ class Waits:
         if at is not None:
             self._agreement.count((-(-at // self._granularity), key), by)
 
-    def violations(self, deadlines: Deadlines) -> Iterator[str]:
+    def violations(self, deadlines: Deadlines) -> list[str]:
         """Where wheel and records differ."""
+        wrong = self._agreement.look_at_pairs(deadlines.buckets) + self._agreement.violations()
         if deadlines.granularity != self._granularity:
-            yield f"{self.path}.granularity: {deadlines.granularity}, not {self._granularity}"
-        yield from self._agreement.look_at_pairs(deadlines.buckets)
-        yield from self._agreement.violations()
+            wrong.append(f"{self.path}.granularity: {deadlines.granularity}, not {self._granularity}")
+        return wrong

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from operator import is_
-from typing import Any
+from typing import Any, Final
 
 from mina_p2p.ids import Timestamp
 from mina_p2p.table import Deadlines
 
 
-def differ(path: str, found: Any, derived: Any) -> Iterator[str]:
+def differ(path: str, found: Any, derived: Any) -> tuple[str, ...]:
     """Whether what a state says twice is the same."""
-    if found != derived:
-        yield f"{path}: {found!r}, but it follows from the tables that it is {derived!r}"
+    return () if found == derived else (f"{path}: {found!r}, but it follows from the tables that it is {derived!r}",)
 
 
-def over(path: str, found: int, bound: int) -> Iterator[str]:
+def over(path: str, found: int, bound: int) -> tuple[str, ...]:
     """Whether a bound of the configuration holds."""
-    if found > bound:
-        yield f"{path}: {found} is over its bound {bound}"
+    return () if found <= bound else (f"{path}: {found} is over its bound {bound}",)
 
 
 def waits_differ(path: str, deadlines: Deadlines, named: Iterable[tuple[Timestamp | None, int]]) -> Iterator[str]:
@@ -35,6 +33,9 @@ def waits_differ(path: str, deadlines: Deadlines, named: Iterable[tuple[Timestam
     yield from differ(f"{path}.buckets", [bucket for bucket, keys in deadlines.buckets.items() if not keys], [])
 
 
+_NOTHING: Final[tuple[object, ...]] = ()
+
+
 class Memory:
     """What was looked at, so that a part of a state that is still the same object need not be looked at again."""
 
@@ -43,8 +44,8 @@ class Memory:
 
     def is_known(self, what: str, *parts: object) -> bool:
         """Whether these very objects were the last that were looked at under that name; from now on they are."""
-        known = self._parts.get(what)
-        if known is not None and len(known) == len(parts) and all(map(is_, known, parts)):
+        known = self._parts.get(what, _NOTHING)
+        if len(known) == len(parts) and all(map(is_, known, parts)):
             return True
         self._parts[what] = parts
         return False
