@@ -288,6 +288,16 @@ def test_a_log_that_grows(log: Path, tmp_path: Path) -> None:
     walk(growing, story, follow=True)
 
 
+def test_the_timer_may_look_once_more_while_the_screen_is_taken_down(log: Path) -> None:
+    """Without its panes, of which one says where the cursor is."""
+
+    async def story(it: Walk) -> None:
+        await it.app.query_one("#panes").remove()
+        it.app.grow()
+
+    walk(log, story, follow=True)
+
+
 def test_a_key_costs_a_screen_not_a_log(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No key looks at more actions than some screens full, wherever it goes and whatever is folded."""
     asked = [0]

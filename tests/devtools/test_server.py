@@ -45,7 +45,7 @@ def served(session: LogSession, web: Path, story: Callable[[DevToolsServer, View
         server = DevToolsServer(viewer, web)
         await server.start()
         try:
-            await asyncio.wait_for(story(server, viewer), 20)
+            await asyncio.wait_for(story(server, viewer), 60)
         finally:
             await server.close()
 
@@ -55,7 +55,7 @@ def served(session: LogSession, web: Path, story: Callable[[DevToolsServer, View
 def get(url: str, host: str | None = None) -> tuple[int, str, str]:
     request = urllib.request.Request(url, headers={"Host": host} if host else {})
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -158,7 +158,7 @@ def test_the_command(log: Path, tmp_path: Path) -> None:
         told = json.loads(process.stdout.readline())
         assert get(told["url"])[0] == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_the_command_follows(log: Path, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_the_command_follows(log: Path, tmp_path: Path) -> None:
             await bar.recv()
             with growing.open("ab") as file:
                 file.write(data[cut:])
-            assert json.loads(await asyncio.wait_for(bar.recv(), 20))["window"]["end"] == count
+            assert json.loads(await asyncio.wait_for(bar.recv(), 60))["window"]["end"] == count
 
     command = [sys.executable, "-m", "mina_p2p_effects.cli", "devtools", str(growing), "--json", "--follow"]
     with subprocess.Popen(
@@ -190,7 +190,7 @@ def test_the_command_follows(log: Path, tmp_path: Path) -> None:
             asyncio.run(watch(json.loads(process.stdout.readline())["url"]))
         finally:
             process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_command_line_faults(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from mina_p2p_effects.transports.libp2p.events import Event, StreamOpened, Upgra
 
 E = TypeVar("E", bound=Event)
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 """How long a test waits for what must happen; it fails then, so nothing depends on it being short."""
 LOOPBACK = Ipv4.of(127, 0, 0, 1)
 

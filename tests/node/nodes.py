@@ -16,7 +16,7 @@ from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.node import Node, NodeConfig
 from mina_p2p_effects.transports.memory import MemoryHub, MemoryTransport
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

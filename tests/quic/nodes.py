@@ -32,7 +32,7 @@ from mina_p2p.transport import (
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.transports.quic import QuicConfig, QuicTransport
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 """Longest that any test waits; only a failing one does."""
 
 

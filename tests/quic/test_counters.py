@@ -160,7 +160,7 @@ def test_a_node_reports_its_traffic_as_notifications() -> None:
         config = NodeConfig(
             secret_key=SecretKey.deterministic(1), chain_id=MAINNET_CHAIN_ID, host="127.0.0.1", port=0, traffic_every_s=0.01
         )
-        async with FullNode(config) as node, asyncio.timeout(20):
+        async with FullNode(config) as node, asyncio.timeout(60):
             async for notification in node.notifications():
                 if isinstance(notification, TrafficReported):
                     assert [each.total for each in notification.transports] == [Traffic()]

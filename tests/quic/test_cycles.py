@@ -6,6 +6,7 @@ import asyncio
 import gc
 import random
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from mina_p2p_effects.transports.quic.exchanges import Phase
 from quic.pairs import connected
 
 CYCLES = 200
+QUARTERS = 4
 WARM_UP = 60
 BYTES_PER_CYCLE_MAX = 200
 """Whatever a cycle leaves behind for good would be more than this: a connection has over 50 kB, its smallest record 100 bytes."""
@@ -43,7 +45,7 @@ async def one_cycle(dialer: Node, listener: Node) -> None:
     try:
         made = await dialer.connect(listener.addresses[0])
         assert dialer.disconnect(made.peer_id)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await left
     finally:
         end()
@@ -64,15 +66,17 @@ def test_meeting_and_parting_leaves_nothing() -> None:
                 await one_cycle(alice, bob)
             gc.collect()
             descriptors, tasks = open_descriptors(), len(asyncio.all_tasks())
-            memory = tracemalloc.get_traced_memory()[0]
-            for number in range(CYCLES):
-                await one_cycle(*((alice, bob) if number % 2 else (bob, alice)))
-            gc.collect()
-            grown = tracemalloc.get_traced_memory()[0] - memory
+            memory = [tracemalloc.get_traced_memory()[0]]
+            for _ in range(QUARTERS):
+                for number in range(CYCLES // QUARTERS):
+                    await one_cycle(*((alice, bob) if number % 2 else (bob, alice)))
+                gc.collect()
+                memory.append(tracemalloc.get_traced_memory()[0])
             tracemalloc.stop()
             assert open_descriptors() == descriptors
             assert len(asyncio.all_tasks()) == tasks
-            assert grown < CYCLES * BYTES_PER_CYCLE_MAX
+            # Caches of the interpreter fill at any time, and end to grow; what is left for good is left in every quarter.
+            assert min(after - before for before, after in pairwise(memory)) < CYCLES // QUARTERS * BYTES_PER_CYCLE_MAX
             for node in (alice, bob):
                 assert len(node.state.connections) == 0
                 assert len(node.state.connections.deadlines) == 0

@@ -48,7 +48,7 @@ async def exchange(sending: QuicConfig, receiving: QuicConfig, datagrams: list[b
     try:
         to = (listener.address.host, listener.address.port)
         sender.send_all([(data, to) for data in datagrams])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(received) < len(datagrams):
                 arrived.clear()
                 await arrived.wait()

@@ -393,10 +393,10 @@ def test_whole_nodes_resume():
                 made = await dialing.connect(listening.addresses[0])
                 (connection,) = dialing._runtime.transports[0]._connections
                 resumed.append(connection.quic.is_resumed())
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await kept.wait()
                 assert dialing.disconnect(made.peer_id)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await left
                 end()
             assert resumed == [False, False, True, True, True, True]

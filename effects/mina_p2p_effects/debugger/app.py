@@ -244,6 +244,8 @@ class DebuggerApp(App[None]):
 
     def grow(self) -> None:
         """Learn what the log has grown by; a cursor at its end stays there."""
+        if not self.query("#actions"):  # the screen is being taken down, and the timer is not yet
+            return
         before = self._session.count
         was_last = self.actions.cursor >= before - 1
         if self._session.refresh() == before:
