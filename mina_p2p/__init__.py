@@ -12,7 +12,8 @@ The map of the tree, in the order in which to read it:
   streaming_rpc; signaling_discovery and signaling_exchange), `mina_p2p.signaling`, `mina_p2p.best_tip`, `mina_p2p.pool`,
   `mina_p2p.gossiper` (items of any kind), `mina_p2p.discovery` (addresses, by it);
 * what OCaml nodes speak, a machine of its own inside the root: `mina_p2p.libp2p` (connections and streams),
-  `mina_p2p.identify`, `mina_p2p.kademlia`, `mina_p2p.gossipsub`, `mina_p2p.libp2p_rpc`; `mina_p2p.relay`, where push and pull meet;
+  `mina_p2p.identify`, `mina_p2p.kademlia`, `mina_p2p.gossipsub`, `mina_p2p.peer_exchange`, `mina_p2p.libp2p_rpc`; `mina_p2p.relay`, where push
+  and pull meet;
 * `mina_p2p.config`: every limit and time-out; `mina_p2p.errors`: whose fault;
 * `mina_p2p.identity`, `mina_p2p.address`: peers and where they are;
 * `mina_p2p.wire`: bin_prot and frames; `mina_p2p.mina`: Mina's types, hashes, chain selection;

@@ -12,5 +12,6 @@
 `notifications`  what the node software is told
 ===============  ================================================================
 
-The slices are `mina_p2p.identify`, `mina_p2p.kademlia` and `mina_p2p.gossipsub`.
+The slices are `mina_p2p.identify`, `mina_p2p.kademlia`, `mina_p2p.gossipsub`, `mina_p2p.peer_exchange`, `mina_p2p.libp2p_rpc`
+and `node_status`; `keeping` looks after how many connections there are, `gating` after with whom.
 """

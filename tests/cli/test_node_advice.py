@@ -88,6 +88,14 @@ def test_a_list_that_could_be_anybodys_is_refused_at_once(url: str, capsys: pyte
     assert "URL" in capsys.readouterr().err
 
 
+def test_a_list_that_does_not_come_is_asked_for_again_soon(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A machine's network may come up after the node; why there was none is said without numbers of the system's."""
+    monkeypatch.setattr(service, "ASK_SOON_S", 0.2)
+    _, err = ran(capsys, "--peer-list-url", "https://127.0.0.1:9/peers.txt", "--transport", "quic")
+    assert err.count("mina-p2p node: no peer list: https://127.0.0.1:9/peers.txt: Connection refused\n") > 1
+    assert "the list is asked for again in 0 s" in err
+
+
 def test_a_directory_is_no_key_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """It says so, rather than something about its parent."""
     assert main(["node", "--seed", "--libp2p-keypair", str(tmp_path)]) == 2

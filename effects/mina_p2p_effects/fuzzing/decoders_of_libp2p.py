@@ -6,7 +6,9 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from mina_p2p.address import Domain, Ipv4, Ipv6, Libp2pAddress
 from mina_p2p.errors import DecodeError
+from mina_p2p.peer_exchange.messages import envelope_of, payload_of, read_envelope
 from mina_p2p.testing.catalog import OTHERS
 from mina_p2p.testing.dice import Dice
 from mina_p2p.transport import SocketAddress
@@ -41,6 +43,7 @@ def table() -> Iterator[Decoder]:
     yield Decoder("libp2p.rpc_messages", _in_pieces(lambda: _cutter(RpcCutter(_LIMIT))), _rpc_messages, errors)
     payload = protobuf(NoisePayload)
     yield Decoder("libp2p.noise_payload", payload.decode, _payloads, encode=payload.encode)
+    yield Decoder("libp2p.peer_record", read_envelope, _records)
 
 
 # --- streams of bytes, in pieces and in one ------------------------------------------------------------
@@ -197,3 +200,10 @@ def _rpc_messages(dice: Dice) -> Iterable[bytes]:
 def _payloads(dice: Dice) -> Iterable[bytes]:
     for extensions in (None, NoiseExtensions(), NoiseExtensions(("/coda/yamux/1.0.0",))):
         yield protobuf(NoisePayload).encode(NoisePayload(OTHERS[0].protobuf, dice.raw(64), extensions))
+
+
+def _records(dice: Dice) -> Iterable[bytes]:
+    peer, hosts = OTHERS[0], (Ipv4(dice.raw(4)), Ipv6(dice.raw(16)), Domain("seed.example.org"))
+    for count in range(4):
+        addresses = [Libp2pAddress(peer, host, 1 + dice.below(65_535)) for host in hosts[:count]]
+        yield envelope_of(peer, payload_of(peer, dice.below(1 << 40), addresses), dice.raw(64))

@@ -70,7 +70,8 @@ def _get(url: str, bytes_max: int, deadline: float, context: ssl.SSLContext) -> 
             raise FetchError(f"{url}: the server sends {kind!a}, not a text")
         return _body(url, connection, response, bytes_max, deadline)
     except (OSError, http.client.HTTPException, UnicodeError, ValueError) as error:
-        raise FetchError(f"{url}: {str(error) or type(error).__name__}") from None
+        why = error.strerror if isinstance(error, OSError) else None
+        raise FetchError(f"{url}: {why or str(error) or type(error).__name__}") from None
     finally:
         connection.close()
 

@@ -235,6 +235,8 @@ class Service:
     async def _fetch(self, url: str) -> tuple[DialAddress, ...]:
         found = await asyncio.to_thread(fetch_list, url, self._warn)
         self._has_list = self._has_list or bool(found)
+        if not self._has_list:
+            self._warn(f"the list is asked for again in {ASK_SOON_S:.0f} s")
         return found
 
     def _advise_when_lonely(self, first: tuple[DialAddress, ...]) -> None:
