@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trace_machine import MACHINE, Connected, Gone, Root, initial, inputs, make_machine, record_log, reduce
+from trace_machine import MACHINE, CheckTimeouts, Connected, Gone, Root, initial, inputs, make_machine, record_log, reduce
 
 from mina_p2p.errors import CallerError, InvariantViolationError
 from mina_p2p.ids import Timestamp
@@ -95,6 +95,20 @@ def test_a_case_is_reduced_and_keeps_its_fault(tmp_path: Path, check: Any) -> No
     again = read_case(tmp_path / "small.mplog")
     assert again == smaller
     assert play(again, check) == fault
+
+
+def test_no_part_of_a_case_is_played_twice() -> None:
+    """Where no number of the machine changes without the others, the inputs with other numbers are those as they were."""
+    last, played, tries = inputs(40), [0], [0]
+    times = tuple(Input(CheckTimeouts(), now) for _, now in last)
+
+    def late(state: Root) -> bool:
+        played[0] += state.clock.last_action_id == 0
+        return state.clock.last_action_id < 5
+
+    smaller, _ = minimise_case(Case("test", initial(), times), late, progress=lambda seen: tries.__setitem__(0, seen.tries))
+    assert len(smaller.inputs) == 5
+    assert played[0] <= tries[0] + 2
 
 
 def test_replaying_a_case_names_the_violation(tmp_path: Path) -> None:

@@ -185,7 +185,8 @@ def reduced(
 
     def fails(places: list[int]) -> bool:
         nonlocal best, found
-        for inputs in (bound.part(places), tuple(until_then[place] for place in places)):
+        rebound, plain = bound.part(places), tuple(until_then[place] for place in places)
+        for inputs in (rebound,) if rebound == plain else (rebound, plain):
             smaller = case.replace(inputs=inputs)
             shown = find(smaller)
             if shown is not None and shown.kind == fault.kind:

@@ -49,7 +49,8 @@ class Link(Record):
 def messages(session: LogSession) -> Iterator[Message]:
     """The frames that a log sends and receives, as far as it can be replayed.
 
-    An effect with a ``frame`` or ``frames`` on a connection sends, an input with a ``frame`` receives.
+    An effect with a ``frame`` or ``frames`` on a connection sends, an input with a ``frame`` receives; on streams of libp2p,
+    which each side numbers for itself, it is ``data``.
     """
     peers = Peers(session.machine.root)
     for number, block, found in session.blocks():
@@ -65,12 +66,12 @@ def messages(session: LogSession) -> Iterator[Message]:
                 continue
             for frame in _frames(action):
                 digest = blake2b(frame, digest_size=16).digest()
-                stream = getattr(action, "stream", 0)
+                stream = 0 if hasattr(action, "data") else getattr(action, "stream", 0)
                 yield Message(base + place, str(about[-1]), stream, len(frame), digest, is_sent=not is_input)
 
 
 def _frames(action: Any) -> tuple[bytes, ...]:
-    frame = getattr(action, "frame", None)
+    frame = getattr(action, "frame", None) or (getattr(action, "data", None) if hasattr(action, "stream") else None)
     frames: Any = (frame,) if frame is not None else getattr(action, "frames", ())
     return tuple(item for item in cast("tuple[Any, ...]", frames) if isinstance(item, bytes))
 
