@@ -17,6 +17,7 @@ from mina_p2p.state import P2pState
 from mina_p2p.testing.catalog import OTHERS
 from mina_p2p.transport import ChannelsStreamEnded, ConnectionEstablished, SocketAddress
 from mina_p2p_effects.logs import Query, open_session, search
+from mina_p2p_effects.logs.exports.jsonl import rows
 from mina_p2p_effects.logs.merge import links, merged, messages
 from mina_p2p_effects.logs.peers import Peers
 
@@ -44,6 +45,9 @@ def test_messages_of_libp2p_tie_logs_together(tmp_path: Path) -> None:
             if step.link is not None:
                 assert (step.link.sender, step.link.sent_at) in shown
             shown |= {(step.log, row.position) for row in step.rows}
+        sizes = {row["id"]: row["bytes"] for row in rows(one) if row["kind"] == "Libp2pEffectfulSend"}
+        sent_bytes = {one.action(message.position).action_id: message.size for message in messages(one) if message.is_sent}
+        assert sizes == sent_bytes
         of_seed = {row.kind for row in search(one, Query(peer=seed.node))}
         assert {"Libp2pConnectionOpened", "Libp2pStreamMessageReceived", "Libp2pEffectfulSend"} <= of_seed
 

@@ -150,9 +150,10 @@ def _compared(outcomes: Iterable[tuple[str, Outcome]]) -> Iterator[dict[str, Any
 
 def _comparison(row: dict[str, Any]) -> str:
     links = f"{row['rate_mbit_per_second']} Mbit/s" if row["rate_mbit_per_second"] else "loopback"
+    networks = "1 network" if row["networks"] == 1 else f"{row['networks']} networks"
     return (
         f"{row['block'][:12]:12} {row['block_bytes']:7} B  {row['warm_percent']:3} % warm, {links}, verify {row['verify_ms']} ms, "
-        f"{row['networks']} networks: ms to 99 % {row['ms_to_99']:.0f}, of the better of the others {row['of_the_better']:.2f}"
+        f"{networks}: ms to 99 % {row['ms_to_99']:.0f}, of the better of the others {row['of_the_better']:.2f}"
     )
 
 

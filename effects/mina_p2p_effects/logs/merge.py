@@ -64,16 +64,19 @@ def messages(session: LogSession) -> Iterator[Message]:
             is_input = found.records.depths[place] == 0
             if not about or not hasattr(action, "connection_id") or not (is_input or session.machine.is_effect(action.__class__)):
                 continue
-            for frame in _frames(action):
+            for frame in frames_of(action) or ():
                 digest = blake2b(frame, digest_size=16).digest()
                 stream = 0 if hasattr(action, "data") else getattr(action, "stream", 0)
                 yield Message(base + place, str(about[-1]), stream, len(frame), digest, is_sent=not is_input)
 
 
-def _frames(action: Any) -> tuple[bytes, ...]:
-    frame = getattr(action, "frame", None) or (getattr(action, "data", None) if hasattr(action, "stream") else None)
-    frames: Any = (frame,) if frame is not None else getattr(action, "frames", ())
-    return tuple(item for item in cast("tuple[Any, ...]", frames) if isinstance(item, bytes))
+def frames_of(action: Any) -> tuple[bytes, ...] | None:
+    """What an action carries for or from a peer: its ``frame`` or ``frames``, and what goes over a stream of libp2p, its ``data``."""
+    frame = getattr(action, "frame", None)
+    if frame is None and hasattr(action, "stream"):
+        frame = getattr(action, "data", None)
+    frames: Any = (frame,) if frame is not None else getattr(action, "frames", None)
+    return None if frames is None else tuple(item for item in cast("tuple[Any, ...]", frames) if isinstance(item, bytes))
 
 
 def links(sessions: Sequence[LogSession]) -> list[Link]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
+from mina_p2p_effects.logs.merge import frames_of
 from mina_p2p_effects.logs.peers import Peers
 from mina_p2p_effects.logs.session import LogSession
 from mina_p2p_effects.logs.text import jsonable
@@ -59,6 +60,5 @@ def rows(session: LogSession) -> Iterator[dict[str, Any]]:
 
 def _size(action: Any) -> int | None:
     """Bytes of the frames that an action carries."""
-    frame = getattr(action, "frame", None)
-    frames = (frame,) if frame is not None else getattr(action, "frames", None)
-    return None if frames is None else sum(len(item) for item in frames)
+    frames = frames_of(action)
+    return None if frames is None else sum(map(len, frames))
