@@ -7,6 +7,7 @@ from typing import TypeAlias
 from mina_p2p.gossipsub.messages import PrunedPeer
 from mina_p2p.ids import ConnectionId, PeerNumber, Timestamp
 from mina_p2p.libp2p.state import NetworkState
+from mina_p2p.peer_exchange.messages import SIGNATURE_BYTES
 from mina_p2p.peer_exchange.state import CHECKING_MAX
 from mina_p2p.record import Record, record
 
@@ -31,7 +32,7 @@ class NetworkExchangeSigned(Record):
     signature: bytes
 
     def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
-        return bool(self.payload) and state.exchange.signing == self.payload
+        return bool(self.payload) and state.exchange.signing == self.payload and len(self.signature) == SIGNATURE_BYTES
 
 
 @record

@@ -235,6 +235,9 @@ def test_rule_5_dates_never_go_back() -> None:
     lab.join(1)
     (effect,) = lab.of(AddressGossipEffectfulSign)
     assert effect.issued_at == NOW + 3_601
+    before = lab.state
+    lab.feed(AddressGossipSigned(effect.issued_at, bytes(63)))  # no signature, whoever answers so
+    assert lab.state.address_gossip == before.address_gossip
     lab.feed(AddressGossipSigned(effect.issued_at, bytes(64)))
     lab.wait(5 * SECOND)
     (effect,) = lab.of(AddressGossipEffectfulSign)

@@ -86,6 +86,7 @@ EXCHANGE = Table(
     {
         "OwnChanged": Case(px.NetworkExchangeOwnChanged()),
         "Signed": Case(px.NetworkExchangeSigned(_payload(), bytes(64))),
+        "Signed, too short": Case(px.NetworkExchangeSigned(_payload(), bytes(63))),
         "Signed, another": Case(px.NetworkExchangeSigned(b"other", bytes(64))),
         "Signed, nothing": Case(px.NetworkExchangeSigned(b"", bytes(64))),
         "RecordReceived": Case(px.NetworkExchangeRecordReceived(IN, envelope(1, seq=2))),

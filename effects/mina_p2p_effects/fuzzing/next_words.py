@@ -106,4 +106,6 @@ def _an_answer(kind: Kind | None, block: RawBlock, state: P2pState, dice: Dice) 
                 blocks.OutlineRest(outline),
                 blocks.BodyRest(body),
             )
-            return blocks.BlockHeaderItem(header, dice.choice(rests)) if dice.below(3) else blocks.BlockHash(state_hash(block))
+            if dice.below(3):
+                return blocks.BlockHeaderItem(header, dice.choice(rests))
+            return blocks.BlockHash(state_hash(block)) if dice.below(2) else blocks.BlockChecking(state_hash(block))

@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from mina_p2p.address import DialAddress
-from mina_p2p.channels.address_gossip.messages import ADDRESS_RECORD, ADVERTS_MAX, FETCH_MAX, RECORD_BYTES_MAX, AddressKey, AddressRecord
+from mina_p2p.channels.address_gossip.messages import (
+    ADDRESS_RECORD,
+    ADVERTS_MAX,
+    FETCH_MAX,
+    RECORD_BYTES_MAX,
+    SIGNATURE_BYTES,
+    AddressKey,
+    AddressRecord,
+)
 from mina_p2p.channels.address_gossip.state import Granted, Link, Resting
 from mina_p2p.discovery.config import ADDRESSES_MAX
 from mina_p2p.identity import PeerId
@@ -251,7 +259,7 @@ class AddressGossipSigned(Record):
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
         signing = state.address_gossip.own.signing
-        return signing is not None and signing.issued_at == self.issued_at
+        return signing is not None and signing.issued_at == self.issued_at and len(self.signature) == SIGNATURE_BYTES
 
 
 @record

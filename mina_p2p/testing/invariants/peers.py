@@ -133,7 +133,7 @@ class PeersChecker:
 
     def _bounds(self, state: P2pState, groups: set[bytes]) -> Iterator[str]:
         peers, limits, config = state.peers, state.config.limits, state.config.peer_table
-        for group in groups:
+        for group in sorted(groups):
             most = max(limits.known_per_group_max, self._connected[group])
             yield from over(f"peers with addresses of {group!r}", self._groups.derived(group) or 0, most)
         yield from over("peers.table", max(peers.table, default=0), peers.last_number)
