@@ -282,7 +282,8 @@ def _candidate(peer_id: PeerId, addresses: tuple[Libp2pAddress, ...], position: 
 def _named(
     peers: tuple[KadPeer, ...], connection_id: ConnectionId, root: NetworkState
 ) -> Iterator[tuple[PeerId, tuple[Libp2pAddress, ...]]]:
-    """Peers of an answer that are of use: with an id of Mina's kind, other than we, and an address that we believe."""
+    """Peers of an answer that are of use, each once: with an id of Mina's kind, other than we, and an address that we believe."""
+    told: set[PeerId] = set()
     for peer in peers:
         try:
             peer_id = PeerId.from_multihash(peer.id)
@@ -290,5 +291,6 @@ def _named(
             continue
         found = [address for data in peer.addrs if (address := dialable(data, peer_id)) is not None]
         addresses = tuple(dict.fromkeys(a for a in found if root.accepts_address(a, connection_id)))
-        if addresses and peer_id != root.config.peer_id:
+        if addresses and peer_id != root.config.peer_id and peer_id not in told:
+            told.add(peer_id)
             yield peer_id, addresses[: root.config.kademlia.addresses_max]

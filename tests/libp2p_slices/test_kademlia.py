@@ -210,6 +210,17 @@ def test_a_flood_of_candidates_is_bounded():
     check(alone.state)
 
 
+def test_who_is_named_twice_is_one_candidate():
+    """A candidate that stood there twice was under way twice with one request (found by generated inputs)."""
+    alone = Alone()
+    alone.known(1)
+    (_, stream), *_ = alone.opened(KADEMLIA.name)
+    alone.message(KAD_CODEC.encode(KadMessage(KadType.FIND_NODE, None, (named(5), named(6), named(5)))), stream)
+    candidates = [[one.peer_id for one in lookup.candidates] for lookup in alone.state.kademlia.lookups.values()]
+    assert sorted(map(peer_id, (1, 5, 6))) in map(sorted, candidates)
+    check(alone.state)
+
+
 @pytest.mark.parametrize("peer", [KadPeer(b""), KadPeer(b"\x12\x20" + bytes(32), (b"",)), KadPeer(peer_id(0).multihash, (b"x",)), named(0)])
 def test_useless_peers_of_an_answer_are_skipped(peer: KadPeer):
     alone = Alone()
