@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
-from functools import partial
+from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,22 +112,33 @@ def replay_parts(
     :param machines: to register in processes that import all anew: name, source and version.
     :returns: for each log, in order.
     """
-    begin = partial(begin_process, () if method == "fork" else tuple(machines))
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(min(jobs, len(parts)) - 1, mp_context=context, initializer=begin) as pool:
-        later: list[Future[ReplayResult | str]] = [pool.submit(replaying, part) for part in reversed(parts[1:])]
+    claims = [context.Lock() for _ in parts]
+    begin = () if method == "fork" else tuple(machines), claims
+    with ProcessPoolExecutor(min(jobs, len(parts)) - 1, mp_context=context, initializer=begin_process, initargs=begin) as pool:
+        later = {number: pool.submit(_replay_unclaimed, replaying, number, parts[number]) for number in range(len(parts) - 1, 0, -1)}
         found = [replaying(parts[0])]
-        found += [_result(future, replaying, part) for future, part in zip(reversed(later), parts[1:], strict=True)]
+        found += [_result(claims[number], later[number], replaying, parts[number]) for number in range(1, len(parts))]
     by_log: dict[int, list[ReplayResult | str]] = {}
     for part, result in zip(parts, found, strict=True):
         by_log.setdefault(part.log, []).append(result)
     return [_joined(results) for results in by_log.values()]
 
 
-def _result(future: Future[ReplayResult | str], replaying: Replaying, part: Part) -> ReplayResult | str:
-    if not future.cancel():
+_claims: list[Lock] = []
+"""Of this process, where another one started it: who closes a part's lock replays it. Nobody waits for one, so it may die with its owner."""
+
+
+def _replay_unclaimed(replaying: Replaying, number: int, part: Part) -> ReplayResult | str | None:
+    """In another process: nothing, where the first one was sooner. To cancel would be to race with the executor, which may just have broken."""
+    return replaying(part) if _claims[number].acquire(block=False) else None
+
+
+def _result(claim: Lock, future: Future[ReplayResult | str | None], replaying: Replaying, part: Part) -> ReplayResult | str:
+    if not claim.acquire(block=False):
         with suppress(Exception):  # whatever kept another process from it: this one says what it is
-            return future.result()
+            if (result := future.result()) is not None:
+                return result
     return replaying(part)
 
 
@@ -136,8 +147,9 @@ def _joined(results: Sequence[ReplayResult | str]) -> ReplayResult | str:
     return joined(known) if len(known) == len(results) else next(result for result in results if isinstance(result, str))
 
 
-def begin_process(machines: Sequence[tuple[str, Any, int]]) -> None:
+def begin_process(machines: Sequence[tuple[str, Any, int]], claims: Sequence[Lock] = ()) -> None:
     """Ctrl-C reaches all processes of a terminal: this one ends without a word, the first one speaks."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _claims[:] = claims
     for name, source, version in machines:
         register_machine(name, source, version=version)
