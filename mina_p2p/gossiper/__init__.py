@@ -22,8 +22,10 @@ it has to fetch it and its owner judges it before it is told on; or *complete* w
 Who may be told is the carrier's to say: a peer has a *credit* of ids. Where everybody may be told always that is
 `UNLIMITED`; where a peer has to permit it, as on Mina's pull connections, it is what it permitted and has not been used.
 
+Whom an item is for is its owner's to say: all peers, a set of them only, or the set and others in turn (`mina_p2p.gossiper.targets`).
+
 The gossiper is stepped in two ways: inside another slice (`step`: the discovery by addresses does that), or as a slice of a machine
-with its root's field ``gossip`` (`reduce`, with the orders as effects): see "Gossip items of your own" in the explanation of
+with its root's field ``gossip`` (`reduce` or `aimed`, with the orders as effects): see "Gossip items of your own" in the explanation of
 address gossip.
 
 Behaves as casper-network/casper-node@cb932c5 node/src/components/gossiper, but for the defects that

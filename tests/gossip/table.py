@@ -8,6 +8,7 @@ from mina_p2p.gossiper import UNLIMITED, Gossiper, GossipParameters, empty_gossi
 from mina_p2p.gossiper.actions import GossipAction, GossipAnnounce, GossipOrder, GossipPeerReady, GossipTimeout
 from mina_p2p.gossiper.reducer import step
 from mina_p2p.gossiper.state import Finished, Held, Missing, Validating
+from mina_p2p.gossiper.targets import TargetOf, everybody
 from mina_p2p.ids import MILLISECOND, SECOND, Timestamp
 from mina_p2p.prng import Random
 
@@ -19,8 +20,11 @@ ITEM = b"item"
 class Table:
     """A gossiper, its clock, and what it ordered."""
 
-    def __init__(self, *, peers: int = 0, credit: int = UNLIMITED, seed: int = 1, **parameters: Any) -> None:
+    def __init__(
+        self, *, peers: int = 0, credit: int = UNLIMITED, seed: int = 1, target_of: TargetOf = everybody, **parameters: Any
+    ) -> None:
         self.gossip: Gossiper = empty_gossiper(GossipParameters(**parameters), Random(seed), b"salt", GRANULARITY)
+        self.target_of = target_of
         self.now = START
         self.orders: list[GossipOrder] = []
         """Of the last action."""
@@ -30,7 +34,7 @@ class Table:
 
     def do(self, action: GossipAction) -> list[GossipOrder]:
         """Step; what follows."""
-        self.gossip, orders = step(self.gossip, action, self.now)
+        self.gossip, orders = step(self.gossip, action, self.now, self.target_of)
         self.orders = list(orders)
         self.all += self.orders
         check(self.gossip)

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import pytest
 
-from mina_p2p import MAINNET_CHAIN_ID, P2pConfig, P2pState, PeerId, Record, Slice, initial_state, p2p_machine, record
+from mina_p2p import MAINNET_CHAIN_ID, Machine, P2pConfig, P2pState, PeerId, Record, Slice, initial_state, p2p_machine, record
 from mina_p2p.gossiper import UNLIMITED, Gossiper, GossipParameters, empty_gossiper
 from mina_p2p.gossiper.actions import (
     GossipAccepted,
@@ -35,8 +35,9 @@ from mina_p2p.gossiper.actions import (
     GossipValidate,
     GossipWanted,
 )
-from mina_p2p.gossiper.reducer import reduce
+from mina_p2p.gossiper.reducer import aimed, reduce
 from mina_p2p.gossiper.state import Finished
+from mina_p2p.gossiper.targets import All, Mixed, Only, Target
 from mina_p2p.ids import MILLISECOND, SECOND, Timestamp
 from mina_p2p.prng import Random
 
@@ -49,13 +50,19 @@ class SoftwareState(Record):
 
     p2p: P2pState
     gossip: Gossiper
+    council: frozenset[int] = frozenset()
+    """Numbers of peers that stories may be for."""
 
 
-MACHINE = (
-    p2p_machine()
-    .lift(SoftwareState, "p2p")
-    .extend(slices=(Slice("gossip", get_args(GossipAction), reduce),), effects=get_args(GossipOrder))
-)
+def _machine(reducer: Callable[[Gossiper, Any, Timestamp, Any], Any]) -> Machine[SoftwareState]:
+    return (
+        p2p_machine()
+        .lift(SoftwareState, "p2p")
+        .extend(slices=(Slice("gossip", get_args(GossipAction), reducer),), effects=get_args(GossipOrder))
+    )
+
+
+MACHINE = _machine(reduce)
 
 
 def story_id(text: bytes) -> bytes:
@@ -73,8 +80,11 @@ class Town:
         is_silent: Callable[[int], bool] = lambda _number: False,
         copies: Callable[[int, str], int] = lambda _sender, _what: 1,
         dice: random.Random | None = None,
+        machine: Machine[SoftwareState] = MACHINE,
+        council: frozenset[int] = frozenset(),
     ) -> None:
         self.now = START
+        self.machine = machine
         self.copies = copies
         """How many of a message arrive, by its sender and what it is."""
         self.dice = dice
@@ -85,7 +95,7 @@ class Town:
         self.stories: dict[int, dict[bytes, bytes]] = {number: {} for number in range(1, count + 1)}
         self.blamed: list[tuple[int, int]] = []
         self.judged = 0
-        self.states = {number: self._node(number) for number in self.stories}
+        self.states = {number: self._node(number).replace(council=council) for number in self.stories}
         for number in self.stories:
             for other in self.stories:
                 if other != number:
@@ -99,7 +109,7 @@ class Town:
 
     def do(self, number: int, action: GossipAction) -> None:
         """Dispatch to a node, and do what it orders."""
-        self.states[number], effects, _steps = MACHINE.dispatch(self.states[number], action, self.now)
+        self.states[number], effects, _steps = self.machine.dispatch(self.states[number], action, self.now)
         for effect in effects:
             self._carry(number, effect)
 
@@ -227,3 +237,52 @@ def test_an_item_dies_where_some_never_answer() -> None:
     assert all(isinstance(state.gossip.entry(name), Finished) for n, state in town.states.items() if n % 10)
     town.wait(parameters.finished_entry_duration / SECOND + 5)
     assert all(state.gossip.entry(name) is None for n, state in town.states.items() if n % 10)
+
+
+def _only(root: SoftwareState, _name: bytes) -> Target:
+    return Only(root.council.__contains__)
+
+
+def _mixed(root: SoftwareState, _name: bytes) -> Target:
+    return Mixed(root.council.__contains__)
+
+
+def _everybody(_root: SoftwareState, _name: bytes) -> Target:
+    return All()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_items_for_a_set_reach_all_of_it_and_nobody_else(seed: int) -> None:
+    """Whom the software's own state names is told, at every node, whatever becomes of messages on the way; where nobody is named all are."""
+    dice = random.Random(seed)
+    council = frozenset(dice.sample(range(1, 25), 8))
+    town = Town(24, machine=_machine(aimed(_only)), council=council, dice=dice)
+    name = town.tell(min(council), b"a secret")
+    town.wait(130)
+    assert {number for number, known in town.stories.items() if name in known} == council
+    for number, state in town.states.items():
+        town.states[number] = state.replace(council=frozenset())
+    story = town.tell(1, b"story")
+    town.wait(130)
+    assert all(story in known for known in town.stories.values())
+
+
+def test_items_for_a_set_and_others_reach_everybody() -> None:
+    """And each node tells of both kinds at first, where it knows of both."""
+    council = frozenset({2, 4, 6})
+    town = Town(24, machine=_machine(aimed(_mixed)), council=council)
+    name = town.tell(1, b"story")
+    first = {target for _source, target, what, _name, _more in town.messages if what == "gossip"}
+    assert len(first) == 3
+    assert len(first & council) in {1, 2}
+    town.wait(130)
+    assert all(name in known for known in town.stories.values())
+
+
+def test_a_reducer_that_aims_at_everybody_is_the_usual_one() -> None:
+    """One seed, one network: to the last entry."""
+    towns = [Town(12, machine=machine) for machine in (MACHINE, _machine(aimed(_everybody)))]
+    for town in towns:
+        town.tell(3, b"story")
+        town.wait(5)
+    assert [str(state.gossip) for state in towns[0].states.values()] == [str(state.gossip) for state in towns[1].states.values()]
