@@ -45,7 +45,7 @@ from mina_p2p.libp2p.transport import (
 from mina_p2p.libp2p_rpc import reducer as rpcs
 from mina_p2p.libp2p_rpc.actions import NetworkRpcCallError, NetworkRpcSessionTimeout, RpcsAction
 from mina_p2p.peer_exchange import reducer as exchange
-from mina_p2p.peer_exchange.actions import PeerExchangeAction
+from mina_p2p.peer_exchange.actions import NetworkExchangeTimeout, PeerExchangeAction
 from mina_p2p.record import Record, record
 from mina_p2p.store import Action, FollowUps, Machine, Slice
 
@@ -70,6 +70,7 @@ def next_wake(state: NetworkState) -> Timestamp:
         kad.deadlines.next_at(),
         state.gossipsub.deadlines.next_at(),
         state.rpcs.deadlines.next_at(),
+        state.exchange.next_at,
         kad.next_refresh_at,
         provide_at,
     )
@@ -95,6 +96,9 @@ def _due(state: NetworkState, now: Timestamp) -> Iterator[Action]:
     for verdict_id in state.gossipsub.deadlines.due(now, left):
         left -= 1
         yield NetworkPubsubVerdict(RequestId(verdict_id), Verdict.IGNORE)
+    for check in state.exchange.due(now, left):
+        left -= 1
+        yield NetworkExchangeTimeout(check)
     for key in state.rpcs.deadlines.due(now, left):
         yield NetworkRpcCallError(key // 2, "no answer in time") if key % 2 else NetworkRpcSessionTimeout(key // 2)
 

@@ -70,6 +70,17 @@ class NetworkExchangeVerified(Record):
 
 
 @record
+class NetworkExchangeTimeout(Record):
+    """The runtime has not said in time whether a record is signed by its peer: nothing is believed, and nobody blamed."""
+
+    number: int
+
+    def is_enabled(self, state: NetworkState, now: Timestamp) -> bool:
+        claim = state.exchange.checking.get(self.number)
+        return claim is not None and claim.deadline <= now
+
+
+@record
 class NetworkExchangePeerGone(Record):
     """A peer's last connection is over."""
 
@@ -85,5 +96,6 @@ PeerExchangeAction: TypeAlias = (
     | NetworkExchangeRecordReceived
     | NetworkExchangePeersReceived
     | NetworkExchangeVerified
+    | NetworkExchangeTimeout
     | NetworkExchangePeerGone
 )

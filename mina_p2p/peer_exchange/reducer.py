@@ -23,6 +23,7 @@ from mina_p2p.peer_exchange.actions import (
     NetworkExchangePeersReceived,
     NetworkExchangeRecordReceived,
     NetworkExchangeSigned,
+    NetworkExchangeTimeout,
     NetworkExchangeVerified,
     PeerExchangeAction,
 )
@@ -48,7 +49,7 @@ def reduce(state: PeerExchange, action: PeerExchangeAction, now: Timestamp, root
         case NetworkExchangeRecordReceived(connection_id=connection_id, envelope=envelope):
             peer_id = expect(root.links.linked(connection_id), Linked, action).peer_id
             said = _read(envelope, peer_id)
-            return (state, ()) if said is None else _checking(state, connection_id, peer_id, said, envelope)
+            return (state, ()) if said is None else _checking(state, connection_id, peer_id, said, envelope, _deadline(root, now))
 
         case NetworkExchangePeersReceived(connection_id=connection_id, peers=peers):
             link = expect(root.links.linked(connection_id), Linked, action)
@@ -58,7 +59,7 @@ def reduce(state: PeerExchange, action: PeerExchangeAction, now: Timestamp, root
                 if info.record is not None:
                     said = _read(info.record, peer_id)
                     if said is not None and _is_in_bounds(groups, said, root):
-                        state, checks = _checking(state, connection_id, link.peer_id, said, info.record)
+                        state, checks = _checking(state, connection_id, link.peer_id, said, info.record, _deadline(root, now))
                         follow_ups += checks
                 elif (entry := root.kademlia.table.get(peer_id)) is not None:
                     follow_ups += _dials(root, NetworkDial(entry.addresses[0]))
@@ -70,6 +71,9 @@ def reduce(state: PeerExchange, action: PeerExchangeAction, now: Timestamp, root
             if not is_valid:
                 return state, ()
             return _named(state, claim, root) if claim.peer_id != claim.teller else (_keeping(state, claim, root), ())
+
+        case NetworkExchangeTimeout(number=number):
+            return state.replace(checking=state.checking.delete(number)), ()
 
         case NetworkExchangePeerGone(peer=peer):
             return state.replace(records=state.records.delete(peer)), ()
@@ -112,13 +116,17 @@ def _is_in_bounds(groups: Counter[str], said: Said, root: NetworkState) -> bool:
     return not group or groups[group] <= root.config.kademlia.per_group_max
 
 
+def _deadline(root: NetworkState, now: Timestamp) -> Timestamp:
+    return Timestamp(now + root.config.gossipsub.record_check_timeout)
+
+
 def _checking(
-    state: PeerExchange, connection_id: ConnectionId, teller: PeerId, said: Said, envelope: bytes
+    state: PeerExchange, connection_id: ConnectionId, teller: PeerId, said: Said, envelope: bytes, deadline: Timestamp
 ) -> tuple[PeerExchange, tuple[NetworkExchangeEffectfulVerify, ...]]:
     """Have a record's signature checked, while there is room."""
     if len(state.checking) >= CHECKING_MAX:
         return state, ()
-    number, claim = state.next_id, Claim(connection_id, teller, said.peer_id, said.seq, said.addresses, envelope)
+    number, claim = state.next_id, Claim(connection_id, teller, said.peer_id, said.seq, said.addresses, envelope, deadline)
     state = state.replace(checking=state.checking.set(number, claim), next_id=number + 1)
     return state, (NetworkExchangeEffectfulVerify(number, said.peer_id, said.signed, said.signature),)
 

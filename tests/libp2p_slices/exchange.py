@@ -19,6 +19,8 @@ from mina_p2p.peer_exchange.messages import envelope_of, payload_of, signed_byte
 ON = GossipsubConfig(is_peer_exchange_enabled=True)
 PEER = PeerNumber(1)
 GONE = ConnectionId(77)
+LATE = ON.record_check_timeout
+"""When nobody waits any more for what was asked at once."""
 
 
 def envelope(number: int, *addresses: Libp2pAddress, seq: int = 1, signer: int | None = None) -> bytes:
@@ -97,6 +99,9 @@ EXCHANGE = Table(
         "Verified": Case(px.NetworkExchangeVerified(1, True)),
         "Verified, invalid": Case(px.NetworkExchangeVerified(1, False)),
         "Verified, the second": Case(px.NetworkExchangeVerified(2, True)),
+        "Timeout": Case(px.NetworkExchangeTimeout(1), LATE),
+        "Timeout, too early": Case(px.NetworkExchangeTimeout(1)),
+        "Timeout, the second": Case(px.NetworkExchangeTimeout(2), LATE),
         "PeerGone": Case(px.NetworkExchangePeerGone(PEER)),
     },
     _look,
@@ -131,6 +136,8 @@ EXCHANGE = Table(
         "Verified": {"checking": "own, 1 kept, 0 checked"},
         "Verified, invalid": {"checking": "own, 0 kept, 0 checked"},
         "Verified, the second": {"checking another's": "own, 1 kept, 0 checked: PeerDiscovered, Dial"},
+        "Timeout": {"checking": "own, 0 kept, 0 checked"},
+        "Timeout, the second": {"checking another's": "own, 1 kept, 0 checked"},
         "PeerGone": {
             "with a record": "own, 0 kept, 0 checked",
             "checking another's": "own, 0 kept, 1 checked",

@@ -20,9 +20,10 @@ from mina_p2p.ids import SECOND, ConnectionId, StreamId
 from mina_p2p.libp2p import transport as port
 from mina_p2p.libp2p.actions import NetworkDiallingSet
 from mina_p2p.libp2p.config import TOPIC_V0
+from mina_p2p.libp2p.machine import NetworkCheckTimeouts, next_wake
 from mina_p2p.libp2p.notifications import NetworkPeerDiscovered
 from mina_p2p.libp2p.protocols import IDENTIFY, IDENTIFY_PUSH, MESHSUB
-from mina_p2p.peer_exchange.actions import NetworkExchangeRecordReceived
+from mina_p2p.peer_exchange.actions import NetworkExchangeRecordReceived, NetworkExchangeVerified
 from mina_p2p.peer_exchange.messages import (
     ENVELOPE_BYTES_MAX,
     OWN_BYTES_MAX,
@@ -395,6 +396,35 @@ def test_records_that_wait_for_the_runtime_are_bounded() -> None:
         alone.rpc(PubsubRpc(control=ControlMessage(prune=(ControlPrune(TOPIC_V0, peers, 1),))))
         check(alone.state)
     assert len(alone.state.exchange.checking) == CHECKING_MAX
+
+
+def test_a_record_whose_check_never_ends_is_forgotten() -> None:
+    """After a minute, with all others: nothing is believed, nobody is dialled or blamed, and there is room for new ones; a late word is refused."""
+    alone = Exchanging(gossipsub=ON.replace(exchanged_peers_max=CHECKING_MAX))
+    alone.gossiping(1)
+    alone.feed(NetworkPubsubHeartbeat(), alone.later(1))
+    peers = tuple(named(number) for number in range(2, CHECKING_MAX + 2))
+    alone.rpc(PubsubRpc(control=ControlMessage(prune=(ControlPrune(TOPIC_V0, peers, 1),))))
+    lost = list(alone.state.exchange.checking)
+    assert len(lost) == CHECKING_MAX
+    told_at = alone.now
+    alone.feed(NetworkExchangeRecordReceived(IN, envelope(1)), alone.later(0.1))
+    assert list(alone.state.exchange.checking) == lost
+    while (at := next_wake(alone.state)) < told_at + ON.record_check_timeout:
+        alone.feed(NetworkCheckTimeouts(), at)
+        assert list(alone.state.exchange.checking) == lost
+    assert at == told_at + ON.record_check_timeout
+    alone.feed(NetworkCheckTimeouts(), at)
+    assert not len(alone.state.exchange.checking)
+    assert alone.did(NetworkPeerDiscovered) == alone.did(port.Libp2pEffectfulDial) == []
+    assert alone.state.links.linked(IN) is not None
+    before = alone.state.exchange
+    assert alone.feed(NetworkExchangeVerified(lost[0], True)) == []
+    assert alone.state.exchange is before
+    alone.feed(NetworkExchangeRecordReceived(IN, envelope(1)))
+    alone.vouch()
+    assert [kept.envelope for kept in alone.state.exchange.records.values()] == [envelope(1)]
+    check(alone.state)
 
 
 # --- a network

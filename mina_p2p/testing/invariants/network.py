@@ -139,6 +139,8 @@ def _exchange_violations(state: NetworkState) -> Iterator[str]:
     if not state.config.gossipsub.is_peer_exchange_enabled:
         yield from differ("exchange, which is off", exchange, PeerExchange())
     yield from over("exchange.checking", len(exchange.checking), CHECKING_MAX)
+    deadlines = [claim.deadline for claim in exchange.checking.values()]
+    yield from differ("exchange.checking: deadlines, by number", deadlines, sorted(deadlines))
     if not set(exchange.records) <= set(state.links.contacts):
         yield "exchange.records: of peers that are gone"
     held = (exchange.own, *(kept.envelope for kept in exchange.records.values()), *(claim.envelope for claim in exchange.checking.values()))
