@@ -182,7 +182,7 @@ class Teller:
         if asked:
             self._do(gossip.GossipBodyReceived(asked, peer, frame))
         else:
-            self._do(gossip.GossipHeard(frame, peer))
+            self._do(gossip.GossipHeard(frame, peer, is_stored=frame in self.stories))
             self._permit(peer)
 
     def _permit(self, peer: ConnectionId) -> None:

@@ -8,6 +8,7 @@ it has to fetch it and its owner judges it before it is told on; or *complete* w
 | (none) | `GossipBegin` | Held | announced to as many as may be told now |
 | (none) | `GossipHeard`, partial | Missing | `GossipFetch` from who said it |
 | (none) | `GossipHeard`, complete | Held | `GossipNew`; announced |
+| (none) | `GossipHeard`, its owner has it | (none) | `GossipKnown` |
 | Missing | `GossipHeard` | Missing | one more to fetch it from |
 | Missing | `GossipBodyReceived` from who was asked | Missing, being judged | `GossipValidate` |
 | Missing | `GossipFetchFailed`, its time-out, `GossipPeerGone` | Missing | the next holder is asked; without one it was never heard of |

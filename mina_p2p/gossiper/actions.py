@@ -35,6 +35,8 @@ class GossipHeard(Record):
 
     id: bytes
     peer: int
+    is_stored: bool = False
+    """Whether its owner has it: where the gossiper has forgotten it by now, it is not fetched, judged and told on once more."""
 
     def is_enabled(self, state: HasGossip, now: Timestamp) -> bool:
         return self.peer in state.gossip.credits

@@ -79,8 +79,8 @@ def _reduced(state: Gossiper, action: GossipAction, now: Timestamp, target_of: T
         case GossipBegin(id=item_id):
             return _begin(state, item_id, now, target_of)
 
-        case GossipHeard(id=item_id, peer=peer):
-            return _heard(state, item_id, peer, now, target_of)
+        case GossipHeard(id=item_id, peer=peer, is_stored=is_stored):
+            return _heard(state, item_id, peer, now, target_of, is_stored=is_stored)
 
         case GossipAnswered(id=item_id, peer=peer, is_held=is_held):
             number, entry = _entry(state, item_id)
@@ -145,11 +145,11 @@ def _begin(state: Gossiper, item_id: bytes, now: Timestamp, target_of: TargetOf)
             return state, _NOTHING
 
 
-def _heard(state: Gossiper, item_id: bytes, peer: int, now: Timestamp, target_of: TargetOf) -> Reduced:
+def _heard(state: Gossiper, item_id: bytes, peer: int, now: Timestamp, target_of: TargetOf, *, is_stored: bool) -> Reduced:
     known = (GossipKnown(item_id, peer),)
     number = state.numbers.get(item_id)
     match None if number is None else state.table[number]:
-        case None:
+        case None if not is_stored:
             return _heard_first(state, item_id, peer, now, target_of)
         case Missing() as entry if number is not None:
             return state.put(number, entry.replace(holders=_with(entry.holders, peer, state))), known

@@ -145,7 +145,7 @@ class Town:
                 self.messages.rotate(self.dice.randrange(len(self.messages)))
             source, target, what, name, more = self.messages.popleft()
             if what == "gossip":
-                self.do(target, GossipHeard(name, source))
+                self.do(target, GossipHeard(name, source, is_stored=name in self.stories[target]))
             elif what == "item":
                 self.do(target, GossipBodyReceived(name, source, more))
             elif not self.is_silent(target) or more:
@@ -196,6 +196,21 @@ def test_an_item_comes_from_another_holder() -> None:
     town.tell(2, b"story")
     town.wait(20)
     assert all(name in known for known in town.stories.values())
+
+
+def test_an_old_item_is_not_spread_again() -> None:
+    """Who has forgotten that it told an item, and still has it, is not interested when it is announced (reference: ..._old_stored_item_again)."""
+    town = Town(5)
+    name = town.tell(1, b"story")
+    town.wait(200)
+    assert all(len(state.gossip.table) == 0 for state in town.states.values())
+    judged = town.judged
+    town.do(1, GossipBegin(name))
+    announced = [target for _source, target, _what, _name, _more in town.messages]
+    town.wait(10)
+    assert len(announced) == 3
+    assert town.judged == judged
+    assert all(state.gossip.entry(name) is None for number, state in town.states.items() if number != 1)
 
 
 def test_a_forged_item_is_refused_and_its_sender_named() -> None:
