@@ -124,12 +124,14 @@ def _value(cls: type[Any], name: str, value: Any) -> str:
 GOSSIP_DURATIONS = frozenset(
     {
         *("interval", "first_after", "ttl", "clock_skew", "issue_pause", "cooldown", "cooldown_few", "cooldown_bad", "coalescing"),
-        *("fetch_timeout", "finished_entry_duration", "answer_timeout", "remainder_timeout", "validation_timeout"),
+        *("fetch_timeout", "finished_entry_duration", "answer_timeout", "remainder_timeout", "validation_timeout", "verification_timeout"),
     }
 )
 
 
-BLOCK_DURATIONS = frozenset({"hedge", "answer", "verdict", "candidate", "interval", "settle", "parked", "granularity", "question_waiting"})
+BLOCK_DURATIONS = frozenset(
+    {"hedge", "answer", "verdict", "candidate", "interval", "settle", "parked", "granularity", "question_waiting", "send_ahead"}
+)
 
 OF_LIBP2P = frozenset({NetworkConfig, KademliaConfig, GossipsubConfig})
 """Where every number from a million on that counts no bytes is a duration."""

@@ -45,7 +45,9 @@ def wants(
             if key.issued_at > state.address_gossip.own.last_issued_at:
                 own.append(key.item_id)
         elif _may_be_believed(state, key, now):
-            heard.append(GossipHeard(key.item_id, connection_id))
+            known = state.address_gossip.book.find(key.public_key)
+            is_stored = known is not None and known[1].record.issued_at == key.issued_at
+            heard.append(GossipHeard(key.item_id, connection_id, is_stored))
     return tuple(own), heard
 
 
@@ -58,7 +60,7 @@ def newer_of_its_own(state: P2pState, peer_id: PeerId, keys: Iterable[AddressKey
 
 
 def _may_be_believed(state: P2pState, key: AddressKey, now: Timestamp) -> bool:
-    """Whether a record of that date could be; the newest that we have already is heard of like a new one."""
+    """Whether a record of that date could be; the newest that we have is heard of too, so that its namer is not told of it."""
     if not _is_dated_well(state, key.issued_at, TTL_MAX // SECOND, now) or is_banned(state, key.public_key, now):
         return False
     known = state.address_gossip.book.find(key.public_key)
@@ -126,11 +128,8 @@ def _to_be_checked(
     if count > state.config.address_gossip.verifications_per_second:
         return None
     number = slice_.last_verification + 1
-    slice_ = slice_.replace(
-        verifications=slice_.verifications.set(number, Verification(record, connection_id)),
-        last_verification=number,
-        verified_in=(seconds(now), count),
-    )
+    check = Verification(record, connection_id, Timestamp(now + state.config.address_gossip.verification_timeout))
+    slice_ = slice_.with_check(number, check).replace(last_verification=number, verified_in=(seconds(now), count))
     message = signed_bytes(record.body, state.config.chain_id)
     effect = AddressGossipEffectfulVerify(number, PeerId(record.public_key), message, record.signature)
     return state.replace(address_gossip=slice_), effect

@@ -61,6 +61,8 @@ class AddressGossipConfig(Record):
     """A peer's answer with records."""
     verifications_per_second: int = attrs.field(default=50, validator=_positive)
     """Signatures that are checked, for all peers; what comes beyond that is not taken."""
+    verification_timeout: int = attrs.field(default=10 * SECOND, validator=_positive)
+    """The runtime's word on a signature; without it the record is asked of another peer that named it."""
     book_max: int = attrs.field(default=2_048, validator=_positive)
     """Records that are kept, of as many nodes."""
     unproven_max: int = attrs.field(default=1_024, validator=_positive)

@@ -71,8 +71,7 @@ def reduce(state: P2pState, action: DiscoveryAction, now: Timestamp) -> tuple[P2
             return _signed(state, signature, now)
         case AddressGossipVerified(number=number, is_valid=is_valid):
             check = state.address_gossip.verifications[number]
-            slice_ = state.address_gossip
-            state = _with(state, slice_.replace(verifications=slice_.verifications.delete(number)))
+            state = _with(state, state.address_gossip.with_check(number, None))
             return _verified(state, check, now) if is_valid else _forged(state, check, now)
         case _:
             assert_never(action)
@@ -122,6 +121,10 @@ def _timed_out(state: P2pState, key: int, now: Timestamp) -> tuple[P2pState, Fol
             return stepped(_with(state, slice_.without_known(number)), (GossipFinish(item_id),), now)
         case WaitKind.DIAL:
             return of_waiting(state, now)
+        case WaitKind.CHECK:
+            check = slice_.verifications[number]
+            failed = GossipFetchFailed(check.record.key.item_id, check.connection_id)
+            return stepped(_with(state, slice_.with_check(number, None)), (failed,), now)
         case WaitKind.TICK:
             missed = (now - slice_.own.next_tick) // config.interval
             next_tick = Timestamp(slice_.own.next_tick + (missed + 1) * config.interval)

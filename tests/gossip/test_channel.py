@@ -25,11 +25,14 @@ from mina_p2p.channels.address_gossip.messages import (
     QuicPlace,
 )
 from mina_p2p.channels.address_gossip.state import Granted, Resting
+from mina_p2p.config import Limits
 from mina_p2p.disconnection.reasons import ReasonCode, StreamResetCode
 from mina_p2p.gossiper.state import Finished, Held
 from mina_p2p.ids import SECOND, ConnectionId
 from mina_p2p.peer.state import Banned, Disconnected, PeerSource
 from mina_p2p.transport import ChannelsEffectfulAnswerSend, ChannelsEffectfulStreamReset
+
+NOBODY_IS_DIALLED = Limits(peers_min=0)
 
 
 def test_a_permission_is_given_and_parked() -> None:
@@ -188,6 +191,22 @@ def test_older_records_are_not_asked_for() -> None:
     assert lab.knows(7) == NOW + 1
 
 
+def test_what_we_have_is_not_asked_for_again() -> None:
+    """Also when the gossiper has forgotten it, before the next one is due: it is known, and who names it has done nothing wrong."""
+    lab = Peers(NOBODY_IS_DIALLED)
+    first, second = lab.join(1), lab.join(2)
+    lab.bring(first, record_of(7))
+    lab.join(7)
+    while lab.state.address_gossip.gossip.entry(record_of(7).key.item_id) is not None:
+        lab.wait(SECOND)
+    assert lab.knows(7) == NOW
+    lab.say(second, AddressAdverts((record_of(7).key,)))
+    assert not any(isinstance(message, AddressGetRecords) for message in lab.said())
+    assert lab.link(second).credit == 0
+    lab.wait(11 * SECOND)
+    assert isinstance(lab.link(second).grant, Granted), "it may name more"
+
+
 def test_a_forged_record_does_not_hide_the_good_one() -> None:
     """The good record of that date is fetched from the next peer that named it."""
     lab = Peers()
@@ -202,6 +221,59 @@ def test_a_forged_record_does_not_hide_the_good_one() -> None:
     lab.say(honest, AddressRecords((record_of(7),)))
     lab.check()
     assert lab.knows(7) == NOW
+
+
+def test_who_goes_while_its_record_is_checked_hides_nothing() -> None:
+    """Nor does who sent a good one, and goes at once: the next peer that named it is asked, or it can be named anew."""
+    for is_named_by_another in (True, False):
+        lab = Peers()
+        quick, other = lab.join(1), lab.join(2)
+        lab.say(quick, AddressAdverts((record_of(7).key,)))
+        if is_named_by_another:
+            lab.say(other, AddressAdverts((record_of(7).key,)))
+        lab.say(quick, AddressRecords((record_of(7),)))
+        (effect,) = lab.of(AddressGossipEffectfulVerify)
+        lab.close(quick)
+        before = lab.state.address_gossip
+        lab.feed(AddressGossipVerified(effect.number, is_valid=True))
+        assert lab.state.address_gossip == before, "its answer comes too late"
+        if not is_named_by_another:
+            lab.wait(2 * SECOND)
+            lab.say(other, AddressAdverts((record_of(7).key,)))
+        lab.say(other, AddressRecords((record_of(7),)))
+        lab.check()
+        assert lab.knows(7) == NOW
+
+
+def test_a_check_that_never_ends_hides_nothing() -> None:
+    """The runtime's word does not come: nobody is blamed, the next holder is asked, and nothing is kept of it; also of a record in our name."""
+    lab = Peers()
+    first = lab.join(1)
+    lab.sign()
+    other = lab.join(2)
+    for connection_id in (first, other):
+        lab.say(connection_id, AddressAdverts((record_of(7).key,)))
+    lab.say(first, AddressRecords((record_of(7),)))
+    (effect,) = lab.of(AddressGossipEffectfulVerify)
+    lab.wait(lab.state.config.address_gossip.verification_timeout + SECOND)
+    assert AddressGetRecords((record_of(7).key,)) in lab.said()
+    assert not lab.state.address_gossip.verifications
+    before = lab.state.address_gossip
+    lab.feed(AddressGossipVerified(effect.number, is_valid=False))
+    assert lab.state.address_gossip == before
+    assert lab.goodbye(first) is None
+    assert lab.link(first).credit == 0
+    lab.say(other, AddressRecords((record_of(7),)))
+    lab.check()
+    assert lab.knows(7) == NOW
+    lab.wait(2 * SECOND)
+    grant = lab.link(other).grant
+    assert isinstance(grant, Granted)
+    lab.say(other, AddressAdverts((record_of(ME, issued_at=NOW + 60).key,)), grant.stream)
+    lab.say(other, AddressRecords((record_of(ME, issued_at=NOW + 60),)))
+    assert len(lab.state.address_gossip.verifications) == 1
+    lab.wait(lab.state.config.address_gossip.verification_timeout + SECOND)
+    assert not lab.state.address_gossip.verifications
 
 
 def test_a_record_in_our_name_makes_ours_newer() -> None:

@@ -9,6 +9,7 @@
 | no fetch | something is wanted that the peer named | Fetching | ``GetRecords`` on a new stream |
 | Fetching | ``Records``, one for each that was asked | no fetch | each is checked (`mina_p2p.discovery.admission`) |
 | Fetching | no answer in time, or the stream was given up | no fetch | other holders are asked |
+| a check | no word of the runtime in time; the peer went | | other holders are asked |
 
 | the peer's side | event | next | what follows |
 |---|---|---|---|

@@ -39,8 +39,8 @@ def gossip(
                         follow_ups.append(AddressGossipAdvertsSend(ConnectionId(peer)))
                 case GossipFetch(id=item_id, peer=peer):
                     link = state.links[ConnectionId(peer)]
-                    if link.fetches_allowed == 0:
-                        # It would have to name something first; another holder may be asked now.
+                    if link.fetches_allowed == 0 or item_id not in link.askable:
+                        # It would have to name something first, or need not remember it; another holder may be asked now.
                         queue.append(GossipFetchFailed(item_id, peer))
                         continue
                     state = state.with_link(ConnectionId(peer), link.replace(wanted=(*link.wanted, item_id)))

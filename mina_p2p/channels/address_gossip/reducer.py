@@ -85,17 +85,20 @@ def reduce(state: P2pState, action: ChannelAction, now: Timestamp) -> tuple[P2pS
     match action:
         case AddressGossipPeerGone():
             checks = ((number, check) for number, check in state.address_gossip.verifications.items())
-            lost = [number for number, check in checks if check.connection_id == connection_id]
+            lost = [(number, check.record.key.item_id) for number, check in checks if check.connection_id == connection_id]
             slice_ = state.address_gossip
-            for number in lost:
-                slice_ = slice_.replace(verifications=slice_.verifications.delete(number))
-            state, follow_ups = stepped(state.replace(address_gossip=slice_), (GossipPeerGone(connection_id),), now)
+            for number, _item in lost:
+                slice_ = slice_.with_check(number, None)
+            # Others may have what it sent; whoever goes at once must not keep that from us.
+            failed = (GossipFetchFailed(item, connection_id) for _number, item in lost)
+            state, follow_ups = stepped(state.replace(address_gossip=slice_), (*failed, GossipPeerGone(connection_id)), now)
             return state.replace(address_gossip=state.address_gossip.with_link(connection_id, None)), _of_others(follow_ups, connection_id)
 
         case AddressGossipGrantSend():
             request = AddressGetNext(config.advert_limit)
             state, stream, effect = _asked(state, connection_id, request)
-            grant = Granted(config.advert_limit, stream, Timestamp(now + state.config.timeouts.parked_permission))
+            deadline = Timestamp(now + state.config.timeouts.parked_permission)
+            grant = Granted(config.advert_limit, stream, deadline, link.fetches_allowed)
             return _put(state, connection_id, link.replace(grant=grant)), (effect,)
 
         case AddressGossipGrantReceived(stream=stream, limit=limit):
@@ -112,11 +115,10 @@ def reduce(state: P2pState, action: ChannelAction, now: Timestamp) -> tuple[P2pS
 
         case AddressGossipAdvertsReceived(keys=keys):
             seen = (*link.seen, *(key.item_id for key in keys))[-RING_MAX:]
-            rested = link.replace(
-                grant=Resting(Timestamp(now + cooldown(state, link))),
-                seen=seen,
-                fetches_allowed=min(FETCHES_MAX, link.fetches_allowed + FETCHES_PER_MESSAGE),
-            )
+            # The peer may have counted this message, and reached its most, before the questions that we asked meanwhile.
+            before = expect(link.grant, Granted, action).fetches_allowed
+            allowed = min(FETCHES_MAX, before + FETCHES_PER_MESSAGE) - (before - link.fetches_allowed)
+            rested = link.replace(grant=Resting(Timestamp(now + cooldown(state, link))), seen=seen, fetches_allowed=allowed)
             state = _put(state, connection_id, rested)
             own, heard = wants(state, connection_id, keys, now)
             if own:
@@ -127,14 +129,18 @@ def reduce(state: P2pState, action: ChannelAction, now: Timestamp) -> tuple[P2pS
             return state, (*follow_ups, AddressGossipFetchSend(connection_id))
 
         case AddressGossipFetchSend():
-            wanted = _still_wanted(state.address_gossip, connection_id, link, state.config.peer_id)
+            still, askable = _still_wanted(state.address_gossip, connection_id, link, state.config.peer_id), set(link.askable)
+            wanted = tuple(item for item in still if item in askable)
+            forgotten = [GossipFetchFailed(item, connection_id) for item in still if item not in askable]
             if not wanted:
-                return _put(state, connection_id, link.replace(wanted=())), (AddressGossipGrantSend(connection_id),)
+                state, follow_ups = stepped(_put(state, connection_id, link.replace(wanted=())), forgotten, now)
+                return state, (*follow_ups, AddressGossipGrantSend(connection_id))
             now_items, later = wanted[:FETCH_MAX], wanted[FETCH_MAX:]
             state, stream, effect = _asked(state, connection_id, AddressGetRecords(tuple(map(key_of_item, now_items))))
             fetch = Fetching(now_items, stream, Timestamp(now + config.fetch_timeout))
             asked = link.replace(fetch=fetch, wanted=later, fetches_allowed=link.fetches_allowed - 1)
-            return _put(state, connection_id, asked), (effect,)
+            state, follow_ups = stepped(_put(state, connection_id, asked), forgotten, now)
+            return state, (effect, *follow_ups)
 
         case AddressGossipFetchReceived(stream=stream, keys=keys):
             items = [key.item_id for key in keys]
@@ -198,7 +204,9 @@ def grant_timed_out(state: P2pState, connection_id: ConnectionId, now: Timestamp
     if isinstance(link.grant, Granted):
         # Asked again after a while, so that the reset is not overtaken by a new permission.
         withdrawal = ChannelsEffectfulStreamReset(connection_id, link.grant.stream, StreamResetCode.CANCELLED)
-        return _put(state, connection_id, link.replace(grant=pause)), (withdrawal,)
+        # What it may have named in this moment is lost to us, and takes room in its memory.
+        seen = (*link.seen, *(b"",) * link.grant.limit)[-RING_MAX:]
+        return _put(state, connection_id, link.replace(grant=pause, seen=seen)), (withdrawal,)
     wanted = _still_wanted(state.address_gossip, connection_id, link, state.config.peer_id)
     if link.fetch is None and (not wanted or not link.fetches_allowed):
         # What the peer will not be asked for any more must not keep it from naming more.

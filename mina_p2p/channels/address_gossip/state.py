@@ -39,6 +39,8 @@ class WaitKind(enum.IntEnum):
     """A record is no longer to be believed; the number is that of the book."""
     DIAL = 5
     """More records may lead to dials; number 0."""
+    CHECK = 6
+    """The runtime's word on a signature; the number is that of the verification."""
 
 
 def wait_key(kind: WaitKind, number: int = 0) -> int:
@@ -66,6 +68,8 @@ class Granted(Record):
     stream: StreamId
     deadline: Timestamp
     """When an unused permission is withdrawn."""
+    fetches_allowed: int
+    """Questions that the peer would still take when it was given; it may use it before it has heard those that followed."""
 
 
 @record
@@ -110,11 +114,16 @@ class Link(Record):
     unanswered: tuple[bytes, ...] = ()
     """What the last message named: of this, the peer knows what it has not asked for by its next permission."""
     seen: tuple[bytes, ...] = ()
-    """What the peer named: we may ask for it."""
+    """What the peer named, the latest last; nothing, in places of what it may have named on a stream that we gave up."""
     has_our_record: bool = False
     """Whether we named our own record to it; the first time that goes before everything else."""
     credit: int = 0
     """What its records were worth."""
+
+    @property
+    def askable(self) -> tuple[bytes, ...]:
+        """What the peer surely remembers that it named; for a message that it may be sending it forgets the oldest of it."""
+        return self.seen[-(RING_MAX - self.grant.limit) :] if isinstance(self.grant, Granted) else self.seen
 
     @property
     def waits(self) -> tuple[Timestamp | None, Timestamp | None, Timestamp | None]:
@@ -162,6 +171,8 @@ class Verification(Record):
     record: AddressRecord
     connection_id: ConnectionId
     """Who sent it."""
+    deadline: Timestamp
+    """When it is given up."""
 
 
 @record
@@ -206,6 +217,13 @@ class AddressGossip(Record):
         links = self.links.delete(connection_id) if new is None else self.links.set(connection_id, new)
         return self.replace(links=links, deadlines=deadlines)
 
+    def with_check(self, number: int, new: Verification | None) -> AddressGossip:
+        """With a signature that is to be checked, or without it; its wait follows it."""
+        old = self.verifications.get(number)
+        before, after = None if old is None else old.deadline, None if new is None else new.deadline
+        verifications = self.verifications.discard(number) if new is None else self.verifications.set(number, new)
+        return self.replace(verifications=verifications, deadlines=_moved(self.deadlines, wait_key(WaitKind.CHECK, number), before, after))
+
     def wait(self, key: int) -> Timestamp | None:
         """When a wait ends, if there is one of that key."""
         kind, number = split_wait_key(key)
@@ -217,6 +235,9 @@ class AddressGossip(Record):
                 return None if known is None else known.ends_at
             case WaitKind.DIAL:
                 return self.dials_at if number == 0 else None
+            case WaitKind.CHECK:
+                check = self.verifications.get(number)
+                return None if check is None else check.deadline
             case _:
                 link = self.links.get(ConnectionId(number))
                 return None if link is None else link.waits[kind]

@@ -97,6 +97,7 @@ def address_gossip_violations(state: P2pState) -> Iterator[str]:
     if slice_.undialled and len(slice_.dialled) < config.dials_per_minute:
         yield f"{path}.undialled: nodes wait although no others were dialled"
     for check_number, check in slice_.verifications.items():
+        waits.append((check.deadline, wait_key(WaitKind.CHECK, check_number)))
         if check.connection_id not in slice_.links:
             yield f"{path}.verifications[{check_number}]: of a connection that is gone"
     yield from waits_differ(f"{path}.deadlines", slice_.deadlines, waits)
