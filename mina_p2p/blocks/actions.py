@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from mina_p2p.blocks.split import RawBlockBody, RawBlockHeader
-from mina_p2p.blocks.state import HasBlocks, Permitted, Ticket
+from mina_p2p.blocks.state import QUEUE_KEY, HasBlocks, Permitted, Ticket
 from mina_p2p.disconnection.reasons import Reason, StreamResetCode
 from mina_p2p.identity import PeerId
 from mina_p2p.ids import ConnectionId, RequestId, StreamId, Timestamp
@@ -153,6 +153,15 @@ class BlocksCandidateDue(Record):
         return candidate is not None and candidate.wakes_at <= now
 
 
+@record
+class BlocksQueueDue(Record):
+    """There is room for the next body that peers wait for in a queue."""
+
+    def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
+        at = state.blocks.queue_due_at
+        return at is not None and at <= now
+
+
 BlocksAction: TypeAlias = (
     BlocksPeerJoined
     | BlocksPeerLeft
@@ -166,11 +175,14 @@ BlocksAction: TypeAlias = (
     | BlocksRequestCancelled
     | BlocksPeerDue
     | BlocksCandidateDue
+    | BlocksQueueDue
 )
 
 
-def blocks_timeout(key: int) -> BlocksPeerDue | BlocksCandidateDue:
+def blocks_timeout(key: int) -> BlocksPeerDue | BlocksCandidateDue | BlocksQueueDue:
     """The action of a deadline of this slice."""
+    if key == QUEUE_KEY:
+        return BlocksQueueDue()
     number, is_candidate = divmod(key, 2)
     return BlocksCandidateDue(number) if is_candidate else BlocksPeerDue(ConnectionId(number))
 

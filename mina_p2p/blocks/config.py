@@ -12,7 +12,9 @@ _positive = attrs.validators.gt(0)
 
 
 ALONG_MS = 20
-"""Of a node's own connection, for a body that comes along: three may, and a question takes a round trip."""
+"""Of a node's own connection, for a body that comes along where part of its items is here: three may, and a question takes a round trip."""
+ALONG_COLD_MS = 100
+"""The same, where next to none of them is."""
 
 
 @record
@@ -24,14 +26,15 @@ class BlocksConfig(Record):
     body_along_max: int = attrs.field(default=512, validator=attrs.validators.ge(0))
     """Up to this size a body comes with its header, where items are nearly always here already."""
     link_bytes_per_second: int = attrs.field(default=12_500_000, validator=attrs.validators.ge(0))
-    """How wide this node's own connection is. Where items are not here already, a body comes with its header that takes less than
-    20 ms of it: one more question would take longer."""
+    """How wide this node's own connection is, 0 where that is not known. Where items are not here already, a body comes with its header that takes less
+    than 20 ms of it, or 100 ms where next to none is here: one more question would take longer. And whole bodies are sent one after the other at
+    that rate."""
     warm_percent: int = attrs.field(default=98, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
     """Where as much of the last block's items was here already, items are taken to be here."""
     parallel_max: int = attrs.field(default=4, validator=_positive)
     """Peers that are asked for a block's items at one time."""
-    held_max: int = attrs.field(default=4, validator=_positive)
-    """Blocks that are kept to serve them; the oldest goes first."""
+    held_max: int = attrs.field(default=4, validator=attrs.validators.ge(3))
+    """Blocks that are kept to serve them; the oldest goes first, but never the best one."""
     items_bytes_max: int = attrs.field(default=256 << 20, validator=_positive)
     """Transactions and snark works that are kept for blocks to come."""
     items_max: int = attrs.field(default=20_000, validator=_positive)
@@ -54,6 +57,10 @@ class BlocksConfig(Record):
     header meanwhile. They get it once this node holds the block, or hear that it does not."""
     questions_waiting_max: int = attrs.field(default=4, validator=_positive)
     """Questions of one peer that wait for that."""
+    send_ahead: int = attrs.field(default=200 * MILLISECOND, validator=_positive)
+    """A whole body is sent once all before it will have left this node's own connection within so long: until then whoever asked for it may turn to others."""
+    queues_max: int = attrs.field(default=8, validator=_positive)
+    """Peers that may have us wait, until they have sent bodies to others, for one block's."""
     hedge: int = attrs.field(default=1 * SECOND, validator=_positive)
     """After this another peer is asked too."""
     answer: int = attrs.field(default=30 * SECOND, validator=_positive)
@@ -73,7 +80,6 @@ class BlocksConfig(Record):
     granularity: int = attrs.field(default=100 * MILLISECOND, validator=_positive)
     """Resolution of all of the above: never early, at most this late."""
 
-    @property
-    def body_along_cold_max(self) -> int:
-        """Up to this size a body comes with its header, where items are not here already."""
-        return min(BODY_BYTES_MAX, self.link_bytes_per_second * ALONG_MS // 1_000)
+    def body_along_unknown_max(self, *, is_cold: bool) -> int:
+        """Up to this size a body comes with its header, where items are not nearly always here already; ``is_cold`` where next to none is."""
+        return min(BODY_BYTES_MAX, self.link_bytes_per_second * (ALONG_COLD_MS if is_cold else ALONG_MS) // 1_000)

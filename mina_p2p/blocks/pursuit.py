@@ -7,6 +7,8 @@ contradictions of two peers lead to the whole body and to nobody's loss.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from mina_p2p.blocks.actions import BlockDropped, BlockReceived
 from mina_p2p.blocks.serving import announce, answer_waiting, forgets, hold, retract
 from mina_p2p.blocks.split import (
@@ -22,6 +24,7 @@ from mina_p2p.blocks.split import (
     split_body,
 )
 from mina_p2p.blocks.state import (
+    Asked,
     Assembling,
     Candidate,
     Complete,
@@ -41,6 +44,7 @@ from mina_p2p.channels.block.messages import (
     BODY_BYTES_MAX,
     HEADER_BYTES_MAX,
     INDEXES_MAX,
+    OUTLINE_BYTES_MAX,
     BlockGetBody,
     BlockGetHeader,
     BlockGetItems,
@@ -56,8 +60,12 @@ from mina_p2p.wire import EncodeError
 
 MISMATCH = ReasonCode.RESPONSE_HASH_MISMATCH
 HEDGE_BYTES = 1 << 20
-"""So long as these take on this node's own connection, a whole body is waited for longer than for anything else: asked of a second peer too early it
-takes twice the room, and comes later."""
+"""So long as these take on this node's own connection, a whole body is waited for longer than anything else: asked of a second peer too early
+it takes twice the room, and comes later."""
+ITEMS_MAX = BODY_BYTES_MAX // 100
+"""No item is that small."""
+ITEM_PREFIX_BYTES = 5
+"""Of its length, in an answer."""
 WARMTHS_MAX = 3
 """Blocks before the last one that count for whether items are taken to be here."""
 
@@ -75,9 +83,25 @@ def enter(turn: Turn, connection_id: ConnectionId, state_hash: bytes, *, is_chec
             candidate = candidate.replace(checking=(*candidate.checking, connection_id))
         if candidate.facts is not None:
             turn.tell_tip(connection_id, candidate.facts)
+    _leave_others(turn, connection_id, candidate.number)
     turn.put(candidate if is_checking else holds(candidate, connection_id))
-    turn.put_peer(connection_id, turn.state.peers[connection_id].replace(local=Unsettled(candidate.number)))
-    return candidate
+    peer = turn.state.peers[connection_id]
+    if isinstance(peer.local, Asked):
+        # It could announce another block because this one was late, and gave it after all.
+        turn.cancel(connection_id, peer.local.ticket)
+    turn.put_peer(connection_id, peer.replace(local=Unsettled(candidate.number)))
+    return turn.state.candidates[candidate.number]
+
+
+def _leave_others(turn: Turn, connection_id: ConnectionId, number: int) -> None:
+    """Expect nothing more from a peer of blocks that it was checking when it could announce another: it has one undecided block with us at a time."""
+    for other in turn.state.candidates.values():
+        if other.number != number and connection_id in other.checking:
+            for question in other.questions:
+                if question.connection_id == connection_id:
+                    turn.cancel(connection_id, question.ticket)
+            lose_source(turn, other.number, connection_id)
+            pursue(turn, other.number)
 
 
 def holds(candidate: Candidate, connection_id: ConnectionId) -> Candidate:
@@ -146,8 +170,7 @@ def pursue(turn: Turn, number: int) -> None:
         case _ if candidate.facts is None or not candidate.copies:
             _ask_one(turn, number, Kind.HEADER)
         case NoOutline() if turn.state.is_cold:
-            if not any(question.kind is Kind.HEADER and question.hedge_at is not None for question in candidate.questions):
-                _ask_one(turn, number, Kind.BODY)
+            _ask_one(turn, number, Kind.BODY)
         case NoOutline():
             _ask_one(turn, number, Kind.OUTLINE)
         case Assembling():
@@ -165,55 +188,80 @@ def pursue(turn: Turn, number: int) -> None:
         drop(turn, candidate, Reason(ReasonCode.CHANNEL_TIMEOUT, ChannelId.BLOCK, f"nobody gave a good {what}"))
 
 
-def _free(turn: Turn, candidate: Candidate) -> list[ConnectionId]:
+def _free(turn: Turn, candidate: Candidate, kind: Kind) -> list[ConnectionId]:
     """Announcers that may be asked: who holds the block before who is still checking it, the least asked first, whoever announced earlier before others.
 
-    Whoever is overdue with this block is asked nothing more of it; who is with another, only where there is nobody else.
+    Whoever is overdue with this block is asked nothing more of it; who is with another, only where there is nobody else. Whoever said what may
+    be a lie is asked after others for what would show it.
     """
     late = {question.connection_id for question in candidate.questions if question.hedge_at is None}
     load = {cid: sum(1 for q in candidate.questions if q.connection_id == cid) for cid in candidate.announcers}
     places = {cid: place for place, cid in enumerate(candidate.announcers)}
+    claims = set() if kind is Kind.ITEMS else {claim.connection_id for claim in candidate.claims}
     free = [cid for cid in candidate.announcers if cid not in late]
     prompt = [cid for cid in free if not turn.state.peers[cid].owing]
-    return sorted(prompt or free, key=lambda cid: (cid in candidate.checking, load[cid], places[cid]))
+    return sorted(prompt or free, key=lambda cid: (cid in candidate.checking, cid in claims, load[cid], places[cid]))
 
 
 def _ask_one(turn: Turn, number: int, kind: Kind) -> None:
-    """Have one question of a kind under way with somebody who holds the block, or else with somebody who is checking it, besides those that are overdue."""
-    candidate = turn.state.candidates[number]
-    alike = {Kind.HEADER} if kind is Kind.HEADER else {Kind.OUTLINE, Kind.BODY}
-    asked = {question.connection_id for question in candidate.questions if question.kind in alike and question.hedge_at is not None}
-    if not asked <= set(candidate.checking):
-        return
-    source = next((cid for cid in _free(turn, candidate) if (kind, cid) not in candidate.tried), None)
-    if source is None or (asked and not candidate.is_held_by(source)):
-        return
-    state_hash = candidate.state_hash
-    along = turn.state.body_along_max
-    if turn.state.is_cold and not any(question.kind is Kind.HEADER for question in candidate.questions):
-        along = BODY_BYTES_MAX  # it has to come from somebody, once
+    """Have a question of a kind under way with somebody who holds the block and does not send others before, and one more for each that is overdue.
+
+    While nobody like that is known, those who are still checking the block are asked, and answer once they hold it.
+    """
+    config, alike = turn.state.config, {kind} if kind is Kind.HEADER else {Kind.HEADER, Kind.OUTLINE, Kind.BODY}
+    while True:
+        candidate = turn.state.candidates[number]
+        asked = [question for question in candidate.questions if question.kind in alike]
+        late = sum(q.hedge_at is None and (kind is not Kind.BODY or candidate.is_held_by(q.connection_id)) for q in asked)
+        prompt = [q for q in asked if q.hedge_at is not None and not q.is_queued]
+        wanted = min(1 + late, config.parallel_max)
+        source = next((cid for cid in _free(turn, candidate, kind) if (kind, cid) not in candidate.tried), None)
+        if source is None or sum(q.is_queued for q in asked) >= config.queues_max:
+            return
+        if sum(candidate.is_held_by(q.connection_id) for q in prompt) >= wanted:
+            return
+        if not candidate.is_held_by(source) and len(prompt) >= wanted:
+            return
+        _ask_whole(turn, candidate, source, kind)
+
+
+def _ask_whole(turn: Turn, candidate: Candidate, source: ConnectionId, kind: Kind) -> None:
+    """Ask somebody for a header, an outline or a body."""
+    state_hash, along, bytes_max = candidate.state_hash, 0, FULL_BYTES_MAX
     request: BlockRequest
     match kind:
         case Kind.HEADER:
-            request = BlockGetHeader(state_hash, along)
+            # Where a body has to come from somebody, it comes with the header; not from everybody who is asked because others are overdue.
+            is_whole = turn.state.is_cold and not any(question.along == BODY_BYTES_MAX for question in candidate.questions)
+            along = BODY_BYTES_MAX if is_whole else turn.state.body_along_max
+            request, bytes_max = BlockGetHeader(state_hash, along), HEADER_BYTES_MAX + along
         case Kind.OUTLINE:
-            request = BlockGetOutline(state_hash)
+            request, bytes_max = BlockGetOutline(state_hash), OUTLINE_BYTES_MAX
         case Kind.BODY:
             request = BlockGetBody(state_hash)
         case Kind.ITEMS:
             raise InvariantViolationError("items are asked for by place")
-    bytes_max = HEADER_BYTES_MAX + along if kind is Kind.HEADER else FULL_BYTES_MAX
-    _ask(turn, candidate.replace(tried=(*candidate.tried, (kind, source))), source, kind, (), request, bytes_max)
+    _ask(turn, candidate.replace(tried=(*candidate.tried, (kind, source))), source, kind, request, bytes_max, along=along)
 
 
 def _ask(
-    turn: Turn, candidate: Candidate, source: ConnectionId, kind: Kind, indexes: tuple[int, ...], request: BlockRequest, bytes_max: int
+    turn: Turn,
+    candidate: Candidate,
+    source: ConnectionId,
+    kind: Kind,
+    request: BlockRequest,
+    bytes_max: int,
+    *,
+    indexes: tuple[int, ...] = (),
+    along: int = 0,
 ) -> None:
-    config = turn.state.config
+    config, rate = turn.state.config, turn.state.config.link_bytes_per_second
     ticket = turn.request(source, request, candidate.number, bytes_max)
-    is_whole = kind is Kind.BODY or (kind is Kind.HEADER and bytes_max >= FULL_BYTES_MAX)
-    longer = HEDGE_BYTES * SECOND // config.link_bytes_per_second if is_whole and config.link_bytes_per_second else 0
-    question = Question(ticket, source, kind, indexes, turn.after(config.hedge + longer), turn.after(config.answer))
+    # A peer's patience is one for all its answers about a block: else one liar delays it as often as it is asked.
+    patience = max(config.granularity, config.hedge - candidate.taken_by(source))
+    if rate and (kind is Kind.BODY or along == BODY_BYTES_MAX):
+        patience += HEDGE_BYTES * SECOND // rate
+    question = Question(ticket, source, kind, indexes, turn.now, turn.after(patience), turn.after(config.answer), along)
     turn.put(candidate.replace(questions=(*candidate.questions, question)))
 
 
@@ -224,13 +272,14 @@ def _ask_items(turn: Turn, number: int) -> None:
         return
     asked = {index for q in candidate.questions if q.kind is Kind.ITEMS and q.hedge_at is not None for index in q.indexes}
     missing = [index for index, data in enumerate(candidate.body.found) if data is None and index not in asked]
-    free = _free(turn, candidate)
+    free = _free(turn, candidate, Kind.ITEMS)
     sources = ([cid for cid in free if candidate.is_held_by(cid)] or free)[: turn.state.config.parallel_max]
+    bytes_max = BODY_BYTES_MAX - candidate.body.size + ITEM_PREFIX_BYTES * (INDEXES_MAX + 1)
     for place, source in enumerate(sources):
         share = tuple(missing[place :: len(sources)][:INDEXES_MAX])
         if share:
             request = BlockGetItems(candidate.state_hash, share)
-            _ask(turn, turn.state.candidates[number], source, Kind.ITEMS, share, request, FULL_BYTES_MAX)
+            _ask(turn, turn.state.candidates[number], source, Kind.ITEMS, request, bytes_max, indexes=share)
 
 
 # --- what to make of answers --------------------------------------------------------------------
@@ -249,6 +298,9 @@ def take_outline(turn: Turn, number: int, connection_id: ConnectionId, outline: 
         if isinstance(claim, OutlineClaim) and claim.connection_id == connection_id and not _agree(turn, candidate, claim.outline, outline):
             expose(turn, number, connection_id, MISMATCH, "two outlines of one block by one peer")
             return
+    if len(ids) > ITEMS_MAX:
+        expose(turn, number, connection_id, MISMATCH, f"an outline of {len(ids)} items, which no body has")
+        return
     spare = {item_digest(data): data for data in candidate.spare}
     if salt is None:
         found = tuple(turn.state.items.get(name) or spare.get(name) for name in ids)
@@ -319,23 +371,20 @@ def _rebuild(turn: Turn, number: int) -> None:
     if not isinstance(body, Assembling) or facts is None:
         return
     items = tuple(data for data in body.found if data is not None)
-    if len(items) != len(body.found):
-        return
-    try:
-        made = rebuild_body(body.frame, items)
-    except (DecodeError, EncodeError):
-        made = None
+    made = None
+    if body.size <= BODY_BYTES_MAX:  # an outline may name one item many times
+        if len(items) != len(body.found):
+            return
+        with suppress(DecodeError, EncodeError):
+            made = rebuild_body(body.frame, items)
     if made is not None and is_body_of(made, facts.body_reference):
         complete(turn, number, made)
         return
     if body.salt is not None:
         # An id may have met another item here: full digests tell. Nobody is to blame so far.
-        turn.put(candidate.replace(body=NoOutline(), spare=(*candidate.spare, *items)))
+        spare = tuple({item_digest(data): data for data in (*candidate.spare, *items)}.values())
+        turn.put(candidate.replace(body=NoOutline(), spare=spare if sum(map(len, spare)) <= BODY_BYTES_MAX else ()))
         _stop_items(turn, number)
-        if body.source in candidate.announcers and (Kind.OUTLINE, body.source) not in candidate.tried:
-            again = turn.state.candidates[number]
-            again = again.replace(tried=(*again.tried, (Kind.OUTLINE, body.source)))
-            _ask(turn, again, body.source, Kind.OUTLINE, (), BlockGetOutline(candidate.state_hash), FULL_BYTES_MAX)
         return
     # Every item is what the outline says, and the body is not what the header says.
     turn.put(candidate.replace(body=NoOutline()))
@@ -412,9 +461,9 @@ def tell_whole(turn: Turn, candidate: Candidate, copy: Copy, body: RawBlockBody)
 
 
 def _void(turn: Turn, candidate: Candidate, error: DecodeError) -> None:
-    """What the header promises is no body. Nobody can hold such a block, so whoever announced it lied."""
+    """What the header promises is no body. Nobody can hold such a block, so whoever said so lied; who was checking it did not."""
     detail = f"the header promises what is no body: {error}"[:DETAIL_CHARS_MAX]
-    for connection_id in candidate.announcers:
+    for connection_id in filter(candidate.is_held_by, candidate.announcers):
         turn.blame(connection_id, turn.state.peers[connection_id].peer_id, ReasonCode.CHANNEL_MSG_UNDECODABLE, detail)
     drop(turn, candidate, Reason(ReasonCode.CHANNEL_MSG_UNDECODABLE, ChannelId.BLOCK, detail))
     losers = (*turn.state.losers, candidate.state_hash)[-turn.state.config.losers_max :]
@@ -444,10 +493,11 @@ def accept(turn: Turn, candidate: Candidate) -> None:
     turn.state = turn.state.with_candidate(candidate.number, None)
     is_best = turn.wins(facts)
     retract(turn, candidate.state_hash)
+    if is_best:
+        turn.state = turn.state.replace(tip=facts)
     hold(turn, Held(facts, copy.header, body.body, body.parts))
     answer_waiting(turn, candidate.state_hash)
     if is_best:
-        turn.state = turn.state.replace(tip=facts)
         announce(turn)
     asked_at = copy.deadline - turn.state.config.verdict
     turn.end_race(candidate.state_hash, is_taken=True, checked=turn.now - asked_at)

@@ -16,6 +16,7 @@ from mina_p2p.blocks.actions import (
     BlocksPeerDue,
     BlocksPeerJoined,
     BlocksPeerLeft,
+    BlocksQueueDue,
     BlocksRequestCancelled,
     BlocksRequestReceived,
     BlocksTipSet,
@@ -35,7 +36,7 @@ from mina_p2p.blocks.pursuit import (
     tell_whole,
 )
 from mina_p2p.blocks.ranking import Way
-from mina_p2p.blocks.serving import announce, decline_overdue, forgets, hold, knows, retract, serve
+from mina_p2p.blocks.serving import announce, decline_overdue, forgets, hold, knows, retract, serve, serve_queue
 from mina_p2p.blocks.split import DIGEST_BYTES, RawBlockHeader, split_body
 from mina_p2p.blocks.state import (
     Asked,
@@ -67,6 +68,7 @@ from mina_p2p.channels.block.messages import (
     BlockMessage,
     BlockNotHeld,
     BlockOutlineItem,
+    BlockQueued,
     BlockRequest,
     BodyRest,
     OutlineRest,
@@ -139,6 +141,9 @@ def reduce(state: Blocks, action: BlocksAction, now: Timestamp, root: Any) -> tu
         case BlocksCandidateDue(candidate=number):
             _candidate_due(turn, number)
 
+        case BlocksQueueDue():
+            serve_queue(turn)
+
         case _:
             assert_never(action)
     return turn.state, turn.follow_ups
@@ -174,11 +179,11 @@ def _own_tip(turn: Turn, action: BlocksTipSet) -> None:
         return
     if turn.state.early is not None:
         retract(turn, turn.state.early)
-    hold(turn, Held(facts, action.header, action.body, parts, action.is_produced))
     items = turn.state.items
     for data in parts.items:
         items = items.add(data)
     turn.state = turn.state.replace(tip=facts, items=items, losers=())
+    hold(turn, Held(facts, action.header, action.body, parts, action.is_produced))
     for connection_id, peer in turn.state.peers.items():
         if isinstance(peer.local, Asked) and peer.local.wants is Wants.FULL:
             turn.withdraw(connection_id)  # there is something to make blocks of by now
@@ -229,7 +234,7 @@ def _answered(turn: Turn, connection_id: ConnectionId, ticket: Ticket, answer: B
         _question_answered(turn, number, question, answer)
     elif isinstance(peer.local, Asked) and peer.local.ticket == ticket:
         _announced(turn, connection_id, peer.local, answer)
-    else:
+    elif not isinstance(answer, BlockQueued):
         turn.close(ticket)
         turn.put_peer(connection_id, peer.replace(owing=tuple(owing for owing in peer.owing if owing.ticket != ticket)))
 
@@ -262,14 +267,22 @@ def _announced(turn: Turn, connection_id: ConnectionId, asked: Asked, answer: Bl
 
 def _question_answered(turn: Turn, number: int, question: Question, answer: BlockAnswer) -> None:
     connection_id, candidate = question.connection_id, turn.state.candidates[number]
+    if isinstance(answer, BlockQueued):
+        _queued(turn, candidate, question)
+        return
     turn.close(question.ticket)
-    turn.put(candidate.replace(questions=tuple(other for other in candidate.questions if other.ticket != question.ticket)))
-    if not isinstance(answer, BlockNotHeld):
-        turn.put(holds(turn.state.candidates[number], connection_id))
+    candidate = candidate.replace(questions=tuple(other for other in candidate.questions if other.ticket != question.ticket))
+    if candidate.is_held_by(connection_id):
+        others = tuple(pair for pair in candidate.taken if pair[0] != connection_id)
+        time = candidate.taken_by(connection_id) + turn.now - question.asked_at
+        candidate = candidate.replace(taken=(*others, (connection_id, time)))
+    turn.put(candidate if isinstance(answer, BlockNotHeld) else holds(candidate, connection_id))
     match question.kind, answer:
         case _, BlockNotHeld():
             _let_go(turn, number, connection_id)
             return
+        case Kind.HEADER, BlockHeaderItem(rest=BodyRest(body=body)) if len(body) > question.along:
+            expose(turn, number, connection_id, ReasonCode.CHANNEL_MSG_OVER_PERMISSION, f"a body of {len(body)} bytes came along")
         case Kind.HEADER, BlockHeaderItem():
             _header(turn, connection_id, answer, candidate.state_hash)
             return
@@ -284,6 +297,17 @@ def _question_answered(turn: Turn, number: int, question: Question, answer: Bloc
             detail = f"{type(answer).__name__} for a question for {question.kind.name}"
             expose(turn, number, connection_id, ReasonCode.RESPONSE_KIND_MISMATCH, detail)
     pursue(turn, number)
+
+
+def _queued(turn: Turn, candidate: Candidate, question: Question) -> None:
+    """The answer comes after others: whoever else holds the block may be asked meanwhile."""
+    if question.is_queued or question.kind is not Kind.BODY:
+        turn.end(question.connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, "a place in a queue, for what is not queued")
+        return
+    queued = question.replace(is_queued=True, hedge_at=question.deadline)
+    questions = tuple(queued if other.ticket == question.ticket else other for other in candidate.questions)
+    turn.put(holds(candidate, question.connection_id).replace(questions=questions))
+    pursue(turn, candidate.number)
 
 
 def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expected: bytes | None, way: Way = Way.HELD) -> None:
@@ -352,7 +376,8 @@ def _add_copy(turn: Turn, candidate: Candidate, header: RawBlockHeader, digest: 
     kept: list[Question] = []
     tried = candidate.tried
     for question in candidate.questions:
-        if question.kind is Kind.HEADER and question.hedge_at is not None and not turn.state.is_cold:
+        is_coming = turn.state.is_cold and candidate.is_held_by(question.connection_id)
+        if question.kind is Kind.HEADER and question.hedge_at is not None and not is_coming:
             turn.cancel(question.connection_id, question.ticket)
             tried = tuple(one for one in tried if one != (Kind.HEADER, question.connection_id))
         else:
@@ -444,4 +469,13 @@ def _candidate_due(turn: Turn, number: int) -> None:
         # A verdict that never came says nothing of the copy, nor of who sent it.
         drop(turn, turn.state.candidates[number], Reason(ReasonCode.CHANNEL_TIMEOUT, ChannelId.BLOCK, "the node software gave no verdict"))
         return
+    if questions != candidate.questions:
+        _free_checking(turn, turn.state.candidates[number])
     pursue(turn, number)
+
+
+def _free_checking(turn: Turn, candidate: Candidate) -> None:
+    """Let peers that are still checking a block announce another, since this one is late: somebody may withhold it from all of us."""
+    for connection_id in candidate.checking:
+        if turn.state.peers[connection_id].local == Unsettled(candidate.number):
+            turn.permit(connection_id)

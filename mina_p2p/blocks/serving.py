@@ -6,10 +6,11 @@ from itertools import pairwise
 
 from mina_p2p.blocks.split import full_outline, short_outline
 from mina_p2p.blocks.state import HAS_MAX, BlockPeer, Held, NotAsked, Permitted, Served, Waiting
-from mina_p2p.blocks.turn import Turn
+from mina_p2p.blocks.turn import FULL_BYTES_MAX, Turn
 from mina_p2p.channels.block.messages import (
     BLOCK_MESSAGE,
     HEADER_BYTES_MAX,
+    OUTLINE_BYTES_MAX,
     AloneRest,
     BlockAnswer,
     BlockBodyItem,
@@ -24,21 +25,24 @@ from mina_p2p.channels.block.messages import (
     BlockItems,
     BlockNotHeld,
     BlockOutlineItem,
-    BlockQuestion,
+    BlockQueued,
     BlockRequest,
     BodyRest,
     OutlineRest,
     Wants,
 )
 from mina_p2p.disconnection.reasons import ReasonCode, StreamResetCode
-from mina_p2p.ids import ConnectionId, StreamId
+from mina_p2p.ids import SECOND, ConnectionId, StreamId, Timestamp
 from mina_p2p.transport import ChannelsEffectfulAnswerSend, ChannelsEffectfulStreamReset
 
 
 def hold(turn: Turn, held: Held) -> None:
-    """Keep a block to serve it."""
-    others = tuple(other for other in turn.state.held if other.facts.state_hash != held.facts.state_hash)
-    turn.state = turn.state.replace(held=(*others, held)[-turn.state.config.held_max :])
+    """Keep a block to serve it; of the others the oldest goes, but for the best one and one that is offered early."""
+    state, name = turn.state, held.facts.state_hash
+    kept = [*(other for other in state.held if other.facts.state_hash != name), held]
+    offered = {name, state.early, None if state.tip is None else state.tip.state_hash}
+    old = [other for other in kept if other.facts.state_hash not in offered][: max(0, len(kept) - state.config.held_max)]
+    turn.state = state.replace(held=tuple(other for other in kept if other not in old))
 
 
 def retract(turn: Turn, state_hash: bytes) -> None:
@@ -83,7 +87,7 @@ def _offer(turn: Turn, connection_id: ConnectionId, checked: bytes | None) -> No
         case Wants.HASH if not held.is_produced:
             answer = BlockHash(held.facts.state_hash)
         case Wants.HASH | Wants.HEADER:
-            answer = _header(held, peer, permission.body_bytes_max)
+            answer = _header(turn, held, peer, permission.body_bytes_max)
         case Wants.FULL:
             answer = BlockHeaderItem(held.header, BodyRest(held.body))
     told = held.facts.state_hash
@@ -99,8 +103,8 @@ def _checked(turn: Turn) -> bytes | None:
     return next((candidate.state_hash for candidate in newest if candidate.facts is not None and turn.wins(candidate.facts)), None)
 
 
-def _header(held: Held, peer: BlockPeer, body_bytes_max: int) -> BlockHeaderItem:
-    if len(held.body) <= body_bytes_max:
+def _header(turn: Turn, held: Held, peer: BlockPeer, body_bytes_max: int) -> BlockHeaderItem:
+    if len(held.body) <= (turn.state.config.body_along_max if _is_busy(turn) else body_bytes_max):
         return BlockHeaderItem(held.header, BodyRest(held.body))
     along = OutlineRest(short_outline(held.parts, held.facts.state_hash, peer.peer_id))
     made = BlockHeaderItem(held.header, along)
@@ -108,24 +112,75 @@ def _header(held: Held, peer: BlockPeer, body_bytes_max: int) -> BlockHeaderItem
     return made if is_small else BlockHeaderItem(held.header, AloneRest())
 
 
-def _send(turn: Turn, connection_id: ConnectionId, stream: StreamId, answer: BlockAnswer) -> None:
-    turn.out.append(ChannelsEffectfulAnswerSend(connection_id, stream, (BLOCK_MESSAGE.encode(answer),), True))
+def _send(turn: Turn, connection_id: ConnectionId, stream: StreamId, answer: BlockAnswer, *, ends: bool = True) -> None:
+    _send_frame(turn, connection_id, stream, BLOCK_MESSAGE.encode(answer), ends=ends)
+
+
+def _send_frame(turn: Turn, connection_id: ConnectionId, stream: StreamId, frame: bytes, *, ends: bool = True) -> None:
+    if rate := turn.state.config.link_bytes_per_second:
+        free_at = Timestamp(max(turn.now, turn.state.link_free_at) + len(frame) * SECOND // rate)
+        turn.state = turn.state.replace(link_free_at=free_at)
+    turn.out.append(ChannelsEffectfulAnswerSend(connection_id, stream, (frame,), ends))
+
+
+def _is_busy(turn: Turn) -> bool:
+    """Whether a body had better wait: all that was sent takes this node's own connection a while."""
+    return turn.state.link_free_at > turn.now + turn.state.config.send_ahead
+
+
+def _enqueue(turn: Turn, connection_id: ConnectionId, asked: Waiting) -> None:
+    """Let a question wait until those before it are answered, and say so."""
+    peer, place = turn.state.peers[connection_id], turn.state.last_place + 1
+    if len(peer.waiting) >= turn.state.config.questions_waiting_max:
+        _send(turn, connection_id, asked.stream, BlockNotHeld())
+        return
+    turn.put_peer(connection_id, peer.replace(waiting=(*peer.waiting, asked.replace(place=place))))
+    turn.state = turn.state.replace(last_place=place)
+    _send(turn, connection_id, asked.stream, BlockQueued(), ends=False)
+    if turn.state.queue_due_at is None:
+        turn.state = turn.state.with_queue_due(_queue_due(turn))
+
+
+def _queue_due(turn: Turn) -> Timestamp:
+    return Timestamp(max(turn.now, turn.state.link_free_at - turn.state.config.send_ahead))
+
+
+def serve_queue(turn: Turn) -> None:
+    """Answer those who have waited longest, as far as there is room."""
+    turn.state = turn.state.with_queue_due(None)
+    queue = [(wait.place, cid, wait) for cid, peer in turn.state.peers.items() for wait in peer.waiting if wait.place is not None]
+    for place, connection_id, wait in sorted(queue, key=lambda entry: entry[0]):
+        if _is_busy(turn):
+            turn.state = turn.state.with_queue_due(_queue_due(turn))
+            return
+        peer = turn.state.peers[connection_id]
+        turn.put_peer(connection_id, peer.replace(waiting=tuple(other for other in peer.waiting if other.place != place)))
+        _answer(turn, connection_id, wait)
 
 
 def serve(turn: Turn, connection_id: ConnectionId, stream: StreamId, request: BlockRequest) -> None:
     """Answer a request, or keep a permission until there is something to announce."""
-    peer = turn.state.peers[connection_id]
     if isinstance(request, BlockGetNext):
-        _permit(turn, connection_id, peer, Permitted(stream, request.wants, request.body_bytes_max))
-        return
-    held = turn.state.holding(request.state_hash)
+        _permit(turn, connection_id, Permitted(stream, request.wants, request.body_bytes_max))
+    else:
+        _answer(turn, connection_id, Waiting(stream, request, turn.after(turn.state.config.question_waiting)))
+
+
+def _answer(turn: Turn, connection_id: ConnectionId, asked: Waiting) -> None:
+    """Answer a question, or let it wait."""
+    peer = turn.state.peers[connection_id]
+    stream, question = asked.stream, asked.question
+    held = turn.state.holding(question.state_hash)
     if held is None:
-        _not_held(turn, connection_id, stream, request)
+        _not_held(turn, connection_id, asked)
+        return
+    if isinstance(question, BlockGetBody) and _is_busy(turn):
+        _enqueue(turn, connection_id, asked)
         return
     answer: BlockAnswer = BlockNotHeld()
-    match request:
+    match question:
         case BlockGetHeader(body_bytes_max=body_bytes_max):
-            answer = _header(held, peer, body_bytes_max)
+            answer = _header(turn, held, peer, body_bytes_max)
         case BlockGetOutline():
             answer = BlockOutlineItem(full_outline(held.parts))
         case BlockGetBody():
@@ -137,33 +192,35 @@ def serve(turn: Turn, connection_id: ConnectionId, stream: StreamId, request: Bl
                 return
             if indexes[-1] < len(items):
                 answer = BlockItems(tuple(items[index] for index in indexes))
-    peer, fits = _charged(turn, peer, held, len(BLOCK_MESSAGE.encode(answer)))
-    turn.put_peer(connection_id, knows(peer, request.state_hash) if fits else peer)
-    _send(turn, connection_id, stream, answer if fits else BlockNotHeld())
+    frame = BLOCK_MESSAGE.encode(answer)
+    bytes_max = OUTLINE_BYTES_MAX if isinstance(question, BlockGetOutline) else FULL_BYTES_MAX
+    peer, fits = _charged(turn, peer, held, len(frame))
+    fits = fits and len(frame) <= bytes_max
+    turn.put_peer(connection_id, knows(peer, question.state_hash) if fits else peer)
+    _send_frame(turn, connection_id, stream, frame if fits else BLOCK_MESSAGE.encode(BlockNotHeld()))
 
 
-def _not_held(turn: Turn, connection_id: ConnectionId, stream: StreamId, question: BlockQuestion) -> None:
+def _not_held(turn: Turn, connection_id: ConnectionId, asked: Waiting) -> None:
     """Keep a question about a block that is being checked, of a peer that was told of it; decline any other."""
-    peer, name = turn.state.peers[connection_id], question.state_hash
+    peer, name = turn.state.peers[connection_id], asked.question.state_hash
     candidate, config = turn.state.candidate_of(name), turn.state.config
     is_told = candidate is not None and candidate.is_checked and name in peer.has and not candidate.is_held_by(connection_id)
     if is_told and len(peer.waiting) < config.questions_waiting_max:
-        waiting = Waiting(stream, question, turn.after(config.question_waiting))
-        turn.put_peer(connection_id, peer.replace(waiting=(*peer.waiting, waiting)))
+        turn.put_peer(connection_id, peer.replace(waiting=(*peer.waiting, asked.replace(place=None))))
         return
     # Should this node come to hold it, the peer is told anew.
     turn.put_peer(connection_id, forgets(peer, name))
-    _send(turn, connection_id, stream, BlockNotHeld())
+    _send(turn, connection_id, asked.stream, BlockNotHeld())
 
 
 def answer_waiting(turn: Turn, state_hash: bytes) -> None:
     """Answer the questions that waited for what comes of a block: it is held now, or given up."""
     for connection_id, peer in turn.state.peers.items():
-        waiting = [wait for wait in peer.waiting if wait.question.state_hash == state_hash]
+        waiting = [wait for wait in peer.waiting if wait.question.state_hash == state_hash and wait.place is None]
         if waiting:
             turn.put_peer(connection_id, peer.replace(waiting=tuple(wait for wait in peer.waiting if wait not in waiting)))
             for wait in waiting:
-                serve(turn, connection_id, wait.stream, wait.question)
+                _answer(turn, connection_id, wait)
 
 
 def decline_overdue(turn: Turn, connection_id: ConnectionId) -> None:
@@ -176,8 +233,9 @@ def decline_overdue(turn: Turn, connection_id: ConnectionId) -> None:
     turn.put_peer(connection_id, peer.replace(waiting=tuple(wait for wait in peer.waiting if wait not in overdue)))
 
 
-def _permit(turn: Turn, connection_id: ConnectionId, peer: BlockPeer, permission: Permitted) -> None:
+def _permit(turn: Turn, connection_id: ConnectionId, permission: Permitted) -> None:
     """Take a permission, unless one on a later stream is known: streams overtake each other, and the latest counts (`mina_p2p.channels.overtaking`)."""
+    peer = turn.state.peers[connection_id]
     before = peer.remote.stream if isinstance(peer.remote, Permitted) else peer.remote.answered
     if before is not None and permission.stream < before:
         _give_up(turn, connection_id, permission.stream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import NewType, Protocol, TypeAlias
+from typing import Final, NewType, Protocol, TypeAlias
 
 from mina_p2p.blocks.config import BlocksConfig
 from mina_p2p.blocks.items import Items
@@ -90,11 +90,13 @@ class Served(Record):
 
 @record
 class Waiting(Record):
-    """A peer's question about a block that is being checked."""
+    """A peer's question about a block that is being checked, or for a body that is sent after others."""
 
     stream: StreamId
     question: BlockQuestion
     deadline: Timestamp
+    place: int | None = None
+    """In the queue for bodies, where it is that."""
 
 
 HAS_MAX = 8
@@ -144,9 +146,14 @@ class Question(Record):
     kind: Kind
     indexes: tuple[int, ...]
     """Of items."""
+    asked_at: Timestamp
     hedge_at: Timestamp | None
     """When another announcer is asked too; ``None`` once that time is over."""
     deadline: Timestamp
+    along: int = 0
+    """Up to which size a body may come with the header."""
+    is_queued: bool = False
+    """Whether the peer said that others come first."""
 
 
 @record
@@ -215,6 +222,11 @@ class Assembling(Record):
     """Of short ids; ``None`` where the ids are digests."""
     found: tuple[bytes | None, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of the items that are here, one that is named twice counted twice."""
+        return sum(len(data) for data in self.found if data is not None)
+
 
 @record
 class WholeWanted(Record):
@@ -256,6 +268,8 @@ class Candidate(Record):
     """What can be judged once the body is known."""
     spare: tuple[bytes, ...] = ()
     """Items that came for an outline that was given up."""
+    taken: tuple[tuple[ConnectionId, int], ...] = ()
+    """Nanoseconds that peers took for their answers about it, once they held it."""
 
     @property
     def wakes_at(self) -> Timestamp:
@@ -269,6 +283,10 @@ class Candidate(Record):
     def is_checked(self) -> bool:
         """Whether its header is here, and its verdict or body is waited for."""
         return self.facts is not None and bool(self.copies)
+
+    def taken_by(self, connection_id: ConnectionId) -> int:
+        """How long a peer took for all its answers about it."""
+        return next((time for known, time in self.taken if known == connection_id), 0)
 
     def is_held_by(self, connection_id: ConnectionId) -> bool:
         """Whether a peer said that it holds the block."""
@@ -331,6 +349,12 @@ class Blocks(Record):
     """Percent of the last block's items, by their bytes, that were here already."""
     earlier_warmth: tuple[int, ...] = ()
     """Of the blocks before it: one with few items says little."""
+    link_free_at: Timestamp = Timestamp(0)
+    """When all that was sent will have left by this node's own connection."""
+    queue_due_at: Timestamp | None = None
+    """When the next body is sent of those that peers wait for in a queue."""
+    last_place: int = 0
+    """In that queue."""
     last_number: int = 0
     last_ticket: Ticket = Ticket(0)
     last_verdict_id: RequestId = RequestId(0)
@@ -344,7 +368,7 @@ class Blocks(Record):
     def body_along_max(self) -> int:
         """Up to which size a body shall come with its header. While there is no block at all, one peer is asked for a whole one."""
         is_little = self.tip is None or min(self.warmth, *self.earlier_warmth, 100) >= self.config.warm_percent
-        return self.config.body_along_max if is_little else self.config.body_along_cold_max
+        return self.config.body_along_max if is_little else self.config.body_along_unknown_max(is_cold=self.is_cold)
 
     def holding(self, state_hash: bytes) -> Held | None:
         """The block of that hash, where we hold it."""
@@ -367,6 +391,10 @@ class Blocks(Record):
         )
         peers = self.peers.delete(connection_id) if new is None else self.peers.set(connection_id, new)
         return self.replace(peers=peers, deadlines=deadlines)
+
+    def with_queue_due(self, at: Timestamp | None) -> Blocks:
+        """With another time for the next body of the queue."""
+        return self.replace(queue_due_at=at, deadlines=moved(self.deadlines, QUEUE_KEY, self.queue_due_at, at))
 
     def with_candidate(self, number: int, new: Candidate | None) -> Blocks:
         """With ``new`` in place of a candidate, and its wait."""
@@ -398,6 +426,10 @@ def initial_blocks(config: BlocksConfig, peer_id: PeerId, salt: bytes) -> Blocks
     """
     items = Items(Index(salt), config.items_bytes_max, config.items_max)
     return Blocks(config, peer_id, Deadlines(config.granularity), items, Index(salt), warmth=config.warmth_at_start)
+
+
+QUEUE_KEY: Final = 0
+"""The key of the queue's wait; no connection is number 0."""
 
 
 def peer_key(connection_id: ConnectionId) -> int:

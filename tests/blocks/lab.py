@@ -11,23 +11,22 @@ from mina_p2p.blocks.actions import (
     BlockHeaderReceived,
     BlocksAction,
     BlocksAnswerReceived,
-    BlocksCandidateDue,
     BlocksItemKnown,
     BlocksNotification,
     BlocksOutgoing,
-    BlocksPeerDue,
     BlocksPeerJoined,
     BlocksPeerLeft,
     BlocksRequestReceived,
     BlocksRequestSend,
     BlocksTipSet,
     BlocksVerdict,
+    blocks_timeout,
 )
 from mina_p2p.blocks.config import BlocksConfig
 from mina_p2p.blocks.reducer import reduce
 from mina_p2p.blocks.split import Parts, RawBlockBody, RawBlockHeader, split_block, split_body
 from mina_p2p.blocks.state import Blocks, Ticket, initial_blocks
-from mina_p2p.channels.block.messages import BLOCK_MESSAGE, BlockAnswer, BlockRequest
+from mina_p2p.channels.block.messages import BLOCK_MESSAGE, BlockAnswer, BlockGetBody, BlockRequest
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.identity import PeerId
@@ -158,10 +157,14 @@ class Lab:
         return self
 
     def _check_waiting(self) -> None:
-        """Few questions of a peer wait, and each for what comes of a block that is being checked."""
+        """Few questions of a peer wait, and each for what comes of a block that is being checked, or for its turn."""
         for peer in self.blocks.peers.values():
             assert len(peer.waiting) <= self.blocks.config.questions_waiting_max
             for wait in peer.waiting:
+                if wait.place is not None:
+                    assert isinstance(wait.question, BlockGetBody)
+                    assert self.blocks.queue_due_at is not None
+                    continue
                 candidate = self.blocks.candidate_of(wait.question.state_hash)
                 assert candidate is not None
                 assert candidate.is_checked
@@ -173,7 +176,7 @@ class Lab:
         while (at := self.blocks.deadlines.next_at()) is not None and at <= end:
             self.now = max(self.now, at)
             for key in self.blocks.deadlines.due(self.now, 100):
-                self.feed(BlocksCandidateDue(key // 2) if key % 2 else BlocksPeerDue(ConnectionId(key // 2)))
+                self.feed(blocks_timeout(key))
                 effects += self.effects
         self.now, self.effects = end, effects
         return self

@@ -27,7 +27,7 @@ PARTS = Parts(LAST.parts.frame, ITEMS, tuple(map(item_digest, ITEMS)))
 
 
 @cache
-def _header() -> tuple[RawBlockHeader, bytes]:
+def no_body_header() -> tuple[RawBlockHeader, bytes]:
     """A winning header whose body reference is that of such bytes, and its state hash."""
     header = LAST.header.value
     state = header.protocol_state
@@ -39,7 +39,7 @@ def _header() -> tuple[RawBlockHeader, bytes]:
 
 def test_a_body_that_is_none_costs_whoever_announced_it() -> None:
     """Nobody can hold it. The block is given up, and its hash is worth nothing from then on."""
-    header, state_hash = _header()
+    header, state_hash = no_body_header()
     lab = Lab(tip=GENESIS).join(1, 2, 3, 4, 5)
     lab.answer(4, BlockGetNext, BlockHash(state_hash))
     lab.answer(1, BlockGetNext, BlockHeaderItem(header, OutlineRest(short_outline(PARTS, state_hash, ME))))
@@ -57,7 +57,7 @@ def test_a_body_that_is_none_costs_whoever_announced_it() -> None:
 
 def test_full_digests_make_no_difference() -> None:
     """Nor does it matter which question brought the last piece."""
-    header, _ = _header()
+    header, _ = no_body_header()
     lab = Lab(tip=GENESIS).join(1).know(LAST, *range(1, len(ITEMS)))
     lab.answer(1, BlockGetNext, BlockHeaderItem(header, OutlineRest(full_outline(PARTS))))
     lab.answer(1, BlockGetItems, BlockItems(ITEMS[:1]))

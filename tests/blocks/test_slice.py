@@ -268,8 +268,17 @@ def test_an_outline_of_other_items_blames_its_sender_once_that_is_proven() -> No
     lab.answer(4, BlockGetNext, BlockHash(LAST.state_hash))
     lab.answer(1, BlockGetNext, _header(other)).verdict()
     assert lab.blamed() == {}, "an id may have met another item"
-    lab.answer(1, BlockGetOutline, BlockOutlineItem(full_outline(FIRST.parts)))
+    lab.answer(4, BlockGetOutline, BlockNotHeld()).answer(1, BlockGetOutline, BlockOutlineItem(full_outline(FIRST.parts)))
     assert lab.blamed()[1].code is ReasonCode.RESPONSE_HASH_MISMATCH
+
+
+def test_who_may_have_lied_is_asked_after_others() -> None:
+    """Items that miss the body reference: another is asked for full digests, and they show who lied."""
+    other = short_outline(FIRST.parts, LAST.state_hash, ME_SALTED)
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4).know(FIRST).know(LAST)
+    lab.answer(4, BlockGetNext, BlockHash(LAST.state_hash))
+    lab.answer(1, BlockGetNext, _header(other)).verdict()
+    assert not lab.has_asked(1, BlockGetOutline)
     lab.answer(4, BlockGetOutline, BlockOutlineItem(full_outline(LAST.parts)))
     assert _received(lab) == [LAST.raw]
     assert sorted(lab.blamed()) == [1]
@@ -506,7 +515,10 @@ def test_a_few_warm_blocks_make_a_warm_node() -> None:
     for block in chain(6)[1:-1]:
         lab.know(block).answer(1, BlockGetNext, BlockHeaderItem(block.header, BodyRest(block.body))).verdict()
         along.append(_along(lab))
-    assert along == [lab.blocks.config.body_along_cold_max] * 4 + [lab.blocks.config.body_along_max]
+    config = lab.blocks.config
+    cold, unsure = config.body_along_unknown_max(is_cold=True), config.body_along_unknown_max(is_cold=False)
+    assert cold > unsure > config.body_along_max
+    assert along == [cold, *[unsure] * 3, config.body_along_max]
 
 
 def _along(lab: Lab) -> int:

@@ -20,6 +20,7 @@ from mina_p2p.blocks.actions import (
     BlocksPeerDue,
     BlocksPeerJoined,
     BlocksPeerLeft,
+    BlocksQueueDue,
     BlocksRequestCancelled,
     BlocksRequestReceived,
     BlocksRequestSend,
@@ -43,6 +44,7 @@ from mina_p2p.channels.block.messages import (
     BlockItems,
     BlockNotHeld,
     BlockOutlineItem,
+    BlockQueued,
     BlockRequest,
     BodyRest,
     OutlineRest,
@@ -109,6 +111,18 @@ def _asked_early() -> Lab:
     return lab.ask(1, BlockGetHeader(LAST.state_hash, 0))
 
 
+def _wants_body() -> Lab:
+    """Next to nothing of blocks is here."""
+    lab = Lab(tip=GENESIS, is_cold=True).join(1)
+    return lab.answer(1, BlockGetNext, BlockHeaderItem(LAST.header, AloneRest()))
+
+
+def _in_queue() -> Lab:
+    """The peer waits for a body until another is sent to somebody else."""
+    lab = Lab(tip=GENESIS, link_bytes_per_second=len(GENESIS.body)).join(1, 2)
+    return lab.ask(2, BlockGetBody(GENESIS.state_hash)).ask(1, BlockGetBody(GENESIS.state_hash))
+
+
 STATES: dict[str, Callable[[], Lab]] = {
     "nobody": lambda: Lab(tip=GENESIS),
     "asked for a header": _warm,
@@ -124,6 +138,9 @@ STATES: dict[str, Callable[[], Lab]] = {
     "whole wanted": _disputed,
     "complete": _complete,
     "owing": _owing,
+    "wants a body": _wants_body,
+    "waits for a body in a queue": lambda: _wants_body().answer(1, BlockGetBody, BlockQueued()),
+    "in our queue": _in_queue,
 }
 
 ANSWERS: dict[str, BlockAnswer] = {
@@ -139,6 +156,7 @@ ANSWERS: dict[str, BlockAnswer] = {
     "other body": BlockBodyItem(FIRST.body),
     "not held": BlockNotHeld(),
     "checking": BlockChecking(LAST.state_hash),
+    "queued": BlockQueued(),
 }
 REQUESTS: dict[str, BlockRequest] = {
     "get next": BlockGetNext(Wants.HEADER, 0),
@@ -195,6 +213,8 @@ INPUTS: dict[str, Callable[[Lab], Any]] = {
     "peer due, late": lambda _lab: BlocksPeerDue(ONE),
     "block due": lambda lab: BlocksCandidateDue(next(iter(lab.blocks.candidates), 99)),
     "block due, late": lambda lab: BlocksCandidateDue(next(iter(lab.blocks.candidates), 99)),
+    "queue due": lambda _lab: BlocksQueueDue(),
+    "queue due, late": lambda _lab: BlocksQueueDue(),
 }
 
 

@@ -108,4 +108,9 @@ def _an_answer(kind: Kind | None, block: RawBlock, state: P2pState, dice: Dice) 
             )
             if dice.below(3):
                 return blocks.BlockHeaderItem(header, dice.choice(rests))
-            return blocks.BlockHash(state_hash(block)) if dice.below(2) else blocks.BlockChecking(state_hash(block))
+            others: tuple[blocks.BlockAnswer, ...] = (
+                blocks.BlockHash(state_hash(block)),
+                blocks.BlockChecking(state_hash(block)),
+                blocks.BlockQueued(),
+            )
+            return dice.choice(others)

@@ -141,9 +141,16 @@ class BlockChecking(Record):
     state_hash: Bytes32
 
 
+@record
+class BlockQueued(Record):
+    """Comes before the answer on its stream, where bodies for others are sent first: the asker may ask somebody else meanwhile."""
+
+
 BlockQuestion: TypeAlias = BlockGetHeader | BlockGetOutline | BlockGetItems | BlockGetBody
 BlockRequest: TypeAlias = BlockGetNext | BlockQuestion
-BlockAnswer: TypeAlias = BlockHash | BlockHeaderItem | BlockOutlineItem | BlockItems | BlockBodyItem | BlockNotHeld | BlockChecking
+BlockAnswer: TypeAlias = (
+    BlockHash | BlockHeaderItem | BlockOutlineItem | BlockItems | BlockBodyItem | BlockNotHeld | BlockChecking | BlockQueued
+)
 BlockMessage: TypeAlias = Annotated[
     BlockGetNext
     | BlockGetHeader
@@ -156,8 +163,27 @@ BlockMessage: TypeAlias = Annotated[
     | BlockItems
     | BlockBodyItem
     | BlockNotHeld
-    | BlockChecking,
-    serde("GetNext", "GetHeader", "GetOutline", "GetItems", "GetBody", "Hash", "Header", "Outline", "Items", "Body", "NotHeld", "Checking"),
+    | BlockChecking
+    | BlockQueued,
+    serde(
+        "GetNext",
+        "GetHeader",
+        "GetOutline",
+        "GetItems",
+        "GetBody",
+        "Hash",
+        "Header",
+        "Outline",
+        "Items",
+        "Body",
+        "NotHeld",
+        "Checking",
+        "Queued",
+    ),
 ]
 
 BLOCK_MESSAGE: Final[Codec[BlockMessage]] = codec(BlockMessage)
+OUTLINE_BYTES_MAX: Final = 8 << 20
+"""An outline with full digests."""
+QUEUED_FRAME: Final = BLOCK_MESSAGE.encode(BlockQueued())
+"""All that `BlockQueued` ever looks like."""

@@ -16,6 +16,7 @@ from mina_p2p.blocks.actions import (
     BlocksRequestSend,
 )
 from mina_p2p.blocks.state import Ticket
+from mina_p2p.channels.block.messages import QUEUED_FRAME
 from mina_p2p.channels.state import Channels, PeerChannels
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode, StreamResetCode
@@ -62,6 +63,8 @@ def message_received(state: P2pState, event: ChannelsMessageReceived, channels: 
     ticket = _ticket(channels, stream)
     if ticket is None:
         return state, (_end(connection_id, "a second answer, or one to nothing"),)
+    if event.frame == QUEUED_FRAME:
+        return state, (BlocksAnswerReceived(connection_id, ticket, event.frame),)
     answered = state.replace(channels=_without(state.channels, connection_id, channels, ticket))
     return answered, (BlocksAnswerReceived(connection_id, ticket, event.frame),)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mina_p2p.blocks.state import HAS_MAX, Asked, Blocks, Candidate, candidate_key, peer_key
+from mina_p2p.blocks.state import HAS_MAX, QUEUE_KEY, Asked, Blocks, Candidate, candidate_key, peer_key
 from mina_p2p.connection.state import Ready
 from mina_p2p.errors import InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId
@@ -26,6 +26,7 @@ def blocks_violations(blocks: Blocks) -> Iterator[str]:
     config = blocks.config
     waits = [(peer.wakes_at, peer_key(number)) for number, peer in blocks.peers.items()]
     waits += [(candidate.wakes_at, candidate_key(number)) for number, candidate in blocks.candidates.items()]
+    waits.append((blocks.queue_due_at, QUEUE_KEY))
     yield from waits_differ("blocks.deadlines", blocks.deadlines, waits)
     tickets: dict[int, int] = {}
     large = 0
@@ -33,6 +34,9 @@ def blocks_violations(blocks: Blocks) -> Iterator[str]:
         tickets |= {owing.ticket: 0 for owing in peer.owing}
         yield from over(f"blocks.peers[{connection_id}].has", len(peer.has), HAS_MAX)
         yield from over(f"blocks.peers[{connection_id}].served", len(peer.served), config.held_max)
+        yield from over(f"blocks.peers[{connection_id}].waiting", len(peer.waiting), config.questions_waiting_max)
+        if blocks.queue_due_at is None and any(wait.place is not None for wait in peer.waiting):
+            yield f"blocks.peers[{connection_id}].waiting: nothing will be sent to whoever waits in the queue"
         if isinstance(peer.local, Asked):
             tickets[peer.local.ticket] = 0
             large += peer.local.wants > 0
@@ -44,6 +48,8 @@ def blocks_violations(blocks: Blocks) -> Iterator[str]:
     yield from differ("blocks.tickets", dict(blocks.tickets.items()), dict(sorted(tickets.items())))
     yield from over("blocks.held", len(blocks.held), config.held_max)
     yield from over("blocks.losers", len(blocks.losers), config.losers_max)
+    if blocks.tip is not None and blocks.holding(blocks.tip.state_hash) is None:
+        yield "blocks.tip: the best block is not held"
     if blocks.early is not None and blocks.early not in blocks.by_hash:
         yield "blocks.early: nothing about it is open"
     items = blocks.items
