@@ -24,7 +24,7 @@ from mina_p2p.testing.health import Coverage, coverage, has_come_up, missing
 from mina_p2p.testing.invariants import violations
 from mina_p2p.testing.liars import STRATEGIES, Strategy
 from mina_p2p.testing.sim import SimNode
-from mina_p2p.testing.stock import Piece, Tip, stock
+from mina_p2p.testing.stock import Piece, Stock, Tip, stock
 from mina_p2p.testing.world import World
 
 __all__ = ["Options", "Outcome", "Phase", "Run", "Trace", "simulate"]
@@ -87,6 +87,10 @@ class Run(Course[World]):
             return SOON
         return min(self.options.patience, SETTLED) if GENTLE.issuperset(self.kinds) else self.options.patience
 
+    def stock(self) -> Stock:
+        """What there is to spread."""
+        return stock(self.options.transactions)
+
     def make_world(self) -> World:
         """Members, liars among them, and whom they know."""
         options, dice = self.options, self.dice
@@ -99,7 +103,7 @@ class Run(Course[World]):
         limits, timeouts = (_drawn_limits(dice), _drawn_timeouts(dice)) if options.is_swarm else (Limits(), PATIENT)
         world = World(
             options.seed,
-            stock(options.transactions),
+            self.stock(),
             peers,
             limits,
             timeouts,

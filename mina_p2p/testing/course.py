@@ -83,6 +83,8 @@ class Options(Record):
     """Check invariants after every so manieth dispatch; 0 for what fits the number of nodes."""
     is_libp2p: bool = False
     """Whether the nodes are those of `mina_p2p.testing.libp2p_campaign`; else they pull."""
+    is_about_blocks: bool = False
+    """Whether the run is one of `mina_p2p.testing.block_campaign`, whose blocks have items."""
 
 
 @record

@@ -71,14 +71,18 @@ def best_tip(world: World) -> Tip | None:
     return best
 
 
-def missing(world: World) -> Iterator[str]:
-    """What an honest network lacks, one thing after the other; nothing once it has converged."""
+def missing(world: World, *, pools: bool = True) -> Iterator[str]:
+    """What an honest network lacks, one thing after the other; nothing once it has converged.
+
+    :param pools: whether pools must be equal; where blocks hold what pools do, each lets go of it with the block.
+    """
     up = world.up()
     if len(up) < len(world.honest):
         yield f"{len(world.honest) - len(up)} members are down"
         return
-    yield from _differences(up)
-    yield from _lacks(world, up)
+    if pools:
+        yield from _differences(up)
+        yield from _lacks(world, up)
     yield from _tips(world, up)
     yield from _unconnected(up)
     for member in world.honest:

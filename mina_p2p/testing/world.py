@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from mina_p2p.address import DialAddress, Domain, QuicAddress, parse_ip
+from mina_p2p.blocks.config import BlocksConfig
 from mina_p2p.config import ALL_CHANNELS, Limits, Timeouts
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.identity import PeerId
@@ -95,6 +96,8 @@ class World:
         self.peers = peers
         self.limits = limits
         self.timeouts = timeouts
+        self.blocks = BlocksConfig()
+        """How nodes of members that speak channel 10 announce and fetch blocks."""
         self.members: list[Member] = []
         self.honest: list[Member] = []
         """Members that keep to the protocol."""
@@ -147,6 +150,7 @@ class World:
             "initial_peers": (*(self._address(other) for other in member.knows), *disk.addresses),
             "limits": self.limits.replace(peers_min=self.peers, peers_max=2 * self.peers + len(self.members) - len(self.honest)),
             "timeouts": self.timeouts,
+            "blocks": self.blocks,
             "channels": (*ALL_CHANNELS, ChannelId.BLOCK) if member.is_header_first else ALL_CHANNELS,
         }
         member.node = node = self.simulation.add(

@@ -111,9 +111,10 @@ class Ledger:
 
 def _settings(job: Job) -> dict[str, Any]:
     settings = settings_of(job.options)
-    if not settings["is_libp2p"]:
-        # Files from before there was such a choice are of these nodes too.
-        del settings["is_libp2p"]
+    for choice in ("is_libp2p", "is_about_blocks"):
+        if not settings[choice]:
+            # Files from before there was such a choice are of runs without it.
+            del settings[choice]
     return {**settings, "is_twice": job.is_twice, "liars": list(job.liars)}
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from mina_p2p.record import Record, record
+from mina_p2p.testing.block_campaign import BlockRun
+from mina_p2p.testing.block_liars import BLOCK_STRATEGIES
 from mina_p2p.testing.campaign import Options, Outcome, Run
 from mina_p2p.testing.libp2p_campaign import NetworkRun
 from mina_p2p_effects.campaigns.logs import Logs
@@ -124,6 +126,9 @@ def _begun(job: Job, logs: Logs | None, *, is_checked: bool) -> AnyRun:
     if job.options.is_libp2p:
         return NetworkRun(job.options, is_checked=is_checked)
     observers = () if logs is None else (logs.observer,)
+    if job.options.is_about_blocks:
+        strategies = strategies_of(job.liars, BLOCK_STRATEGIES)
+        return BlockRun(job.options, observers=observers, strategies=strategies, is_checked=is_checked)
     return Run(job.options, observers=observers, strategies=strategies_of(job.liars), is_checked=is_checked)
 
 

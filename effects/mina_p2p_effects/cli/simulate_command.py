@@ -14,6 +14,10 @@ A seed that fails is printed as the command that shows it again. With --record, 
 written as that of any node; mina-p2p replay verifies it. Many seeds (--seeds 1..1000) run over all
 cores, or on Ray or Dask (--executor); --resume keeps what is done, for when they are interrupted.
 
+With --network blocks, the nodes are the same ones, and blocks hold transactions and snark works: what is looked at are the ways of
+blocks (channel 10 and best tips), the liars are those of mina_p2p.testing.block_liars, and in the end three blocks, one after the
+other, must each reach every honest node. Else blocks are empty, and what is looked at are pools.
+
 With --network libp2p, the nodes are those of the network of OCaml nodes: all begin with the address of one seed, find
 each other by Kademlia and gossip messages (--transactions of them). Safety and liveness are those of
 mina_p2p.testing.libp2p_campaign, its liars those of mina_p2p.testing.libp2p_liars, which --liars does not choose; --record
@@ -57,9 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--seeds", type=seed_range, default=None, metavar="A..B", help="run all seeds from A to B, over all cores")
     parser.add_argument(
         "--network",
-        choices=("pull", "libp2p"),
+        choices=("pull", "blocks", "libp2p"),
         default="pull",
-        help="nodes that ask each other for what they miss, or nodes of the libp2p network, which gossip (default: pull)",
+        help="nodes that ask each other for what they miss; the same with blocks that have items; or nodes of the libp2p network, which gossip "
+        "(default: pull)",
     )
     parser.add_argument("--faults", default="all", metavar="KINDS", help="a list with commas, all or none (default: all)")
     parser.add_argument(
@@ -161,6 +166,7 @@ def _job(arguments: argparse.Namespace, seed: int, record_dir: Path | None) -> J
         fault_duration=arguments.duration * SECOND,
         check_every=arguments.check_every or 0,
         is_libp2p=is_libp2p,
+        is_about_blocks=arguments.network == "blocks",
     )
     liars = tuple(name.strip() for name in arguments.liars.split(",")) if arguments.liars else ()
     strategies_of(liars)

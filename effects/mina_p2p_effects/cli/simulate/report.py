@@ -77,6 +77,8 @@ def command_of(job: Job) -> str:
     }
     if options.is_libp2p:
         settings["--network"] = "libp2p"
+    if options.is_about_blocks:
+        settings["--network"] = "blocks"
     if options.check_every:
         settings["--check-every"] = options.check_every
     if job.liars:
