@@ -36,7 +36,7 @@ from mina_p2p.blocks.pursuit import (
     tell_whole,
 )
 from mina_p2p.blocks.ranking import Way
-from mina_p2p.blocks.serving import announce, decline_overdue, forgets, hold, knows, retract, serve, serve_queue
+from mina_p2p.blocks.serving import announce, checks, decline_overdue, forgets, hold, knows, retract, serve, serve_queue
 from mina_p2p.blocks.split import DIGEST_BYTES, RawBlockHeader, split_body
 from mina_p2p.blocks.state import (
     Asked,
@@ -246,8 +246,8 @@ def _announced(turn: Turn, connection_id: ConnectionId, asked: Asked, answer: Bl
     turn.put_peer(connection_id, peer.replace(local=Paused(turn.after(turn.state.config.interval))))
     match answer:
         case BlockHash(state_hash=state_hash) | BlockChecking(state_hash=state_hash) if wants is Wants.HASH:
-            turn.put_peer(connection_id, knows(turn.state.peers[connection_id], state_hash))
             is_checking = isinstance(answer, BlockChecking)
+            turn.put_peer(connection_id, (checks if is_checking else knows)(turn.state.peers[connection_id], state_hash))
             way = Way.CHECKING if is_checking else Way.HELD
             turn.arrived(connection_id, state_hash, way, is_new=False)
             if (held := turn.state.holding(state_hash)) is not None and turn.state.is_settled(state_hash):
@@ -405,6 +405,8 @@ def _let_go(turn: Turn, number: int, connection_id: ConnectionId) -> None:
         if question.connection_id == connection_id:
             turn.cancel(connection_id, question.ticket)
     lose_source(turn, number, connection_id)
+    # It does not have the block: should this node come to hold it, the peer is told.
+    turn.put_peer(connection_id, forgets(turn.state.peers[connection_id], turn.state.candidates[number].state_hash))
     if turn.state.peers[connection_id].local == Unsettled(number):
         turn.pause(connection_id)
     pursue(turn, number)

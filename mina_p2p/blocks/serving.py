@@ -57,9 +57,15 @@ def knows(peer: BlockPeer, state_hash: bytes) -> BlockPeer:
     return peer if state_hash in peer.has else peer.replace(has=(*peer.has, state_hash)[-HAS_MAX:])
 
 
+def checks(peer: BlockPeer, state_hash: bytes) -> BlockPeer:
+    """With a block as one that the peer is checking: it is told once this node holds it, since nobody else may give it to the peer."""
+    return peer if state_hash in peer.checks else peer.replace(checks=(*peer.checks, state_hash)[-HAS_MAX:])
+
+
 def forgets(peer: BlockPeer, state_hash: bytes) -> BlockPeer:
-    """With a block as one that the peer does not have."""
-    return peer.replace(has=tuple(name for name in peer.has if name != state_hash))
+    """With a block as one that the peer neither has nor checks."""
+    has, checked = (tuple(name for name in names if name != state_hash) for names in (peer.has, peer.checks))
+    return peer.replace(has=has, checks=checked)
 
 
 def announce(turn: Turn) -> None:
@@ -78,7 +84,7 @@ def _offer(turn: Turn, connection_id: ConnectionId, checked: bytes | None) -> No
     if not isinstance(permission, Permitted):
         return
     if held is None or held.facts.state_hash in peer.has:
-        if permission.wants is Wants.HASH and checked is not None and checked not in peer.has:
+        if permission.wants is Wants.HASH and checked is not None and checked not in (*peer.has, *peer.checks):
             turn.put_peer(connection_id, knows(peer, checked).replace(remote=NotAsked(permission.stream, checked)))
             _send(turn, connection_id, permission.stream, BlockChecking(checked))
         return

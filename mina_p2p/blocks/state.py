@@ -112,6 +112,8 @@ class BlockPeer(Record):
     remote: RemoteHalf = NotAsked()
     has: tuple[bytes, ...] = ()
     """State hashes of what it announced to us or we to it, oldest first."""
+    checks: tuple[bytes, ...] = ()
+    """State hashes of what it said that it was checking: it may come to hold them or not."""
     owing: tuple[Owing, ...] = ()
     served: tuple[Served, ...] = ()
     waiting: tuple[Waiting, ...] = ()

@@ -227,6 +227,28 @@ def test_a_withheld_block_does_not_silence_whoever_checks_it() -> None:
     assert lab.blamed() == {}
 
 
+def test_who_was_checking_is_told_by_whoever_comes_to_hold_it() -> None:
+    """Its own source may have lied: it is told a second time by nobody else, and says so to nobody."""
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4, 5).know(LAST)
+    lab.ask(4, BlockGetNext(Wants.HASH, 0)).ask(4, BlockGetNext(Wants.HASH, 0))
+    lab.answer(4, BlockGetNext, CHECKING)
+    outline = OutlineRest(short_outline(LAST.parts, LAST.state_hash, ME))
+    lab.answer(1, BlockGetNext, BlockHeaderItem(LAST.header, outline))
+    assert not [answer for number, answer in lab.answers() if number == 4], "it is checking that block, as we are"
+    lab.verdict()
+    assert (4, HASH) in lab.answers()
+
+
+def test_who_says_that_it_does_not_hold_a_block_is_told_of_it() -> None:
+    """It announced the block, and has lost it since."""
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4, 5).know(LAST)
+    lab.ask(4, BlockGetNext(Wants.HASH, 0)).ask(4, BlockGetNext(Wants.HASH, 0))
+    lab.answer(4, BlockGetNext, HASH).answer(5, BlockGetNext, HASH).answer(4, BlockGetHeader, BlockNotHeld())
+    outline = OutlineRest(short_outline(LAST.parts, LAST.state_hash, ME))
+    lab.answer(5, BlockGetHeader, BlockHeaderItem(LAST.header, outline))
+    assert (4, CHECKING) in lab.answers()
+
+
 def test_who_could_announce_another_and_gives_the_late_one_after_all() -> None:
     """The permission is taken back: it has one undecided block with us."""
     lab = Lab(tip=GENESIS).join(1, 2, 3, 4, 5).know(LAST).answer(4, BlockGetNext, CHECKING)

@@ -33,6 +33,7 @@ def blocks_violations(blocks: Blocks) -> Iterator[str]:
     for connection_id, peer in blocks.peers.items():
         tickets |= {owing.ticket: 0 for owing in peer.owing}
         yield from over(f"blocks.peers[{connection_id}].has", len(peer.has), HAS_MAX)
+        yield from over(f"blocks.peers[{connection_id}].checks", len(peer.checks), HAS_MAX)
         yield from over(f"blocks.peers[{connection_id}].served", len(peer.served), config.held_max)
         yield from over(f"blocks.peers[{connection_id}].waiting", len(peer.waiting), config.questions_waiting_max)
         if blocks.queue_due_at is None and any(wait.place is not None for wait in peer.waiting):
