@@ -1,11 +1,15 @@
 """Compare how blocks reach all nodes: by header, outline and missing items, or whole.
 
-The blocks of a directory (files that end in .bin, wire bytes; one for each height) go through simulated networks in the order of
-their heights, each from another producer: by channel 10, by the classic best-tip channel, and by GossipSub as OCaml nodes run it,
-with the same topology, delays, producers and seed. Reported are bytes that a node receives, and the time until 50, 90 and 99 % of
-the nodes have the block verified. A node's items are drawn by --warm; its links are as wide as its own connection (--rate), which
-all its peers share. One network says little: --seeds runs several, each with delays, peers and producers of its own, and the medians of what they
-say are reported too. With --quic the nodes are real ones, in this process, and links are those of loopback. Before, --earlier empty blocks teach nodes of channel 10 who announces early.
+The blocks of a directory (files that end in .bin, wire bytes; one for each height) go through simulated networks in the
+order of their heights, each from another producer: by channel 10, by the classic best-tip channel, and by GossipSub as
+OCaml nodes run it, with the same topology, delays, producers and seed. After them, or without them, come generated blocks
+of the sizes that --generate names.
+
+Reported are bytes that a node receives, and the time until 50, 90 and 99 % of the nodes have the block verified. A node's
+items are drawn by --warm; its links are as wide as its own connection (--rate), which all its peers share. Before,
+--earlier empty blocks teach nodes of channel 10 who announces early. One network says little: --seeds runs several, each with
+delays, peers and producers of its own, and the medians of what they say are reported too. With --quic the nodes are real
+ones, in this process, and links are those of loopback.
 
 Exit codes: 0 every block reached every node; 1 some did not; 2 the arguments or blocks are unusable.
 """
@@ -23,19 +27,25 @@ from typing import Any, Final
 
 from mina_p2p.blocks.study import Outcome, Protocol, Setting, study
 from mina_p2p.errors import CallerError, MinaP2pError
-from mina_p2p.ids import MILLISECOND
-from mina_p2p.mina.hashes import block_summary
+from mina_p2p.ids import MILLISECOND, SECOND
 from mina_p2p_effects.cli.arguments import SEED_MAX, directory, new_file, whole
+from mina_p2p_effects.cli.block_study_blocks import NamedBlock, generated_blocks, read_blocks
 from mina_p2p_effects.cli.block_study_quic import studied_over_quic
 
 SHARES: Final = (50, 90, 99)
 FORMATS: Final = (".svg", ".png", ".pdf")
 BYTES_PER_MBIT: Final = 125_000
+KB: Final = 1_000
+KB_MIN, KB_MAX = 15, 20_000
+"""Of a generated block: a header alone has 12.7 KB."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("--blocks", type=directory, required=True, metavar="DIR", help="blocks as wire bytes, one in each *.bin")
+    parser.add_argument("--blocks", type=directory, default=None, metavar="DIR", help="blocks as wire bytes, one in each *.bin")
+    parser.add_argument(
+        "--generate", type=_numbers(KB_MIN, KB_MAX), default=(), metavar="KB,..", help="blocks of so many KB, of payments, zkApps and works"
+    )
     parser.add_argument("--nodes", type=whole(2, 10_000), default=50, metavar="N", help="how many nodes (default: 50)")
     parser.add_argument("--peers", type=whole(1, 100), default=20, metavar="K", help="peers of each, about (default: 20)")
     parser.add_argument("--warm", type=_numbers(0, 100), default=(0, 100), metavar="P,..", help="percent of items here (default: 0,100)")
@@ -61,14 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; 0 where every block reached every node."""
-    blocks: Path = arguments.blocks
-    paths = sorted(blocks.glob("*.bin"))
-    if not paths:
-        raise CallerError(f"{blocks} holds no *.bin; give the directory of the blocks")
+    blocks_in_order = _blocks(arguments.blocks, arguments.generate)
     picture: Path | None = arguments.plot
     figure = None if picture is None else _figure(picture)
     outcomes: list[tuple[str, Outcome]] = []
-    blocks_in_order = _in_order(paths)
     for setting in _settings(arguments):
         for protocol in Protocol:
             # Warmth means nothing to whole blocks: one run serves all.
@@ -76,12 +82,12 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             if arguments.quic and protocol is Protocol.GOSSIP:
                 continue
-            raws = [raw for _, raw in blocks_in_order]
+            raws = [block.raw for block in blocks_in_order]
             runs = studied_over_quic(raws, protocol, setting) if arguments.quic else study(raws, protocol, setting)
-            for (name, _), outcome in zip(blocks_in_order, runs, strict=True):
-                outcomes.append((name, outcome))
+            for block, outcome in zip(blocks_in_order, runs, strict=True):
+                outcomes.append((block.name, outcome))
                 if not arguments.json:
-                    sys.stdout.write(_line(name, outcome) + "\n")
+                    sys.stdout.write(_line(block.name, outcome) + "\n")
                     sys.stdout.flush()
     compared = list(_compared(outcomes))
     if arguments.json:
@@ -94,13 +100,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(outcome.reached == outcome.setting.nodes - 1 for _, outcome in outcomes) else 1
 
 
-def _in_order(paths: Iterable[Path]) -> list[tuple[str, bytes]]:
-    """Names and bytes of blocks, one for each height, the lowest first; others would lose and go nowhere."""
-    found: dict[int, tuple[str, bytes]] = {}
-    for path in paths:
-        raw = path.read_bytes()
-        found.setdefault(block_summary(raw).height, (path.stem, raw))
-    return [found[height] for height in sorted(found)]
+def _blocks(folder: Path | None, sizes: tuple[int, ...]) -> list[NamedBlock]:
+    """What is studied, in order; which files are left out is said."""
+    if folder is None and not sizes:
+        raise CallerError("nothing to study: give --blocks DIR, --generate KB,.. or both")
+    found, others = ([], []) if folder is None else read_blocks(folder)
+    for other in others:
+        rival = next(block.name for block in found if block.height == other.height)
+        sys.stderr.write(f"{other.name} is left out: {rival} has the same height, {other.height}\n")
+    after = found[-1].raw if found else None
+    return [*found, *generated_blocks([size * KB for size in sizes], after)]
 
 
 def _settings(arguments: argparse.Namespace) -> Iterable[Setting]:
@@ -216,21 +225,42 @@ def _figure(path: Path) -> Any:
 
 
 def _draw(figure: Any, outcomes: list[tuple[str, Outcome]], path: Path) -> None:
-    """Two panels over the size of the block: bytes that a node receives, and the time to 99 %."""
+    """Two panels over the size of the block: bytes that a node receives, and the time to 99 %; of several networks the medians."""
     upper, lower = figure.subplots(2, 1, sharex=True)
-    lines: dict[str, list[Outcome]] = {}
+    lines: dict[str, dict[int, list[Outcome]]] = {}
     for _, outcome in outcomes:
-        lines.setdefault(_label(outcome), []).append(outcome)
+        lines.setdefault(_label(outcome), {}).setdefault(outcome.block_bytes, []).append(outcome)
     for label, found in lines.items():
-        ordered = sorted(found, key=lambda outcome: outcome.block_bytes)
-        sizes = [outcome.block_bytes / 1e3 for outcome in ordered]
-        received = [(outcome.useful_bytes + outcome.duplicate_bytes + outcome.announcement_bytes) / 1e3 for outcome in ordered]
-        upper.plot(sizes, received, marker="o", label=label)
-        lower.plot(sizes, [math.nan if (at := outcome.time_to(99)) is None else at / 1e9 for outcome in ordered], marker="o", label=label)
+        sizes = sorted(found)
+        for panel, value in ((upper, _received), (lower, _seconds_to_all)):
+            middle = [_middle([value(outcome) for outcome in found[size]]) for size in sizes]
+            panel.plot([size / KB for size in sizes], middle, marker="o", label=label)
     upper.set(ylabel="KB received by a node", xscale="log", yscale="log")
     lower.set(xlabel="KB of the block", ylabel="seconds to 99 % of nodes", yscale="log")
+    for axis in (upper.yaxis, lower.yaxis, lower.xaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
+        axis.set_tick_params(which="both", labelsize=7)
+    setting = outcomes[0][1].setting
+    networks = len({outcome.setting.seed for _, outcome in outcomes})
+    upper.set_title(f"{setting.nodes} nodes, about {setting.peers} peers each, networks: {networks}", fontsize=9)
     upper.legend(fontsize=7)
     figure.savefig(path)
+
+
+def _middle(values: list[float]) -> float:
+    """Their median; none where one of them is none."""
+    return math.nan if any(map(math.isnan, values)) else median(values)
+
+
+def _received(outcome: Outcome) -> float:
+    """Kilobytes of all kinds."""
+    return (outcome.useful_bytes + outcome.duplicate_bytes + outcome.announcement_bytes) / KB
+
+
+def _seconds_to_all(outcome: Outcome) -> float:
+    """To 99 % of the nodes; none where they were never reached, which breaks the line."""
+    return math.nan if (at := outcome.time_to(99)) is None else at / SECOND
 
 
 def _is_by_outlines(outcome: Outcome) -> bool:
