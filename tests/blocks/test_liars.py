@@ -26,6 +26,7 @@ from mina_p2p.channels.block.messages import (
     BlockItems,
     BlockNotHeld,
     BlockOutlineItem,
+    BlockQueued,
     BlockRequest,
     BodyRest,
     OutlineRest,
@@ -39,7 +40,7 @@ GENESIS, FIRST, _, LAST = chain()
 HONEST, LIARS = (1, 2), (3, 4, 5, 6)
 
 
-def _true(request: BlockRequest, block: Sample) -> BlockAnswer:
+def true_answer(request: BlockRequest, block: Sample) -> BlockAnswer:
     """What a peer answers that holds the block."""
     salted = OutlineRest(short_outline(block.parts, block.state_hash, ME))
     match request:
@@ -61,7 +62,7 @@ def _true(request: BlockRequest, block: Sample) -> BlockAnswer:
 
 def _lie(dice: Dice, request: BlockRequest) -> BlockAnswer:
     """An answer that is wrong in one thing or another."""
-    match _true(request, LAST):
+    match true_answer(request, LAST):
         case BlockHash():
             name = dice.raw(32) if dice.chance(30) else LAST.state_hash
             return BlockChecking(name) if dice.chance(50) else BlockHash(name)
@@ -80,7 +81,7 @@ def _lie(dice: Dice, request: BlockRequest) -> BlockAnswer:
             return BlockItems(tuple(dice.raw(9) if dice.chance(50) else item for item in items[: len(items) - dice.below(2)]))
         case BlockBodyItem():
             return BlockBodyItem(FIRST.body)
-        case BlockNotHeld() | BlockChecking() as same:
+        case BlockNotHeld() | BlockChecking() | BlockQueued() as same:
             return same
 
 
@@ -121,14 +122,14 @@ class Meeting:
         if ConnectionId(number) in lab.blocks.peers and number in HONEST:
             if isinstance(request, BlockGetNext) and LAST.state_hash in lab.blocks.peers[connection_id].has:
                 return
-            answer = _true(request, LAST)
+            answer = true_answer(request, LAST)
             if isinstance(answer, BlockHash) and dice.chance(50):
                 answer = BlockChecking(LAST.state_hash)
             lab.feed(BlocksAnswerReceived(connection_id, ticket, BLOCK_MESSAGE.encode(answer)))
         elif dice.chance(15):
             lab.feed(BlocksAnswerReset(connection_id, ticket, StreamResetCode.REFUSED))
         elif dice.chance(70):
-            answer = _lie(dice, request) if dice.chance(70) else _true(request, LAST)
+            answer = _lie(dice, request) if dice.chance(70) else true_answer(request, LAST)
             lab.feed(BlocksAnswerReceived(connection_id, ticket, BLOCK_MESSAGE.encode(answer)))
 
     def finish(self) -> None:
