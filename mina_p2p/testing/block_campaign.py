@@ -88,6 +88,7 @@ class BlockRun(Run):
         :param settings: further arguments of `mina_p2p.testing.campaign.Run`.
         """
         self._finals: list[Tip] = []
+        self._coming = 0
         super().__init__(options, strategies=strategies, **settings)
 
     def stock(self) -> Stock:
@@ -124,7 +125,9 @@ class BlockRun(Run):
 
     def missing(self) -> Iterator[str]:
         """Members, connections and tips; pools let go of what blocks hold, at each member's own time."""
-        return missing(self.world, pools=False)
+        if self._coming:
+            yield "a block is known to liars only"
+        yield from missing(self.world, pools=False)
 
     def deal_last(self) -> None:
         """The next of the last blocks, and an item with the first of them."""
@@ -137,7 +140,12 @@ class BlockRun(Run):
         for member in self.world.members:
             if not member.is_honest and member.node is not None and member.software is not None:
                 member.software.adopt(member.node, tip)
-        self.world.simulation.after(self.dice.below(HEAD_START), partial(self.world.deal, tip))
+        self._coming += 1
+        self.world.simulation.after(self.dice.below(HEAD_START), partial(self._deal_to_honest, tip))
+
+    def _deal_to_honest(self, tip: Tip) -> None:
+        self._coming -= 1
+        self.world.deal(tip)
 
     def _succeed(self, now: Timestamp) -> None:
         if self.phase is Phase.FINALE and self._finals:
