@@ -72,7 +72,7 @@ class BlocksConfig(Record):
     candidate: int = attrs.field(default=120 * SECOND, validator=_positive)
     """For a block from its first announcement to its last byte and verdict."""
     interval: int = attrs.field(default=1 * SECOND, validator=_positive)
-    """Between two announcements of one peer that were of no use: a state hash costs milliseconds."""
+    """Between two announcements of one peer that were of no use: a state hash costs milliseconds. After the second header in a row that lost, and each further one, twice as long, up to 16 times."""
     settle: int = attrs.field(default=5 * SECOND, validator=_positive)
     """From a permission that was withdrawn to the next one, which must not overtake it."""
     parked: int = attrs.field(default=600 * SECOND, validator=_positive)

@@ -14,6 +14,7 @@ from mina_p2p.blocks.serving import announce, answer_waiting, forgets, hold, ret
 from mina_p2p.blocks.split import (
     DIGEST_BYTES,
     Outline,
+    Parts,
     RawBlockBody,
     is_body_of,
     item_digest,
@@ -212,11 +213,12 @@ def _ask_one(turn: Turn, number: int, kind: Kind) -> None:
     while True:
         candidate = turn.state.candidates[number]
         asked = [question for question in candidate.questions if question.kind in alike]
-        late = sum(q.hedge_at is None and (kind is not Kind.BODY or candidate.is_held_by(q.connection_id)) for q in asked)
+        overdue = [q.connection_id for q in asked if q.hedge_at is None and not q.is_queued]
+        late = sum(kind is not Kind.BODY or candidate.is_held_by(connection_id) for connection_id in overdue)
         prompt = [q for q in asked if q.hedge_at is not None and not q.is_queued]
         wanted = min(1 + late, config.parallel_max)
         source = next((cid for cid in _free(turn, candidate, kind) if (kind, cid) not in candidate.tried), None)
-        if source is None or sum(q.is_queued for q in asked) >= config.queues_max:
+        if source is None or sum(q.is_queued and q.hedge_at is not None for q in asked) >= config.queues_max:
             return
         if sum(candidate.is_held_by(q.connection_id) for q in prompt) >= wanted:
             return
@@ -354,6 +356,18 @@ def take_items(turn: Turn, number: int, question: Question, items: tuple[bytes, 
     _rebuild(turn, number)
 
 
+def lack_items(turn: Turn, number: int, question: Question) -> bool:
+    """Somebody does not have items of another peer's outline: one of them lies, and only the body tells who. ``False`` where it is its own outline."""
+    candidate = turn.state.candidates[number]
+    body = candidate.body
+    if question.kind is not Kind.ITEMS or (isinstance(body, Assembling) and body.source == question.connection_id):
+        return False
+    if isinstance(body, Assembling):
+        turn.put(candidate.replace(body=WholeWanted()))
+        _stop_items(turn, number)
+    return True
+
+
 def _stop_items(turn: Turn, number: int) -> None:
     """Questions for items that no longer serve; whoever is overdue stays so."""
     candidate = turn.state.candidates[number]
@@ -413,17 +427,7 @@ def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
     except DecodeError as error:
         _void(turn, candidate, error)
         return
-    salt = outline_salt(candidate.state_hash, turn.state.peer_id)
-    for claim in candidate.claims:
-        if isinstance(claim, ItemClaim):
-            is_true = claim.index < len(parts.digests) and parts.digests[claim.index] == claim.digest
-        elif claim.outline.id_bytes == DIGEST_BYTES:
-            is_true = claim.outline.frame == parts.frame and claim.outline.ids == parts.digests
-        else:
-            is_true = claim.outline.frame == parts.frame and claim.outline.ids == tuple(short_id(salt, d) for d in parts.digests)
-        if not is_true:
-            what = f"item {claim.index}" if isinstance(claim, ItemClaim) else "the outline"
-            turn.blame(claim.connection_id, claim.peer_id, MISMATCH, f"{what} is not of this block")
+    _judge(turn, candidate, parts)
     items = turn.state.items
     here = sum(len(data) for data, digest in zip(parts.items, parts.digests, strict=True) if items.get(digest) is not None)
     total = sum(map(len, parts.items))
@@ -437,7 +441,32 @@ def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
     for copy in candidate.copies:
         tell_whole(turn, candidate, copy, body)
     run_ahead(turn, number)
-    _release(turn, number)
+    _release(turn, number, is_header_here=bool(candidate.copies))
+
+
+def come_otherwise(turn: Turn, number: int, body: RawBlockBody, parts: Parts) -> None:
+    """The node software has the block already: judge what was said of it, and let go of it; whoever is overdue owes its answer."""
+    candidate = turn.state.candidates[number]
+    facts = candidate.facts
+    if facts is not None and is_body_of(body, facts.body_reference):
+        _judge(turn, candidate, parts)
+    _release(turn, number, is_header_here=True)
+    drop(turn, turn.state.candidates[number], None)
+
+
+def _judge(turn: Turn, candidate: Candidate, parts: Parts) -> None:
+    """Blame whoever said what is not true of a body."""
+    salt = outline_salt(candidate.state_hash, turn.state.peer_id)
+    for claim in candidate.claims:
+        if isinstance(claim, ItemClaim):
+            is_true = claim.index < len(parts.digests) and parts.digests[claim.index] == claim.digest
+        elif claim.outline.id_bytes == DIGEST_BYTES:
+            is_true = claim.outline.frame == parts.frame and claim.outline.ids == parts.digests
+        else:
+            is_true = claim.outline.frame == parts.frame and claim.outline.ids == tuple(short_id(salt, d) for d in parts.digests)
+        if not is_true:
+            what = f"item {claim.index}" if isinstance(claim, ItemClaim) else "the outline"
+            turn.blame(claim.connection_id, claim.peer_id, MISMATCH, f"{what} is not of this block")
 
 
 def run_ahead(turn: Turn, number: int) -> None:
@@ -470,14 +499,14 @@ def _void(turn: Turn, candidate: Candidate, error: DecodeError) -> None:
     turn.state = turn.state.replace(losers=losers)
 
 
-def _release(turn: Turn, number: int) -> None:
-    """Questions about the body that are under way serve nobody any more; overdue ones are owed."""
+def _release(turn: Turn, number: int, *, is_header_here: bool) -> None:
+    """Questions about the body that are under way serve nobody any more, nor do those about a header that is here; overdue ones are owed."""
     candidate = turn.state.candidates[number]
     kept: list[Question] = []
     for question in candidate.questions:
-        if question.kind is Kind.HEADER and not candidate.copies:
+        if question.kind is Kind.HEADER and not is_header_here:
             kept.append(question)
-        elif question.hedge_at is None:
+        elif question.hedge_at is None and not question.is_queued:
             turn.owes(question.connection_id, Owing(question.ticket, question.deadline))
         else:
             turn.cancel(question.connection_id, question.ticket)
@@ -489,7 +518,7 @@ def accept(turn: Turn, candidate: Candidate) -> None:
     copy, body, facts = candidate.valid, candidate.body, candidate.facts
     if copy is None or facts is None or not isinstance(body, Complete):
         raise InvariantViolationError("a block was accepted that is not complete")
-    _release(turn, candidate.number)
+    _release(turn, candidate.number, is_header_here=True)
     turn.state = turn.state.with_candidate(candidate.number, None)
     is_best = turn.wins(facts)
     retract(turn, candidate.state_hash)

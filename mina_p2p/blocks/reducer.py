@@ -23,11 +23,13 @@ from mina_p2p.blocks.actions import (
     BlocksVerdict,
 )
 from mina_p2p.blocks.pursuit import (
+    come_otherwise,
     condemn,
     drop,
     enter,
     expose,
     holds,
+    lack_items,
     lose_source,
     pursue,
     take_body,
@@ -39,6 +41,7 @@ from mina_p2p.blocks.ranking import Way
 from mina_p2p.blocks.serving import announce, checks, decline_overdue, forgets, hold, knows, retract, serve, serve_queue
 from mina_p2p.blocks.split import DIGEST_BYTES, RawBlockHeader, split_body
 from mina_p2p.blocks.state import (
+    USELESS_MAX,
     Asked,
     BlockPeer,
     Blocks,
@@ -189,7 +192,7 @@ def _own_tip(turn: Turn, action: BlocksTipSet) -> None:
             turn.withdraw(connection_id)  # there is something to make blocks of by now
     announce(turn)
     if (candidate := turn.state.candidate_of(facts.state_hash)) is not None:
-        drop(turn, candidate, None)
+        come_otherwise(turn, candidate.number, action.body, parts)
 
 
 def facts_of(header: RawBlockHeader) -> Facts:
@@ -279,8 +282,9 @@ def _question_answered(turn: Turn, number: int, question: Question, answer: Bloc
     turn.put(candidate if isinstance(answer, BlockNotHeld) else holds(candidate, connection_id))
     match question.kind, answer:
         case _, BlockNotHeld():
-            _let_go(turn, number, connection_id)
-            return
+            if not lack_items(turn, number, question):
+                _let_go(turn, number, connection_id)
+                return
         case Kind.HEADER, BlockHeaderItem(rest=BodyRest(body=body)) if len(body) > question.along:
             expose(turn, number, connection_id, ReasonCode.CHANNEL_MSG_OVER_PERMISSION, f"a body of {len(body)} bytes came along")
         case Kind.HEADER, BlockHeaderItem():
@@ -304,7 +308,7 @@ def _queued(turn: Turn, candidate: Candidate, question: Question) -> None:
     if question.is_queued or question.kind is not Kind.BODY:
         turn.end(question.connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, "a place in a queue, for what is not queued")
         return
-    queued = question.replace(is_queued=True, hedge_at=question.deadline)
+    queued = question.replace(is_queued=True)
     questions = tuple(queued if other.ticket == question.ticket else other for other in candidate.questions)
     turn.put(holds(candidate, question.connection_id).replace(questions=questions))
     pursue(turn, candidate.number)
@@ -334,8 +338,11 @@ def _header(turn: Turn, connection_id: ConnectionId, item: BlockHeaderItem, expe
     if expected is None:
         turn.arrived(connection_id, facts.state_hash, way, is_new=True)
     if not turn.wins(facts):
+        peer = turn.state.peers[connection_id]
+        turn.put_peer(connection_id, peer.replace(useless=min(peer.useless + 1, USELESS_MAX)))
         drop(turn, candidate, None)
         return
+    turn.put_peer(connection_id, turn.state.peers[connection_id].replace(useless=0))
     if digest in candidate.condemned:
         expose(turn, candidate.number, connection_id, ReasonCode.INVALID_MESSAGE, "a header that was found invalid before")
         pursue(turn, candidate.number)

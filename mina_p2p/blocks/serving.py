@@ -138,6 +138,7 @@ def _enqueue(turn: Turn, connection_id: ConnectionId, asked: Waiting) -> None:
     """Let a question wait until those before it are answered, and say so."""
     peer, place = turn.state.peers[connection_id], turn.state.last_place + 1
     if len(peer.waiting) >= turn.state.config.questions_waiting_max:
+        turn.put_peer(connection_id, forgets(peer, asked.question.state_hash))
         _send(turn, connection_id, asked.stream, BlockNotHeld())
         return
     turn.put_peer(connection_id, peer.replace(waiting=(*peer.waiting, asked.replace(place=place))))
@@ -202,7 +203,9 @@ def _answer(turn: Turn, connection_id: ConnectionId, asked: Waiting) -> None:
     bytes_max = OUTLINE_BYTES_MAX if isinstance(question, BlockGetOutline) else FULL_BYTES_MAX
     peer, fits = _charged(turn, peer, held, len(frame))
     fits = fits and len(frame) <= bytes_max
-    turn.put_peer(connection_id, knows(peer, question.state_hash) if fits else peer)
+    # Whom this node does not give what it asks for, it announces the block anew: nobody else may.
+    is_given = fits and not isinstance(answer, BlockNotHeld)
+    turn.put_peer(connection_id, (knows if is_given else forgets)(peer, question.state_hash))
     _send_frame(turn, connection_id, stream, frame if fits else BLOCK_MESSAGE.encode(BlockNotHeld()))
 
 

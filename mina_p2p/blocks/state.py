@@ -99,6 +99,7 @@ class Waiting(Record):
     """In the queue for bodies, where it is that."""
 
 
+USELESS_MAX = 5
 HAS_MAX = 8
 """Blocks that we remember a peer to have."""
 
@@ -114,6 +115,8 @@ class BlockPeer(Record):
     """State hashes of what it announced to us or we to it, oldest first."""
     checks: tuple[bytes, ...] = ()
     """State hashes of what it said that it was checking: it may come to hold them or not."""
+    useless: int = 0
+    """Headers that lost, one after the other: each costs a hash, so that the next permission comes later each time."""
     owing: tuple[Owing, ...] = ()
     served: tuple[Served, ...] = ()
     waiting: tuple[Waiting, ...] = ()

@@ -125,7 +125,8 @@ class Turn:
     def pause(self, connection_id: ConnectionId) -> None:
         """Permit a peer the next announcement a little later: the last one was of no use."""
         if (peer := self.state.peers.get(connection_id)) is not None:
-            self.put_peer(connection_id, peer.replace(local=Paused(self.after(self.state.config.interval))))
+            wait = self.state.config.interval << max(0, peer.useless - 1)
+            self.put_peer(connection_id, peer.replace(local=Paused(self.after(wait))))
 
     def arrived(self, connection_id: ConnectionId, state_hash: bytes, way: Way, *, is_new: bool) -> None:
         """Note when a peer announced a block; of one that nobody announced before only if it ``is_new``."""

@@ -363,7 +363,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "leaves": "-/-/WholeWanted: BlockGetBody",
         "valid": "Unsettled/NotAsked/WholeWanted: ",
         "invalid": "Unsettled/NotAsked/WholeWanted: BlockGetHeader, left INVALID_MESSAGE",
-        "new tip": "Paused/NotAsked/-: BlocksRequestCancel",
+        "new tip": "-/-/-: BlocksRequestCancel, left RESPONSE_HASH_MISMATCH",
         "item": "Unsettled/NotAsked/WholeWanted: ",
         "block due, late": "-/-/-: BlocksRequestCancel, BlockDropped, left CHANNEL_TIMEOUT",
         "answer: checking": "-/-/WholeWanted: BlockGetBody, left RESPONSE_KIND_MISMATCH",

@@ -9,15 +9,17 @@ import pytest
 from blocks.lab import ME, Lab, Sample, chain, sample
 from blocks.test_no_body import ITEMS, PARTS, no_body_header
 from mina_p2p.blocks import pursuit
-from mina_p2p.blocks.actions import BlockHeaderReceived, BlockReceived, BlocksVerdict
+from mina_p2p.blocks.actions import BlockHeaderReceived, BlockReceived, BlocksTipSet, BlocksVerdict
 from mina_p2p.blocks.split import Frame, Outline, full_outline, outline_salt, short_id, short_outline
-from mina_p2p.blocks.state import Asked, Unsettled
+from mina_p2p.blocks.state import Asked, Paused, Unsettled
 from mina_p2p.channels.block.messages import (
     BODY_BYTES_MAX,
     INDEXES_MAX,
     OUTLINE_BYTES_MAX,
     AloneRest,
+    BlockBodyItem,
     BlockChecking,
+    BlockGetBody,
     BlockGetHeader,
     BlockGetItems,
     BlockGetNext,
@@ -182,6 +184,78 @@ def test_the_best_block_is_held_whatever_else_comes() -> None:
     assert lab.blocks.tip.state_hash == best
     assert len(lab.blocks.held) == lab.blocks.config.held_max
     assert lab.join(8).ask(8, BlockGetNext(Wants.HASH, 0)).answers() == [(8, BlockHash(best))]
+
+
+# --- what comes another way, and what nobody gives ------------------------------------------------
+
+
+def test_a_block_that_comes_another_way_shows_who_lied() -> None:
+    """The node software has it by the other network; the outline that was given here is of another."""
+    other = short_outline(FIRST.parts, LAST.state_hash, ME)
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4).answer(1, BlockGetNext, BlockHeaderItem(LAST.header, OutlineRest(other)))
+    assert lab.blamed() == {}
+    lab.feed(LAST.tip)
+    assert {number: reason.code for number, reason in lab.blamed().items()} == {1: ReasonCode.RESPONSE_HASH_MISMATCH}
+    assert not lab.blocks.candidates
+
+
+def test_who_is_overdue_owes_a_block_that_came_another_way() -> None:
+    """Else whoever withholds blocks is never found out where there is another network."""
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4).answer(4, BlockGetNext, HASH).wait(2 * SECOND)
+    lab.feed(LAST.tip)
+    assert lab.blamed() == {}
+    lab.wait(lab.blocks.config.answer)
+    assert {number: reason.code for number, reason in lab.blamed().items()} == {4: ReasonCode.CHANNEL_TIMEOUT}
+
+
+def test_an_outline_with_too_many_places_does_not_cost_us_who_is_honest() -> None:
+    """Who is asked for items that the block does not have says that there are none: it keeps its place, and gives the body."""
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4).answer(4, BlockGetNext, HASH)
+    longer = short_outline(LAST.parts, LAST.state_hash, ME)
+    count = 100
+    longer = longer.replace(frame=Frame(longer.frame.first.replace(works=count, statuses=()), None), id_string=bytes(8 * count))
+    lab.answer(1, BlockGetNext, BlockHeaderItem(LAST.header, OutlineRest(longer))).verdict()
+    assert lab.has_asked(4, BlockGetItems)
+    lab.answer(4, BlockGetItems, BlockNotHeld())
+    assert lab.has_asked(4, BlockGetBody)
+    assert not lab.has_asked(1, BlockGetItems)
+    lab.answer(4, BlockGetBody, BlockBodyItem(LAST.body))
+    assert _taken(lab) == [LAST.raw]
+    assert {number: reason.code for number, reason in lab.blamed().items()} == {1: ReasonCode.RESPONSE_HASH_MISMATCH}
+
+
+def test_who_has_no_items_of_its_own_outline_is_let_go() -> None:
+    """That is its right, as with any other question."""
+    outline = OutlineRest(short_outline(LAST.parts, LAST.state_hash, ME))
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4).answer(1, BlockGetNext, BlockHeaderItem(LAST.header, outline))
+    lab.answer(1, BlockGetItems, BlockNotHeld())
+    assert not lab.blocks.candidates
+    assert lab.blamed() == {}
+
+
+def test_who_is_not_given_a_block_hears_of_it_again() -> None:
+    """Places that there are not are declined; the block is announced anew with the next permission, since nobody else may."""
+    lab = Lab(tip=LAST).join(1).ask(1, BlockGetNext(Wants.HASH, 0))
+    assert lab.answers() == [(1, HASH)]
+    lab.ask(1, BlockGetItems(LAST.state_hash, (999,)))
+    assert lab.answers() == [(1, BlockNotHeld())]
+    lab.ask(1, BlockGetNext(Wants.HASH, 0))
+    assert lab.answers() == [(1, HASH)]
+
+
+def test_headers_that_lose_come_ever_slower() -> None:
+    """Each costs a hash. After one that wins it is as it was."""
+    lab = Lab(tip=LAST).join(1)
+    loser = BlockHeaderItem(FIRST.header, AloneRest())
+    interval, pauses = lab.blocks.config.interval, list[int]()
+    for _ in range(6):
+        lab.feed(BlocksTipSet(LAST.header, LAST.body)).answer(1, BlockGetNext, loser)
+        local = lab.blocks.peers[ConnectionId(1)].local
+        assert isinstance(local, Paused)
+        pauses.append((local.deadline - lab.now) // interval)
+        lab.wait(local.deadline - lab.now)
+    assert pauses == [1, 2, 4, 8, 16, 16]
+    assert lab.blamed() == {}
 
 
 # --- withheld blocks ------------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from blocks.lab import Lab, chain
+from blocks.lab import START, Lab, chain
 from mina_p2p.blocks.actions import BlockReceived, BlocksAnswerReceived, BlocksRequestCancel, BlocksRequestCancelled
 from mina_p2p.blocks.split import full_outline
-from mina_p2p.blocks.state import Ticket
+from mina_p2p.blocks.state import Kind, Ticket
 from mina_p2p.channels.block.messages import (
     QUEUED_FRAME,
     AloneRest,
@@ -151,6 +151,12 @@ def test_without_a_known_width_nobody_waits() -> None:
         assert lab.answers() == [(number, BODY)]
 
 
+def _prompt(lab: Lab) -> list[int]:
+    """Who was asked for a body and did not say that others come first."""
+    questions = [question for candidate in lab.blocks.candidates.values() for question in candidate.questions]
+    return [q.connection_id for q in questions if q.kind is Kind.BODY and not q.is_queued and q.hedge_at is not None]
+
+
 # --- whoever asks -------------------------------------------------------------------------------
 
 
@@ -191,6 +197,24 @@ def test_queues_are_bounded() -> None:
         lab.answer(asked[-1], BlockGetBody, BlockQueued())
     asked = [number for number in range(1, 9) if lab.has_asked(number, BlockGetBody)]
     assert len(asked) == 2
+
+
+def test_many_who_say_that_others_come_first_cost_one_hedge() -> None:
+    """More of them than a node waits for: once they are overdue the next are asked."""
+    lab = Lab(tip=GENESIS, is_cold=True, queues_max=2).join(*range(1, 9)).answer(1, BlockGetNext, ALONE)
+    for number in range(4, 9):
+        lab.answer(number, BlockGetNext, HASH)
+    patience = max(q.hedge_at or 0 for c in lab.blocks.candidates.values() for q in c.questions) - lab.now + lab.blocks.config.granularity
+    for _ in range(3):
+        while (asked := _prompt(lab)) and asked != [8]:
+            lab.answer(asked[0], BlockGetBody, BlockQueued())
+        if asked == [8]:
+            break
+        lab.wait(patience)
+    assert lab.now - START <= 2 * patience
+    lab.answer(8, BlockGetBody, BODY).verdict()
+    assert _received(lab) == [LAST.raw]
+    assert lab.blamed() == {}
 
 
 def test_who_promises_a_turn_and_never_gives_it_pays_at_the_deadline() -> None:
