@@ -51,6 +51,7 @@ from mina_p2p.channels.block.messages import (
     BlockGetItems,
     BlockGetOutline,
     BlockRequest,
+    Wants,
 )
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.errors import DecodeError, InvariantViolationError
@@ -184,6 +185,9 @@ def pursue(turn: Turn, number: int) -> None:
         turn.put(candidate.replace(body=WholeWanted()))
         _ask_one(turn, number, Kind.BODY)
         candidate = turn.state.candidates[number]
+    if not candidate.questions and candidate.copies and not candidate.is_last_resort:
+        _ask_around(turn, candidate)
+        candidate = turn.state.candidates[number]
     if not candidate.questions:
         what = "body" if candidate.copies else "header"
         drop(turn, candidate, Reason(ReasonCode.CHANNEL_TIMEOUT, ChannelId.BLOCK, f"nobody gave a good {what}"))
@@ -202,6 +206,19 @@ def _free(turn: Turn, candidate: Candidate, kind: Kind) -> list[ConnectionId]:
     free = [cid for cid in candidate.announcers if cid not in late]
     prompt = [cid for cid in free if not turn.state.peers[cid].owing]
     return sorted(prompt or free, key=lambda cid: (cid in candidate.checking, cid in claims, load[cid], places[cid]))
+
+
+def _ask_around(turn: Turn, candidate: Candidate) -> None:
+    """Before a block is given up whose header is here, ask those who may send headers: who was told that it is checked here says no more of it."""
+    peers = turn.state.peers.items()
+    silent = [
+        cid
+        for cid, peer in peers
+        if isinstance(peer.local, Asked) and peer.local.wants is not Wants.HASH and cid not in candidate.announcers
+    ]
+    turn.put(candidate.replace(is_last_resort=True, announcers=(*candidate.announcers, *silent), checking=(*candidate.checking, *silent)))
+    for _ in silent:
+        _ask_one(turn, candidate.number, Kind.BODY)
 
 
 def _ask_one(turn: Turn, number: int, kind: Kind) -> None:

@@ -136,7 +136,7 @@ def reduce(state: Blocks, action: BlocksAction, now: Timestamp, root: Any) -> tu
             else:
                 told = peer.remote.told if isinstance(peer.remote, NotAsked) else b""
                 # What it has not read it was not told; whoever has it after all says so when it is told again.
-                turn.put_peer(connection_id, forgets(peer, told).replace(remote=NotAsked()))
+                turn.put_peer(connection_id, forgets(peer, told).replace(remote=NotAsked(), checks=()))
 
         case BlocksPeerDue(connection_id=connection_id):
             _peer_due(turn, connection_id)

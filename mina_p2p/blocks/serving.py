@@ -83,7 +83,9 @@ def _offer(turn: Turn, connection_id: ConnectionId, checked: bytes | None) -> No
     permission = peer.remote
     if not isinstance(permission, Permitted):
         return
-    if held is None or held.facts.state_hash in peer.has:
+    # Who is checking it has its header: it needs no more than the hash.
+    is_known = held is not None and held.facts.state_hash in (peer.has if permission.wants is Wants.HASH else (*peer.has, *peer.checks))
+    if held is None or is_known:
         if permission.wants is Wants.HASH and checked is not None and checked not in (*peer.has, *peer.checks):
             turn.put_peer(connection_id, knows(peer, checked).replace(remote=NotAsked(permission.stream, checked)))
             _send(turn, connection_id, permission.stream, BlockChecking(checked))
@@ -254,6 +256,7 @@ def _permit(turn: Turn, connection_id: ConnectionId, permission: Permitted) -> N
             turn.end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, "a second permission beside one that is unused")
             return
         _give_up(turn, connection_id, peer.remote.stream)
+        peer = peer.replace(checks=())  # it wants to hear of what it could not have
     turn.put_peer(connection_id, peer.replace(remote=permission))
     _offer(turn, connection_id, _checked(turn))
 

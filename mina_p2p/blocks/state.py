@@ -273,6 +273,8 @@ class Candidate(Record):
     """What can be judged once the body is known."""
     spare: tuple[bytes, ...] = ()
     """Items that came for an outline that was given up."""
+    is_last_resort: bool = False
+    """Whether peers are asked that did not announce it."""
     taken: tuple[tuple[ConnectionId, int], ...] = ()
     """Nanoseconds that peers took for their answers about it, once they held it."""
 

@@ -104,7 +104,7 @@ def test_an_outline_of_more_items_than_a_body_has_room_for_blames_its_sender() -
 
 def test_items_are_bounded_together(rebuilt: list[int]) -> None:
     """However many questions bring them."""
-    lab = Lab(tip=GENESIS).join(1, 2, 3, 4).answer(1, BlockGetNext, ALONE)
+    lab = Lab(tip=GENESIS).join(1).answer(1, BlockGetNext, ALONE)
     big = bytes(BODY_BYTES_MAX // 2 + 1)
     names = full_outline(LAST.parts).ids
     outline = full_outline(LAST.parts).replace(id_string=pursuit.item_digest(big) * len(names))
@@ -227,7 +227,7 @@ def test_an_outline_with_too_many_places_does_not_cost_us_who_is_honest() -> Non
 def test_who_has_no_items_of_its_own_outline_is_let_go() -> None:
     """That is its right, as with any other question."""
     outline = OutlineRest(short_outline(LAST.parts, LAST.state_hash, ME))
-    lab = Lab(tip=GENESIS).join(1, 2, 3, 4).answer(1, BlockGetNext, BlockHeaderItem(LAST.header, outline))
+    lab = Lab(tip=GENESIS).join(1).answer(1, BlockGetNext, BlockHeaderItem(LAST.header, outline))
     lab.answer(1, BlockGetItems, BlockNotHeld())
     assert not lab.blocks.candidates
     assert lab.blamed() == {}
@@ -311,6 +311,40 @@ def test_who_was_checking_is_told_by_whoever_comes_to_hold_it() -> None:
     assert not [answer for number, answer in lab.answers() if number == 4], "it is checking that block, as we are"
     lab.verdict()
     assert (4, HASH) in lab.answers()
+
+
+def test_who_was_checking_is_not_sent_the_header_that_it_has() -> None:
+    """By a permission for a header there is nothing to say, until it is given anew: then its source has failed it."""
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4, 5).know(LAST)
+    lab.ask(4, BlockGetNext(Wants.HEADER, 0)).ask(4, BlockGetNext(Wants.HEADER, 0))
+    lab.answer(4, BlockGetNext, CHECKING)
+    outline = OutlineRest(short_outline(LAST.parts, LAST.state_hash, ME))
+    lab.answer(1, BlockGetNext, BlockHeaderItem(LAST.header, outline)).verdict()
+    assert _taken(lab) == [LAST.raw]
+    assert lab.answers() == []
+    lab.ask(4, BlockGetNext(Wants.HEADER, 0))
+    [(number, answer)] = lab.answers()
+    assert number == 4
+    assert isinstance(answer, BlockHeaderItem)
+
+
+def test_who_may_send_headers_is_asked_before_a_block_is_given_up() -> None:
+    """Told that it is checked here, it says nothing of it: it may hold it by now, or hears so that it is missed here."""
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4, 5).answer(1, BlockGetNext, ALONE)
+    lab.answer(1, BlockGetOutline, BlockNotHeld())
+    assert lab.has_asked(2, BlockGetBody)
+    lab.answer(2, BlockGetBody, BlockNotHeld())
+    lab.answer(3, BlockGetBody, BlockBodyItem(LAST.body)).verdict()
+    assert _taken(lab) == [LAST.raw]
+    assert lab.blamed() == {}
+
+
+def test_a_block_that_nobody_has_is_given_up_once_all_were_asked() -> None:
+    """Each once."""
+    lab = Lab(tip=GENESIS).join(1, 2, 3, 4, 5).answer(1, BlockGetNext, ALONE)
+    lab.answer(1, BlockGetOutline, BlockNotHeld()).answer(2, BlockGetBody, BlockNotHeld()).answer(3, BlockGetBody, BlockNotHeld())
+    assert not lab.blocks.candidates
+    assert lab.blamed() == {}
 
 
 def test_who_says_that_it_does_not_hold_a_block_is_told_of_it() -> None:

@@ -54,6 +54,8 @@ def true_answer(request: BlockRequest, block: Sample) -> BlockAnswer:
             return BlockHeaderItem(block.header, BodyRest(block.body) if along >= len(block.body) else salted)
         case BlockGetOutline():
             return BlockOutlineItem(full_outline(block.parts))
+        case BlockGetItems(indexes=indexes) if indexes[-1] >= len(block.parts.items):
+            return BlockNotHeld()
         case BlockGetItems(indexes=indexes):
             return BlockItems(tuple(block.parts.items[index] for index in indexes))
         case BlockGetBody():

@@ -13,7 +13,7 @@ import pytest
 from blocks.lab import ME, START, Lab, chain, foreign_copy
 from blocks.test_liars import true_answer
 from mina_p2p.blocks.actions import BlockHeaderReceived, BlockReceived, BlocksAnswerReceived, BlocksAnswerReset, BlocksVerdict
-from mina_p2p.blocks.split import full_outline, short_outline
+from mina_p2p.blocks.split import Outline, full_outline, short_outline
 from mina_p2p.blocks.state import Ticket
 from mina_p2p.channels.block.messages import (
     BLOCK_MESSAGE,
@@ -64,9 +64,14 @@ def _deeds(request: BlockRequest) -> Iterator[Deed]:
             yield "alone", BlockHeaderItem(LAST.header, AloneRest())
             yield "another's outline", BlockHeaderItem(LAST.header, OutlineRest(short_outline(FIRST.parts, LAST.state_hash, ME)))
             yield "no ids", BlockHeaderItem(LAST.header, OutlineRest(salted.replace(id_string=bytes(len(salted.id_string)))))
+            yield "too many places", BlockHeaderItem(LAST.header, OutlineRest(_too_long(salted, bytes(range(8)))))
+            yield "one item again and again", BlockHeaderItem(LAST.header, OutlineRest(_too_long(salted, salted.id_string[:8])))
             yield "foreign proof", BlockHeaderItem(foreign_copy(), OutlineRest(salted))
         case BlockGetOutline():
             yield "another's outline", BlockOutlineItem(full_outline(FIRST.parts))
+            full = full_outline(LAST.parts)
+            yield "too many places", BlockOutlineItem(_too_long(full, bytes(32)))
+            yield "one item again and again", BlockOutlineItem(_too_long(full, full.id_string[:32]))
         case BlockGetItems(indexes=indexes):
             others = FIRST.parts.items
             yield "another's items", BlockItems(tuple(others[index % len(others)] for index in indexes))
@@ -74,6 +79,11 @@ def _deeds(request: BlockRequest) -> Iterator[Deed]:
         case BlockGetBody():
             yield "another's body", BlockBodyItem(FIRST.body)
             yield "queued", BlockQueued()
+
+
+def _too_long(outline: Outline, one: bytes) -> Outline:
+    """Of more items than the block has, all of which have one id."""
+    return Outline(outline.frame.replace(first=outline.frame.first.replace(works=30)), outline.id_bytes, one * (30 + len(ALL) - 1))
 
 
 class Search:
@@ -90,7 +100,7 @@ class Search:
             for number in honest:
                 ((permission, request),) = began.requests(number)
                 began.feed(BlocksAnswerReceived(ConnectionId(number), permission, BLOCK_MESSAGE.encode(true_answer(request, LAST))))
-            self._go_on(began, (name,), frozenset())
+            self._go_on(began, (name,))
 
     def _says(self, lab: Lab, ticket: Ticket, answer: BlockAnswer | None) -> None:
         if answer is None:
@@ -116,30 +126,33 @@ class Search:
             lab.wait(min(STEP, end - lab.now))
             self._others(lab)
 
-    def _go_on(self, lab: Lab, way: tuple[str, ...], silent: frozenset[Ticket]) -> None:
+    def _go_on(self, lab: Lab, way: tuple[str, ...], *, is_silent: bool = False) -> None:
         self._others(lab)
         assert not set(lab.blamed()) & set(self.honest), (way, lab.blamed())
+        while not _has_come(lab) and (is_silent or not self._asked(lab)):
+            assert lab.now - START < lab.blocks.config.answer, f"the block did not come: {way}"
+            self._wait(lab, STEP)
         if _has_come(lab):
             self.ways += 1
             self.worst = max(self.worst, (lab.now - START, way))
             return
         assert len(way) < DEPTH_MAX, way
-        assert lab.now - START < lab.blocks.config.answer, f"the block did not come: {way}"
-        asked = lab.requests(self.liar) if self.liar in lab.blocks.peers else []
-        open_questions = [pair for pair in asked if pair[0] not in silent and not isinstance(pair[1], BlockGetNext)]
-        if not open_questions:
-            self._wait(lab, STEP)
-            self._go_on(lab, way, silent)
-            return
-        ticket, request = open_questions[0]
-        for name, answer in _deeds(request):
+        kind = type(self._asked(lab)[0][1])
+        for name in dict(_deeds(self._asked(lab)[0][1])):
             for wait in (0, lab.blocks.config.hedge - STEP // 5):
                 other = lab.copy()
                 self._wait(other, wait)
-                if ticket in other.blocks.tickets:
-                    self._says(other, ticket, answer)
-                self._go_on(other, (*way, f"{type(request).__name__}: {name} after {wait // MILLISECOND} ms"), silent)
-        self._go_on(lab.copy(), (*way, f"{type(request).__name__}: silence"), silent | {ticket})
+                # What it is asked at once of one kind it answers alike.
+                for ticket, request in self._asked(other):
+                    if isinstance(request, kind) and ticket in other.blocks.tickets:
+                        self._says(other, ticket, dict(_deeds(request))[name])
+                self._go_on(other, (*way, f"{kind.__name__}: {name} after {wait // MILLISECOND} ms"))
+        self._go_on(lab.copy(), (*way, "silence"), is_silent=True)
+
+    def _asked(self, lab: Lab) -> list[tuple[Ticket, BlockRequest]]:
+        """Questions to the liar."""
+        asked = lab.requests(self.liar) if self.liar in lab.blocks.peers else []
+        return [pair for pair in asked if not isinstance(pair[1], BlockGetNext)]
 
 
 def _all(lab: Lab, kind: type[T]) -> list[T]:
