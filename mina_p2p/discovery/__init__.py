@@ -17,7 +17,7 @@ The rules of the proposal (CEP-0010), in the order of its first text, and where 
   With a program that keeps addresses over restarts (`P2pConfig.initial_peers`), this is the persisted book of spec 3.6.
 
 Records are dated, newer ones replace older ones, and each is believed for ``ttl`` at most, so no address outlives its node for
-long (AG-7); a date never goes back, even where the clock does (AG-6). `mina_p2p.discovery.admission` lists what is
+long (AG-7); a date never goes back, even where the clock does (AG-6), unless it was days ahead. `mina_p2p.discovery.admission` lists what is
 checked of a record; who is told what, and when, is the gossiper's (`mina_p2p.gossiper`) and channel 9's
 (`mina_p2p.channels.address_gossip`).
 """

@@ -17,7 +17,7 @@ from mina_p2p.channels.address_gossip.state import CREDIT_MAX, AddressGossip, Ve
 from mina_p2p.connection.state import Ready
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.discovery.config import TTL_MAX
+from mina_p2p.discovery.config import OWN_AHEAD_MAX, TTL_MAX
 from mina_p2p.gossiper.actions import (
     GossipAction,
     GossipBodyReceived,
@@ -42,7 +42,7 @@ def wants(
     heard: list[GossipAction] = []
     for key in keys:
         if key.public_key == state.config.peer_id:
-            if key.issued_at > state.address_gossip.own.last_issued_at:
+            if _overtakes_us(state, key.issued_at, now):
                 own.append(key.item_id)
         elif _may_be_believed(state, key, now):
             known = state.address_gossip.book.find(key.public_key)
@@ -72,6 +72,11 @@ def _is_dated_well(state: P2pState, issued_at: int, ttl: int, now: Timestamp) ->
     return issued_at <= seconds(now) + ahead and ttl <= TTL_MAX // SECOND and seconds(now) < issued_at + ttl
 
 
+def _overtakes_us(state: P2pState, issued_at: int, now: Timestamp) -> bool:
+    """Whether a record in our own name would have ours be newer still; one that nobody believes for long need not be."""
+    return state.address_gossip.own.last_issued_at < issued_at <= seconds(now) + OWN_AHEAD_MAX // SECOND
+
+
 def is_banned(state: P2pState, public_key: bytes, now: Timestamp) -> bool:
     """Whether that node, or the network where it was last, is banned."""
     return state.why_banned(PeerId(public_key), now) is not None
@@ -90,8 +95,9 @@ def received(
         if record.version != RECORD_VERSION:
             reason = Reason(ReasonCode.INVALID_MESSAGE, ChannelId.ADDRESS_GOSSIP, f"a record of version {record.version}")
             return state, steps, [DisconnectionInit(connection_id, reason)]
-        if not _is_plausible(state, connection_id, record, now):
-            state = state.replace(address_gossip=with_credit(state.address_gossip, connection_id, -1))
+        cost = _cost_of_refusal(state, connection_id, record, now)
+        if cost is not None:
+            state = state.replace(address_gossip=with_credit(state.address_gossip, connection_id, -cost))
             steps += (GossipBodyReceived(item_id, connection_id, b""), GossipRejected(item_id))
             continue
         checked = _to_be_checked(state, connection_id, record, now)
@@ -104,18 +110,26 @@ def received(
     return state, steps, effects
 
 
-def _is_plausible(state: P2pState, connection_id: ConnectionId, record: AddressRecord, now: Timestamp) -> bool:
-    """Points 2, 4, 5 and 7; a record in our own name is only looked at for its signature."""
-    config, slice_ = state.config.address_gossip, state.address_gossip
+def _cost_of_refusal(state: P2pState, connection_id: ConnectionId, record: AddressRecord, now: Timestamp) -> int | None:
+    """Points 2, 4, 5 and 7: what it costs a peer to have sent a record that is refused; ``None`` where its signature is to be checked.
+
+    Nothing where a newer one came while this was on its way, or others have filled the book. A record in our own name is only looked
+    at for its signature.
+    """
+    config, book = state.config.address_gossip, state.address_gossip.book
     if record.public_key == state.config.peer_id:
-        return record.issued_at > slice_.own.last_issued_at
-    known = slice_.book.find(record.public_key)
-    is_newer = known is None or record.issued_at > known[1].record.issued_at
-    if not is_newer or not _is_dated_well(state, record.issued_at, record.ttl, now):
-        return False
+        return None if _overtakes_us(state, record.issued_at, now) else 0
+    known = book.find(record.public_key)
+    if known is not None and record.issued_at <= known[1].record.issued_at:
+        return 0
     addresses = believable(state, connection_id, record, now)
+    if not addresses or not _is_dated_well(state, record.issued_at, record.ttl, now):
+        return 1
     relayer = relayer_of(state, connection_id, record.public_key, now)
-    return bool(addresses) and slice_.book.has_room(record.public_key, relayer, group_of(state, addresses), config)
+    group = group_of(state, to_dial(addresses, turn_of(state, record.public_key)))
+    if book.has_room(record.public_key, relayer, group, config):
+        return None
+    return int(known is None and relayer is not None and book.is_filled_by(relayer, config))
 
 
 def _to_be_checked(
@@ -141,15 +155,21 @@ def believable(state: P2pState, connection_id: ConnectionId, record: AddressReco
     return tuple(address for address in record.addresses if _where(address) not in own and _is_sensible(state, connection_id, address, now))
 
 
-def group_of(state: P2pState, addresses: tuple[DialAddress, ...]) -> bytes | None:
-    """The network where some addresses of a node lead, the first of them that can be dialled; ``None`` where it is not bounded."""
-    where = to_dial(addresses)
+def group_of(state: P2pState, where: QuicAddress | None) -> bytes | None:
+    """The network where an address leads; ``None`` where there is none, or it is not bounded."""
     return None if where is None else state.peers.group_of(where)
 
 
-def to_dial(addresses: tuple[DialAddress, ...]) -> QuicAddress | None:
-    """That one of a node's addresses at which we would dial it."""
-    return next((address for address in addresses if isinstance(address, QuicAddress)), None)
+def to_dial(addresses: tuple[DialAddress, ...], turn: int) -> QuicAddress | None:
+    """That one of a node's addresses at which its newest record has us dial it: the best at first, and the next with each that follows."""
+    found = [address for address in addresses if isinstance(address, QuicAddress)]
+    return found[turn % len(found)] if found else None
+
+
+def turn_of(state: P2pState, public_key: bytes) -> int:
+    """`Known.turn` of a newer record of that node."""
+    found = state.address_gossip.book.find(public_key)
+    return 0 if found is None else found[1].turn + (not is_linked(state, PeerId(public_key)))
 
 
 def _is_sensible(state: P2pState, connection_id: ConnectionId, address: DialAddress, now: Timestamp) -> bool:

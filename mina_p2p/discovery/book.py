@@ -38,6 +38,8 @@ class Known(Record):
     """How many more versions are taken from it."""
     group: bytes | None = None
     """The network where it can be dialled; ``None`` for private ones, where all neighbours are of one."""
+    turn: int = 0
+    """Records of it that came while it was not connected: each leads to the next of its addresses."""
 
     @property
     def counted_in(self) -> bytes | None:
@@ -109,6 +111,12 @@ class Book(Record):
         if relayer is not None and self.unproven.get(relayer, 0) >= config.unproven_per_relayer_max:
             return False
         return not self.is_full(relayer, config) or self.largest_share(relayer) is not None
+
+    def is_filled_by(self, relayer: ConnectionId, config: AddressGossipConfig) -> bool:
+        """Whether a peer has to answer for as many records as it may, or, of a book that is full, for its part or more."""
+        share = self.unproven.get(relayer, 0)
+        is_part = share > 0 and self.is_full(relayer, config) and share >= sum(self.unproven.values()) // len(self.unproven)
+        return is_part or share >= config.unproven_per_relayer_max
 
     def is_full(self, relayer: ConnectionId | None, config: AddressGossipConfig) -> bool:
         """Whether a new record has to take the place of another."""

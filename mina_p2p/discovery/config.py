@@ -12,6 +12,8 @@ from mina_p2p.record import Record, record
 ADDRESSES_MAX = 4
 TTL_MAX = 3_600 * SECOND
 """Longer than this no record is believed."""
+OWN_AHEAD_MAX = 86_400 * SECOND
+"""How far before our clock a date of our own may be that we date after: a clock that was years ahead once shall not be followed for ever."""
 
 _positive = attrs.validators.gt(0)
 

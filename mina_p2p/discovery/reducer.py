@@ -29,9 +29,9 @@ from mina_p2p.channels.address_gossip.state import (
 )
 from mina_p2p.disconnection.actions import DisconnectionInit
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
-from mina_p2p.discovery.admission import believable, group_of, is_met, peer_of, relayer_of, to_dial, with_credit
+from mina_p2p.discovery.admission import believable, group_of, is_met, peer_of, relayer_of, to_dial, turn_of, with_credit
 from mina_p2p.discovery.book import Allowance, Known
-from mina_p2p.discovery.config import TTL_MAX, AddressGossipConfig
+from mina_p2p.discovery.config import OWN_AHEAD_MAX, TTL_MAX, AddressGossipConfig
 from mina_p2p.discovery.dials import led_by, of_waiting
 from mina_p2p.errors import InvariantViolationError
 from mina_p2p.gossiper.actions import (
@@ -136,10 +136,11 @@ def _timed_out(state: P2pState, key: int, now: Timestamp) -> tuple[P2pState, Fol
 
 
 def _issued(state: P2pState, now: Timestamp, *, is_on_time: bool) -> tuple[P2pState, FollowUps]:
-    """A record with a date that is later than that of any before."""
+    """A record with a date that is later than that of any before, unless our clock has been far ahead then."""
     slice_, config = state.address_gossip, state.config.address_gossip
     own = slice_.own
-    issued_at = max(seconds(now), own.last_issued_at + 1)
+    is_followed = own.last_issued_at <= seconds(now) + OWN_AHEAD_MAX // SECOND
+    issued_at = max(seconds(now), own.last_issued_at + 1) if is_followed else seconds(now)
     body = RecordBody(RECORD_VERSION, state.config.peer_id, issued_at, config.ttl // SECOND, tuple(map(to_place, own.addresses)))
     taken = None if is_on_time else own.allowance.taken(config.issues_burst, config.issue_pause, now)
     own = own.replace(signing=body, last_issued_at=issued_at, allowance=taken or own.allowance)
@@ -161,7 +162,9 @@ def _signed(state: P2pState, signature: bytes, now: Timestamp) -> tuple[P2pState
         if link.permitted is not None and not link.has_our_record:
             flush_at = link.flush_at or Timestamp(now + coalescing)
             slice_ = slice_.with_link(connection_id, link.replace(due=(item_id, *link.due), flush_at=flush_at))
-    return stepped(_with(state, slice_), (*steps, GossipBegin(item_id)), now)
+    state, follow_ups = stepped(_with(state, slice_), (*steps, GossipBegin(item_id)), now)
+    has_moved = body.places != tuple(map(to_place, own.addresses))
+    return state, (*follow_ups, AddressGossipIssue(is_on_time=False)) if has_moved else follow_ups
 
 
 def _forged(state: P2pState, check: Verification, now: Timestamp) -> tuple[P2pState, FollowUps]:
@@ -186,14 +189,16 @@ def _verified(state: P2pState, check: Verification, now: Timestamp) -> tuple[P2p
     addresses = believable(state, check.connection_id, record, now)
     learned_from = relayer_of(state, check.connection_id, record.public_key, now)
     # Whether there is room was asked before the signature was checked, and others may have entered since.
-    group = group_of(state, addresses)
+    turn = turn_of(state, record.public_key)
+    where = to_dial(addresses, turn)
+    group = group_of(state, where)
     room = _room(slice_, record.public_key, learned_from, group, config)
     if room is None:
         return stepped(state, (GossipRejected(item_id),), now)
     slice_, gone = room
     steps += gone
     allowance = taken or (full if found is None else found[1].allowance)
-    state = _with(state, slice_.with_known(Known(record, learned_from, allowance, group)))
+    state = _with(state, slice_.with_known(Known(record, learned_from, allowance, group, turn)))
     its_own = state.connection_of(PeerId(record.public_key))
     has_moved = found is not None and found[1].record.places != record.places
     if has_moved and its_own is not None and its_own != check.connection_id:
@@ -208,7 +213,7 @@ def _verified(state: P2pState, check: Verification, now: Timestamp) -> tuple[P2p
     number = state.address_gossip.book.numbers.get(record.public_key)
     if number is None:
         raise InvariantViolationError("a record that entered the book is not in it")
-    state, dials = led_by(state, number, to_dial(addresses), peer_of(state, check.connection_id), now)
+    state, dials = led_by(state, number, where, peer_of(state, check.connection_id), now)
     return state, (*dials, *follow_ups)
 
 

@@ -27,7 +27,7 @@ from mina_p2p.channels.address_gossip.messages import (
     signed_bytes,
 )
 from mina_p2p.channels.address_gossip.state import Link
-from mina_p2p.config import Limits
+from mina_p2p.config import Limits, Timeouts
 from mina_p2p.discovery.config import AddressGossipConfig
 from mina_p2p.identity import MAINNET_CHAIN_ID
 from mina_p2p.ids import SECOND, ChannelId, ConnectionId, StreamId
@@ -41,9 +41,14 @@ NOW = START // SECOND
 class Peers(Lab):
     """A node with its own address, and what plays its peers and its runtime."""
 
-    def __init__(self, limits: Limits | None = None, **gossip: Any) -> None:
+    def __init__(self, limits: Limits | None = None, timeouts: Timeouts | None = None, **gossip: Any) -> None:
         chosen: dict[str, Any] = {"addresses": (address(ME),), **gossip}
-        super().__init__(channels=(CHANNEL,), address_gossip=AddressGossipConfig(**chosen), limits=limits or Limits())
+        super().__init__(
+            channels=(CHANNEL,),
+            address_gossip=AddressGossipConfig(**chosen),
+            limits=limits or Limits(),
+            timeouts=timeouts or Timeouts(),
+        )
 
     def join(self, n: int) -> ConnectionId:
         """A peer that gossips connects."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gossip.played import NOW, Peers, record_of
 from mina_p2p.address import Ipv4
 from mina_p2p.channels.address_gossip.messages import AddressAdverts, AddressGetRecords, AddressRecords, QuicPlace
@@ -14,7 +16,7 @@ FEW = Limits(peers_min=0)
 """Nobody is dialled, so that whom a record names is not met."""
 
 
-def book(**settings: int) -> Peers:
+def book(**settings: Any) -> Peers:
     """A node with a small book, whose peers may name records all the time."""
     return Peers(FEW, cooldown=SECOND // 10, cooldown_bad=SECOND // 10, **settings)
 
@@ -141,6 +143,35 @@ def test_a_network_has_so_many_strangers() -> None:
     assert known(lab) == {10, 11, 12, 300}, "300 is of another /24"
     lab.bring(first, record_of(10, issued_at=NOW + 1))
     assert lab.knows(10) == NOW + 1, "a newer record of one of them needs no more room"
+
+
+def test_only_ones_own_flood_costs_credit() -> None:
+    """Not that others have filled a network or the book; nor that a newer record came while an older one was on its way (5.4)."""
+    lab = book(unproven_per_group_max=1)
+    first, second = lab.join(1), lab.join(2)
+    bring_many(lab, first, 10)
+    bring_many(lab, second, 11)
+    assert known(lab) == {10}
+    assert lab.link(second).credit == 0
+    full = book(unproven_max=2)
+    bring_many(full, full.join(1), 10)
+    bring_many(full, full.join(2), 20)
+    third = full.join(3)
+    bring_many(full, third, 30)
+    assert known(full) == {10, 20}
+    assert full.link(third).credit == 0
+    late = book()
+    slow, quick = late.join(1), late.join(2)
+    late.say(slow, AddressAdverts((record_of(10).key,)))
+    late.bring(quick, record_of(10, issued_at=NOW + 1))
+    late.say(slow, AddressRecords((record_of(10),)))
+    assert late.knows(10) == NOW + 1
+    assert late.link(slow).credit == 0
+    own = book(unproven_per_relayer_max=1)
+    liar = own.join(1)
+    bring_many(own, liar, 10)
+    bring_many(own, liar, 300)
+    assert own.link(liar).credit == -1
 
 
 def test_a_stranger_can_not_move_into_a_full_network() -> None:

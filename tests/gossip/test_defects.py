@@ -112,6 +112,14 @@ def test_numbers_that_keep_items_alive_for_ever_are_refused() -> None:
     assert GossipParameters(answer_timeout=30 * SECOND, finished_entry_duration=155 * SECOND).attempts_max == 15
 
 
+def test_the_numbers_are_those_of_the_original() -> None:
+    """As its code has them; a second type of items has its own (spec: address-gossip 1.1)."""
+    numbers = GossipParameters()
+    assert (numbers.infection_target, numbers.saturation_limit_percent) == (3, 80)
+    assert (numbers.finished_entry_duration, numbers.answer_timeout) == (60 * SECOND, 10 * SECOND)
+    assert (numbers.remainder_timeout, numbers.validation_timeout) == (60 * SECOND, 60 * SECOND)
+
+
 def test_versions_make_the_inequality_needless() -> None:
     """Where the owner refuses what is old, forgetting is harmless."""
     assert GossipParameters(is_versioned=True, **PRODUCTION).is_versioned

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from slices.lab import address, peer_id
 
 from gossip.played import NOW, Peers, record_of
-from mina_p2p.channels.address_gossip.messages import AddressAdverts, AddressGetRecords, AddressRecords
+from mina_p2p.address import QuicAddress
+from mina_p2p.channels.address_gossip.messages import AddressAdverts, AddressGetRecords, AddressRecords, Libp2pPlace, QuicPlace
 from mina_p2p.channels.address_gossip.state import MINUTE
 from mina_p2p.config import Limits
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.ids import SECOND, ConnectionId, Timestamp
 from mina_p2p.peer.actions import PeerGroupBan
 from mina_p2p.testing.dice import Dice
+from mina_p2p.transport import ConnectionEffectfulDial
 
 NOBODY_IS_DIALLED = Limits(peers_min=0)
 
@@ -55,7 +58,7 @@ def test_the_rest_waits_for_the_next_minute() -> None:
 def test_in_no_minute_are_there_more(seed: int) -> None:
     """However they are spread over time: neither around the end of a minute, nor by newer records of those that wait."""
     dice, most = Dice(seed, "dials"), 4
-    pauses = {"cooldown": SECOND // 10, "cooldown_bad": SECOND // 10, "issue_pause": SECOND // 10}
+    pauses: dict[str, Any] = {"cooldown": SECOND // 10, "cooldown_bad": SECOND // 10, "issue_pause": SECOND // 10}
     lab = Peers(NOBODY_IS_DIALLED, dials_per_minute=most, **pauses)
     connection_id = lab.join(1)
     dials: Counter[int] = Counter()
@@ -83,6 +86,24 @@ def test_nobody_goes_before_those_that_wait() -> None:
     assert len(announced(lab, *range(10, 15))) == 3
     lab.wait(MINUTE)
     assert len(announced(lab, *range(10, 15))) == 5
+
+
+def test_each_record_leads_to_the_next_address() -> None:
+    """One attempt at the best one at first; where it fails, the node's newer record is one at the next, and so on around (AG-18)."""
+    lab = Peers(cooldown=SECOND // 10, issue_pause=SECOND, are_failures_retried=False)
+    connection_id = lab.join(1)
+    places = (QuicPlace(address(300).host, 1), Libp2pPlace(address(301).host, 2), QuicPlace(address(302).host, 3))
+    ports: list[int] = []
+    for version in range(3):
+        lab.wait(5 * SECOND)
+        before = len(lab.all)
+        lab.bring(connection_id, record_of(207, issued_at=NOW + version, places=places))
+        lab.wait(SECOND)
+        (dial,) = [effect for effect in lab.all[before:] if isinstance(effect, ConnectionEffectfulDial)]
+        assert isinstance(dial.address, QuicAddress)
+        ports.append(dial.address.port)
+        lab.close(dial.connection_id)
+    assert ports == [1, 3, 1]
 
 
 def test_who_comes_by_itself_waits_no_more() -> None:

@@ -1,4 +1,4 @@
-"""Every row of the specification's table of what heals by what, in periods until all are connected with all (address-gossip 3.6, 4.3).
+"""Every row of the specification's tables of what heals by what, in periods until all are connected with all (address-gossip 3.3 to 3.6, 4.3).
 
 Twelve nodes, three ways: by the six rules alone, by default, and by default with what a program keeps over restarts.
 """
@@ -6,7 +6,7 @@ Twelve nodes, three ways: by the six rules alone, by default, and by default wit
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -33,11 +33,15 @@ class Network:
         self.how = how
         self.town = Town(seed, is_strict=how is How.RULES, check_every=50)
         self.kept: dict[int, tuple[RememberedPeer, ...]] = {}
+        self.knows: dict[int, tuple[int, ...]] = {}
+        """What a place is configured with, if that is not the first one."""
+        self.order: Sequence[int] = EVERYBODY
+        """In which they start."""
 
     def start(self, place: int) -> None:
         """Run a node, which knows the first only, or again what it knew."""
         kept = self.kept.get(place, ()) if self.how is How.KEPT else ()
-        self.town.start(place, *(() if place == 1 else (1,)), remembered=kept)
+        self.town.start(place, *self.knows.get(place, () if place == 1 else (1,)), remembered=kept)
 
     def crash(self, place: int) -> None:
         """End a node without a word."""
@@ -46,7 +50,7 @@ class Network:
 
     def whole(self) -> Town:
         """All of them, connected with all."""
-        for place in EVERYBODY:
+        for place in self.order:
             self.start(place)
             self.town.run(1)
         assert self.town.until_mesh(2 * PERIOD) is not None
@@ -77,6 +81,21 @@ def first_restarts(network: Network) -> None:
     network.start(1)
 
 
+def first_knows_one(network: Network) -> None:
+    """The same, but the first node lists one other (3.3)."""
+    network.knows[1] = (7,)
+    first_restarts(network)
+
+
+def gone_while_all_runs(network: Network) -> None:
+    """The first node goes for good; the others go on, and one that knows another of them comes (3.4)."""
+    town = network.whole()
+    network.crash(1)
+    town.run(60)
+    assert town.is_mesh()
+    town.start(13, 5)
+
+
 def blip(network: Network) -> None:
     """Two nodes do not reach each other for long enough to notice."""
     town = network.whole()
@@ -92,6 +111,15 @@ def partition(network: Network) -> None:
     town.cut(EVERYBODY[:6], EVERYBODY[6:])
     town.run(900)
     town.heal()
+
+
+def partition_of_two_firsts(network: Network) -> None:
+    """The same, but each half has a first node, and these list each other (3.5)."""
+    network.order = (1, 12, *EVERYBODY[1:11])
+    for place in EVERYBODY:
+        network.knows[place] = (1,) if place <= 6 else (12,)
+    network.knows[1], network.knows[12] = (12,), (1,)
+    partition(network)
 
 
 def newcomer(network: Network) -> None:
@@ -131,8 +159,11 @@ TABLE: dict[Callable[[Network], None], dict[How, float | None]] = {
     growth: {How.RULES: 0.1, How.DEFAULT: 0.1, How.KEPT: 0.1},
     rejoining: {How.RULES: 0.1, How.DEFAULT: 0.1, How.KEPT: 0.1},
     first_restarts: {How.RULES: NEVER, How.DEFAULT: 1.0, How.KEPT: 0.1},
+    first_knows_one: {How.RULES: 0.1, How.DEFAULT: 0.1, How.KEPT: 0.1},
+    gone_while_all_runs: {How.RULES: 0.1, How.DEFAULT: 0.1, How.KEPT: 0.1},
     blip: {How.RULES: 1.1, How.DEFAULT: 1.1, How.KEPT: 1.1},
     partition: {How.RULES: NEVER, How.DEFAULT: 1.0, How.KEPT: 1.0},
+    partition_of_two_firsts: {How.RULES: NEVER, How.DEFAULT: 1.0, How.KEPT: 1.0},
     newcomer: {How.RULES: NEVER, How.DEFAULT: 1.1, How.KEPT: 1.0},
     gone_for_good: {How.RULES: NEVER, How.DEFAULT: 1.0, How.KEPT: 0.1},
     mass_restart: {How.RULES: NEVER, How.DEFAULT: 1.73, How.KEPT: 0.1},

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from mina_p2p.ids import SECOND
 from mina_p2p.state import P2pState
 from mina_p2p.testing.towns import PERIOD, Town
 
@@ -74,6 +75,24 @@ def test_after_churn_the_network_is_one_and_nothing_is_left(seed: int) -> None:
         assert all(not link.wanted for link in slice_.links.values()), [link for link in slice_.links.values() if link.wanted]
         # Each node issues once a period, and an item is remembered for a minute after it was told.
         assert len(slice_.gossip.table) <= 3 * 12
+
+
+def test_clocks_need_not_agree() -> None:
+    """Up to two minutes ahead a node is believed; one that is further ahead is not told on, and gets on by those that it hears of."""
+    made = Town(1)
+    for place in range(1, 8):
+        made.start(place, *(() if place == 1 else (1,))).jump_clock(20 * (place - 1) * SECOND)
+        made.run(1)
+    found = made.until_mesh(2 * PERIOD)
+    assert found is not None
+    assert found <= PERIOD / 10
+    made.start(8, 1).jump_clock(300 * SECOND)
+    found = made.until_mesh(2 * PERIOD)
+    assert found is not None
+    made.run(PERIOD)
+    books = [made.nodes[place].state.address_gossip.book.numbers for place in range(1, 8)]
+    assert not any(made.peer_id(8) in numbers for numbers in books)
+    assert all(made.peer_id(other) in made.nodes[8].state.address_gossip.book.numbers for other in range(1, 8))
 
 
 def test_one_seed_decides_everything() -> None:

@@ -88,6 +88,42 @@ def test_nodes_that_know_one_find_all() -> None:
     asyncio.run(run())
 
 
+def test_two_nodes_meet_again_at_the_same_ports() -> None:
+    """Five times over, each time as if they had never met (reference: run_two_node_network_five_times)."""
+
+    async def run() -> None:
+        ports = [0, 0]
+        for _turn in range(5):
+            async with AsyncExitStack() as stack, asyncio.timeout(LAST_RESORT_S):
+                first = await stack.enter_async_context(Node(config(1, nodes=2, port=ports[0])))
+                second = await stack.enter_async_context(Node(config(2, first.addresses[0], nodes=2, port=ports[1])))
+                await until_mesh([first, second])
+                found = [node.addresses[0] for node in (first, second)]
+                assert all(
+                    isinstance(address, QuicAddress) and port in {0, address.port} for address, port in zip(found, ports, strict=True)
+                )
+                ports = [address.port for address in found if isinstance(address, QuicAddress)]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 9, 15])
+def test_networks_of_several_sizes_are_whole(count: int) -> None:
+    """All know the first one only, and start at once; with a period of a second (reference: check_varying_size_network_connects)."""
+
+    async def run() -> None:
+        gossip = GOSSIP.replace(interval=SECOND)
+        async with AsyncExitStack() as stack, asyncio.timeout(LAST_RESORT_S):
+            first = await stack.enter_async_context(Node(config(1, nodes=count, gossip=gossip)))
+            known = first.addresses[0]
+            starting = (Node(config(number, known, nodes=count, gossip=gossip)) for number in range(2, count + 1))
+            nodes = [first, *[await stack.enter_async_context(node) for node in starting]]
+            await until_mesh(nodes)
+            assert all(node.state.connections.ready_count == count - 1 for node in nodes)
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_it_is_whole_within_two_periods_after_the_last_crash(seed: int) -> None:
     """Five nodes crash one after the other, the first one too, and come back with their keys at their ports, knowing the first only."""

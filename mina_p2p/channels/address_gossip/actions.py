@@ -241,13 +241,13 @@ class AddressGossipIssue(Record):
     """Make a new record of our own, and tell it."""
 
     is_on_time: bool
-    """Whether it is the one of this interval; else it needs an allowance."""
+    """Whether it is the one of this interval, which waits for no signature; else it needs an allowance."""
 
     def is_enabled(self, state: P2pState, now: Timestamp) -> bool:
         own, config = state.address_gossip.own, state.config.address_gossip
-        if ChannelId.ADDRESS_GOSSIP not in state.config.channels or not own.addresses or own.signing is not None:
+        if ChannelId.ADDRESS_GOSSIP not in state.config.channels or not own.addresses:
             return False
-        return self.is_on_time or own.allowance.taken(config.issues_burst, config.issue_pause, now) is not None
+        return self.is_on_time or (own.signing is None and own.allowance.taken(config.issues_burst, config.issue_pause, now) is not None)
 
 
 @record

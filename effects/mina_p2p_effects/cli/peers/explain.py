@@ -1,7 +1,8 @@
 """Explain one peer: what is known of it, from whom, and why it is or is not dialled.
 
-The reasons are those that the node itself goes by. From a log it also shows what happened with the peer, and attempts to name it that
-came to nothing (looked for in the last 2,000 dispatches that refused such a thing), the last things last.
+The reasons are those that the node itself goes by. Where it gossips addresses, the peer's own record is shown with them: its dates, who
+told it, and what it has led to; also of a peer that is not in the peer table. From a log it also shows what happened with the peer, and
+attempts to name it that came to nothing (looked for in the last 2,000 dispatches that refused such a thing), the last things last.
 The peer is named by the beginning of its id, in either form, or of its address.
 """
 
@@ -12,10 +13,12 @@ from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from mina_p2p.address import address_group, dial_host
+from mina_p2p.discovery.account import records_known_as
 from mina_p2p.identity import PeerId
 from mina_p2p.peer.account import Account, accounts, sources_text
 from mina_p2p_effects.cli.arguments import whole
 from mina_p2p_effects.cli.log.common import content_of, line, row_json
+from mina_p2p_effects.cli.peers.records import record_json, record_lines
 from mina_p2p_effects.cli.peers.refused import RefusedNaming, refused_namings
 from mina_p2p_effects.cli.peers.source import Source, add_source, known_as, object_of, opened, peer_id_of, say, say_json
 from mina_p2p_effects.logs.search import Query, search
@@ -38,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; 1 where nothing is known of the peer."""
+    """Run the command; 1 where nothing is known of the peer, and nobody has a record of it."""
     with opened(arguments.source) as source:
         one = known_as(arguments.peer, accounts(source.state, source.now))
         if one is None:
@@ -46,27 +49,33 @@ def run(arguments: argparse.Namespace) -> int:
         happened = _history(source.session, one.peer.peer_id, arguments.history)
         refused = refused_namings(source.session, one.peer.peer_id, arguments.history)
         if arguments.json:
-            say_json({**object_of(one), "as_of": source.now // 10**9, **_history_json(happened, refused)})
+            own = record_json(source, one.peer.peer_id)
+            say_json({**object_of(one), "record": own, "as_of": source.now // 10**9, **_history_json(happened, refused)})
             return 0
-        for text in _lines(source, one):
+        for text in (*_lines(source, one), *record_lines(source, one.peer.peer_id)):
             say(text)
         _say_history(happened, refused)
     return 0
 
 
 def _unknown(source: Source, arguments: argparse.Namespace) -> int:
-    """Nothing is known of it, perhaps not any more."""
-    peer_id = peer_id_of(arguments.peer)
+    """It is not in the peer table, perhaps not any more; there may be a record of it all the same."""
+    by_record = records_known_as(source.state, arguments.peer, source.now)
+    peer_id = by_record[0].peer_id if len(by_record) == 1 else peer_id_of(arguments.peer)
+    own = record_json(source, peer_id)
     happened = _history(source.session, peer_id, arguments.history)
     refused = refused_namings(source.session, peer_id, arguments.history)
     ban = source.state.why_banned(peer_id, source.now)
     if arguments.json:
         banned = None if ban is None else str(ban)
-        say_json({"peer_id": str(peer_id), "known": False, "banned": banned, **_history_json(happened, refused)})
-        return UNKNOWN
-    say(f"{peer_id}\nnothing is known of it, {source.what}")
+        say_json({"peer_id": str(peer_id), "known": False, "banned": banned, "record": own, **_history_json(happened, refused)})
+        return UNKNOWN if own is None else 0
+    what = "nothing is known of it" if own is None else "it is not in the peer table"
+    say(f"{peer_id}\n{what}, {source.what}")
+    for text in record_lines(source, peer_id):
+        say(text)
     _say_history(happened, refused)
-    return UNKNOWN
+    return UNKNOWN if own is None else 0
 
 
 def _say_history(happened: list[Happened], refused: list[RefusedNaming]) -> None:

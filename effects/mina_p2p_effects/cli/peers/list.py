@@ -34,11 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         for one in shown:
             say(_line(one))
-        peers = source.state.peers
+        peers, gossip = source.state.peers, source.state.address_gossip
+        records = (
+            f", {len(gossip.book)} address records of which {len(gossip.undialled)} wait to lead to a dial" if gossip.book.table else ""
+        )
         more = f" ({len(found) - len(shown)} more)" if len(shown) < len(found) else ""
         say(
             f"{len(shown)} peers shown{more}, {source.what}: {len(peers)} known, {len(peers.tried)} tried, {len(peers.new)} new, "
-            f"{len(peers.dialable)} wait to be dialled, {len(source.state.connections)} connections or attempts"
+            f"{len(peers.dialable)} wait to be dialled, {len(source.state.connections)} connections or attempts{records}"
         )
     return 0
 
