@@ -237,7 +237,9 @@ def _answered(turn: Turn, connection_id: ConnectionId, ticket: Ticket, answer: B
         _question_answered(turn, number, question, answer)
     elif isinstance(peer.local, Asked) and peer.local.ticket == ticket:
         _announced(turn, connection_id, peer.local, answer)
-    elif not isinstance(answer, BlockQueued):
+    elif isinstance(answer, BlockQueued):
+        _still_owed(turn, connection_id, ticket)
+    else:
         turn.close(ticket)
         turn.put_peer(connection_id, peer.replace(owing=tuple(owing for owing in peer.owing if owing.ticket != ticket)))
 
@@ -301,6 +303,16 @@ def _question_answered(turn: Turn, number: int, question: Question, answer: Bloc
             detail = f"{type(answer).__name__} for a question for {question.kind.name}"
             expose(turn, number, connection_id, ReasonCode.RESPONSE_KIND_MISMATCH, detail)
     pursue(turn, number)
+
+
+def _still_owed(turn: Turn, connection_id: ConnectionId, ticket: Ticket) -> None:
+    """What somebody else has given since is put off once more; that is no answer, and not told twice."""
+    peer = turn.state.peers[connection_id]
+    if any(owing.ticket == ticket and owing.is_queued for owing in peer.owing):
+        turn.end(connection_id, ReasonCode.CHANNEL_MSG_UNEXPECTED, "a second place in a queue")
+        return
+    owing = tuple(owing.replace(is_queued=True) if owing.ticket == ticket else owing for owing in peer.owing)
+    turn.put_peer(connection_id, peer.replace(owing=owing))
 
 
 def _queued(turn: Turn, candidate: Candidate, question: Question) -> None:

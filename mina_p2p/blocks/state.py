@@ -78,6 +78,8 @@ class Owing(Record):
 
     ticket: Ticket
     deadline: Timestamp
+    is_queued: bool = False
+    """Whether the peer said that others come first; it may once."""
 
 
 @record

@@ -431,6 +431,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "item": "Asked/NotAsked/-: ",
         "peer due, late": "-/-/-: left CHANNEL_TIMEOUT",
         "answer: checking": "Asked/NotAsked/-: ",
+        "answer: queued": "Asked/NotAsked/-: ",
     },
     "wants a body": {
         "answer: hash": "-/-/-: BlockDropped, left RESPONSE_KIND_MISMATCH",

@@ -243,7 +243,9 @@ def test_who_owes_a_body_still_owes_it_from_a_queue() -> None:
     assert _received(lab) == [LAST.raw]
     [owing] = lab.blocks.peers[ConnectionId(first)].owing
     lab.feed(BlocksAnswerReceived(ConnectionId(first), owing.ticket, QUEUED_FRAME))
-    assert lab.blocks.peers[ConnectionId(first)].owing == (owing,)
+    assert lab.blocks.peers[ConnectionId(first)].owing == (owing.replace(is_queued=True),)
+    twice = lab.copy().feed(BlocksAnswerReceived(ConnectionId(first), owing.ticket, QUEUED_FRAME))
+    assert twice.blamed()[first].code is ReasonCode.CHANNEL_MSG_UNEXPECTED
     lab.wait(lab.blocks.config.answer)
     assert lab.blamed()[first].code is ReasonCode.CHANNEL_TIMEOUT
 
