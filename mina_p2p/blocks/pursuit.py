@@ -202,7 +202,7 @@ def _free(turn: Turn, candidate: Candidate, kind: Kind) -> list[ConnectionId]:
     late = {question.connection_id for question in candidate.questions if question.hedge_at is None}
     load = {cid: sum(1 for q in candidate.questions if q.connection_id == cid) for cid in candidate.announcers}
     places = {cid: place for place, cid in enumerate(candidate.announcers)}
-    claims = set() if kind is Kind.ITEMS else {claim.connection_id for claim in candidate.claims}
+    claims = {claim.connection_id for claim in candidate.claims if kind is not Kind.ITEMS}
     free = [cid for cid in candidate.announcers if cid not in late]
     prompt = [cid for cid in free if not turn.state.peers[cid].owing]
     return sorted(prompt or free, key=lambda cid: (cid in candidate.checking, cid in claims, load[cid], places[cid]))
