@@ -130,7 +130,19 @@ GOSSIP_DURATIONS = frozenset(
 
 
 BLOCK_DURATIONS = frozenset(
-    {"hedge", "answer", "verdict", "candidate", "interval", "settle", "parked", "granularity", "question_waiting", "send_ahead"}
+    {
+        "hedge",
+        "answer",
+        "verdict",
+        "candidate",
+        "interval",
+        "settle",
+        "parked",
+        "granularity",
+        "question_waiting",
+        "send_ahead",
+        "along_ahead",
+    }
 )
 
 OF_LIBP2P = frozenset({NetworkConfig, KademliaConfig, GossipsubConfig})

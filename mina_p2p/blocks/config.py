@@ -59,6 +59,9 @@ class BlocksConfig(Record):
     """Questions of one peer that wait for that."""
     send_ahead: int = attrs.field(default=200 * MILLISECOND, validator=_positive)
     """A whole body is sent once all before it will have left this node's own connection within so long: until then whoever asked for it may turn to others."""
+    along_ahead: int = attrs.field(default=700 * MILLISECOND, validator=_positive)
+    """A large body is sent along with its header while all before it will have left within so long: whoever has to ask for it waits for a round trip, and then for
+    its turn."""
     queues_max: int = attrs.field(default=8, validator=_positive)
     """Peers that may have us wait, until they have sent bodies to others, for one block's."""
     hedge: int = attrs.field(default=1 * SECOND, validator=_positive)

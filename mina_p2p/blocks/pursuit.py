@@ -217,8 +217,7 @@ def _ask_around(turn: Turn, candidate: Candidate) -> None:
         if isinstance(peer.local, Asked) and peer.local.wants is not Wants.HASH and cid not in candidate.announcers
     ]
     turn.put(candidate.replace(is_last_resort=True, announcers=(*candidate.announcers, *silent), checking=(*candidate.checking, *silent)))
-    for _ in silent:
-        _ask_one(turn, candidate.number, Kind.BODY)
+    _ask_one(turn, candidate.number, Kind.BODY)
 
 
 def _ask_one(turn: Turn, number: int, kind: Kind) -> None:

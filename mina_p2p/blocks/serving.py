@@ -112,7 +112,8 @@ def _checked(turn: Turn) -> bytes | None:
 
 
 def _header(turn: Turn, held: Held, peer: BlockPeer, body_bytes_max: int) -> BlockHeaderItem:
-    if len(held.body) <= (turn.state.config.body_along_max if _is_busy(turn) else body_bytes_max):
+    config = turn.state.config
+    if len(held.body) <= (config.body_along_max if _is_busy(turn, config.along_ahead) else body_bytes_max):
         return BlockHeaderItem(held.header, BodyRest(held.body))
     along = OutlineRest(short_outline(held.parts, held.facts.state_hash, peer.peer_id))
     made = BlockHeaderItem(held.header, along)
@@ -131,9 +132,9 @@ def _send_frame(turn: Turn, connection_id: ConnectionId, stream: StreamId, frame
     turn.out.append(ChannelsEffectfulAnswerSend(connection_id, stream, (frame,), ends))
 
 
-def _is_busy(turn: Turn) -> bool:
-    """Whether a body had better wait: all that was sent takes this node's own connection a while."""
-    return turn.state.link_free_at > turn.now + turn.state.config.send_ahead
+def _is_busy(turn: Turn, ahead: int) -> bool:
+    """Whether a body had better not be sent: all that was sent takes this node's own connection longer than that."""
+    return turn.state.link_free_at > turn.now + ahead
 
 
 def _enqueue(turn: Turn, connection_id: ConnectionId, asked: Waiting) -> None:
@@ -159,7 +160,7 @@ def serve_queue(turn: Turn) -> None:
     turn.state = turn.state.with_queue_due(None)
     queue = [(wait.place, cid, wait) for cid, peer in turn.state.peers.items() for wait in peer.waiting if wait.place is not None]
     for place, connection_id, wait in sorted(queue, key=lambda entry: entry[0]):
-        if _is_busy(turn):
+        if _is_busy(turn, turn.state.config.send_ahead):
             turn.state = turn.state.with_queue_due(_queue_due(turn))
             return
         peer = turn.state.peers[connection_id]
@@ -183,7 +184,7 @@ def _answer(turn: Turn, connection_id: ConnectionId, asked: Waiting) -> None:
     if held is None:
         _not_held(turn, connection_id, asked)
         return
-    if isinstance(question, BlockGetBody) and _is_busy(turn):
+    if isinstance(question, BlockGetBody) and _is_busy(turn, turn.state.config.send_ahead):
         _enqueue(turn, connection_id, asked)
         return
     answer: BlockAnswer = BlockNotHeld()
