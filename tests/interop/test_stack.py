@@ -110,6 +110,7 @@ async def test_ten_megabytes_from_them_and_back(programs: Any, kind: str, networ
 async def test_many_streams_at_once_in_both_directions(programs: Any, kind: str):
     async with pair(programs(kind), NETWORK_KEY) as (ours, peer):
         number = await ours.dial(theirs(peer.address))
+        await peer.until("peers", ours.secret_key.peer_id.libp2p)  # its side of the handshake may be over later than ours
         they = asyncio.create_task(peer.do("echo", peer=ours.secret_key.peer_id.libp2p, count=100, bytes=20_000))
         for handle in range(1000, 1100):
             ours.endpoint.open_stream(number, handle, (ECHO.name,))
