@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from mina_p2p.gossipsub import sending
 from mina_p2p.gossipsub.incoming import backing_off, exchanged
+from mina_p2p.gossipsub.messages import message_id
 from mina_p2p.gossipsub.state import STREAM_TRIES_MAX, Gossipsub, Topic
 from mina_p2p.ids import PeerNumber, Timestamp
 from mina_p2p.libp2p.actions import NetworkStreamOpen
 from mina_p2p.libp2p.config import GossipsubConfig
+from mina_p2p.libp2p.notifications import NetworkPubsubPublished
 from mina_p2p.libp2p.protocols import MESHSUB
 from mina_p2p.libp2p.state import NetworkState
 from mina_p2p.store import Action, FollowUps
@@ -20,6 +22,7 @@ def beat(state: Gossipsub, now: Timestamp, root: NetworkState) -> tuple[Gossipsu
     state = state.replace(
         next_heartbeat_at=Timestamp(now + config.heartbeat), seen=state.seen.expired(now), backoffs=state.backoffs.expired(now)
     )
+    state = _give_up(state, now, follow_ups)
     for peer, neighbour in state.neighbours.items():
         if neighbour.ihaves or neighbour.ids_asked:
             state = state.replace(neighbours=state.neighbours.set(peer, neighbour.replace(ihaves=0, ids_asked=0)))
@@ -32,6 +35,18 @@ def beat(state: Gossipsub, now: Timestamp, root: NetworkState) -> tuple[Gossipsu
             state = state.replace(topics=tuple(other for other in state.topics if other.name != topic.name))
         state = _gossip(state, topic.name, config, follow_ups)
     return _forget(state, config), follow_ups
+
+
+def _give_up(state: Gossipsub, now: Timestamp, follow_ups: list[Action]) -> Gossipsub:
+    """Let go of what has waited too long for the runtime: of a message of ours, as of one that nobody was sent."""
+    for request_id, one in state.verifying.items():
+        if one.deadline <= now:
+            state = state.replace(verifying=state.verifying.delete(request_id))
+    for request_id, own in state.signing.items():
+        if own.deadline <= now:
+            follow_ups.append(NetworkPubsubPublished(message_id(own.message.topic or "", own.message.data or b""), 0))
+            state = state.replace(signing=state.signing.delete(request_id))
+    return state
 
 
 def _reopen(state: Gossipsub, peer: PeerNumber, root: NetworkState, follow_ups: list[Action]) -> Gossipsub:

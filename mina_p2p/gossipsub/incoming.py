@@ -53,7 +53,7 @@ def receive(state: Gossipsub, action: NetworkPubsubRpcReceived, now: Timestamp, 
     if rpc.subscriptions:
         state = _subscriptions(state, peer, rpc.subscriptions, config)
     for message in rpc.publish:
-        state = _message(state, peer, message, root, follow_ups)
+        state = _message(state, peer, message, now, root, follow_ups)
     control = rpc.control
     if control is not None:
         for have in control.ihave:
@@ -89,7 +89,9 @@ def _subscriptions(state: Gossipsub, peer: PeerNumber, changes: tuple[SubOpts, .
     return state.replace(neighbours=state.neighbours.set(peer, neighbour.replace(topics=tuple(topics))))
 
 
-def _message(state: Gossipsub, peer: PeerNumber, message: PubsubMessage, root: NetworkState, follow_ups: list[Action]) -> Gossipsub:
+def _message(
+    state: Gossipsub, peer: PeerNumber, message: PubsubMessage, now: Timestamp, root: NetworkState, follow_ups: list[Action]
+) -> Gossipsub:
     """Have the signature of a message checked that may be new and wanted."""
     author, data, name = message.author, message.data, message.topic
     if author is None or data is None or name is None or message.seqno is None or message.signature is None:
@@ -108,7 +110,9 @@ def _message(state: Gossipsub, peer: PeerNumber, message: PubsubMessage, root: N
         return state
     request_id = state.next_id
     follow_ups.append(NetworkPubsubEffectfulVerify(request_id, author_id, signed_bytes(message), message.signature))
-    return state.replace(verifying=state.verifying.set(request_id, Verifying(peer, author_id, message, found)), next_id=request_id + 1)
+    deadline = Timestamp(now + root.config.gossipsub.signature_timeout)
+    waiting = Verifying(peer, author_id, message, found, deadline)
+    return state.replace(verifying=state.verifying.set(request_id, waiting), next_id=request_id + 1)
 
 
 def _ihave(state: Gossipsub, peer: PeerNumber, have: ControlIHave, config: GossipsubConfig, follow_ups: list[Action]) -> Gossipsub:

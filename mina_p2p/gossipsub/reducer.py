@@ -25,7 +25,7 @@ from mina_p2p.gossipsub.effects import NetworkPubsubEffectfulSign
 from mina_p2p.gossipsub.heartbeat import beat
 from mina_p2p.gossipsub.incoming import backing_off, exchanged, receive
 from mina_p2p.gossipsub.messages import MESSAGE_CODEC, PubsubMessage, message_id, signed_bytes
-from mina_p2p.gossipsub.state import Cached, Gossipsub, Neighbour, Topic, Validating
+from mina_p2p.gossipsub.state import Cached, Gossipsub, Neighbour, Signing, Topic, Validating
 from mina_p2p.ids import PeerNumber, RequestId, Timestamp
 from mina_p2p.libp2p.actions import NetworkHandOver, NetworkStreamOpen
 from mina_p2p.libp2p.links import Linked
@@ -50,11 +50,12 @@ def reduce(state: Gossipsub, action: GossipsubAction, now: Timestamp, root: Netw
             seqno = max(now, state.last_seqno + 1)
             message = PubsubMessage(root.config.peer_id.multihash, data, seqno.to_bytes(8, "big"), name)
             request_id = state.next_id
-            state = state.replace(signing=state.signing.set(request_id, message), next_id=request_id + 1, last_seqno=seqno)
+            waiting = Signing(message, Timestamp(now + root.config.gossipsub.signature_timeout))
+            state = state.replace(signing=state.signing.set(request_id, waiting), next_id=request_id + 1, last_seqno=seqno)
             return state, (NetworkPubsubEffectfulSign(request_id, signed_bytes(message)),)
 
         case NetworkPubsubSigned(request_id=request_id, signature=signature):
-            message = state.signing[request_id].replace(signature=signature)
+            message = state.signing[request_id].message.replace(signature=signature)
             return _publish(state.replace(signing=state.signing.delete(request_id)), message, now, root)
 
         case NetworkPubsubVerified():

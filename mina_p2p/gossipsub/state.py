@@ -68,6 +68,15 @@ class Verifying(Record):
     author: PeerId
     message: PubsubMessage
     message_id: bytes
+    deadline: Timestamp
+
+
+@record
+class Signing(Record):
+    """A message of ours that waits for its signature."""
+
+    message: PubsubMessage
+    deadline: Timestamp
 
 
 @record
@@ -139,7 +148,7 @@ class Gossipsub(Record):
     validating: Table[RequestId, Validating] = empty_table()
     validating_bytes: int = 0
     """Of the messages in it."""
-    signing: Table[int, PubsubMessage] = empty_table()
+    signing: Table[int, Signing] = empty_table()
     next_id: int = 1
     last_seqno: int = 0
 

@@ -87,8 +87,8 @@ class GossipsubConfig(Record):
     """Whether peers that are pruned are told of others, and those are dialled of whom we are told; signed records in identify go with it."""
     exchanged_peers_max: int = field(default=16, validator=gt(0))
     """Peers that one PRUNE tells of."""
-    record_check_timeout: int = field(default=60 * SECOND, validator=gt(0))
-    """The runtime's word on the signature under a record; a record without it is forgotten."""
+    signature_timeout: int = field(default=60 * SECOND, validator=gt(0))
+    """For a signature by the runtime, or its word on one: messages and records that wait longer are forgotten."""
     is_flooding: bool = False
     """Whether our own messages go to every subscriber instead of the mesh."""
 

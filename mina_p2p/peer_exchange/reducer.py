@@ -117,7 +117,7 @@ def _is_in_bounds(groups: Counter[str], said: Said, root: NetworkState) -> bool:
 
 
 def _deadline(root: NetworkState, now: Timestamp) -> Timestamp:
-    return Timestamp(now + root.config.gossipsub.record_check_timeout)
+    return Timestamp(now + root.config.gossipsub.signature_timeout)
 
 
 def _checking(

@@ -12,7 +12,7 @@ from mina_p2p.record import Record, record
 from mina_p2p.table import Table, empty_table
 
 CHECKING_MAX: Final = 256
-"""Records whose signatures wait for the runtime; more are not looked at. Each waits for `GossipsubConfig.record_check_timeout`."""
+"""Records whose signatures wait for the runtime; more are not looked at. Each waits for `GossipsubConfig.signature_timeout`."""
 
 
 @record

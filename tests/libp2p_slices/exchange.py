@@ -19,7 +19,7 @@ from mina_p2p.peer_exchange.messages import envelope_of, payload_of, signed_byte
 ON = GossipsubConfig(is_peer_exchange_enabled=True)
 PEER = PeerNumber(1)
 GONE = ConnectionId(77)
-LATE = ON.record_check_timeout
+LATE = ON.signature_timeout
 """When nobody waits any more for what was asked at once."""
 
 

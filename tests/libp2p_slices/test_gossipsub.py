@@ -130,6 +130,39 @@ def test_no_verdict_in_time_is_a_drop():
     check(alone.state)
 
 
+def test_a_runtime_that_checks_no_signature_does_not_end_gossip():
+    """Checks that have waited for a minute give way, and what they were for can come again; a late answer is refused."""
+    alone = Alone(gossipsub=GossipsubConfig(verifications_max=2))
+    others(2, alone)
+    for author in (7, 8, 9):
+        alone.rpc(PubsubRpc((), (gossip(author, b"data %d" % author),)), ConnectionId(IN + 1))
+    assert list(alone.state.gossipsub.verifying) == [1, 2]
+    beat(alone, 59)
+    assert list(alone.state.gossipsub.verifying) == [1, 2]
+    beat(alone, 2)
+    assert list(alone.state.gossipsub.verifying) == []
+    before = alone.state
+    alone.feed(gs.NetworkPubsubVerified(1, True))
+    assert alone.state.gossipsub == before.gossipsub
+    arrive(alone, gossip(7, b"data 7"), ConnectionId(IN + 2))
+    assert len(alone.did(NetworkPubsubMessageReceived)) == 1
+    check(alone.state)
+
+
+def test_a_message_that_is_not_signed_in_time_is_sent_to_nobody():
+    alone = Alone(gossipsub=GossipsubConfig(verifications_max=1))
+    others(2, alone, grafted=True)
+    alone.feed(gs.NetworkPubsubPublish(TOPIC_V0, b"first"))
+    beat(alone, 59)
+    assert len(alone.state.gossipsub.signing) == 1
+    beat(alone, 2)
+    assert len(alone.state.gossipsub.signing) == 0
+    assert alone.did(NetworkPubsubPublished) == [NetworkPubsubPublished(message_id(TOPIC_V0, b"first"), 0)]
+    publish(alone, b"first")
+    assert len(published_to(alone)) == 2
+    check(alone.state)
+
+
 def test_a_forged_copy_does_not_hide_the_true_one():
     """Only what verifies is marked as seen: the id does not depend on the author."""
     alone = Alone()

@@ -410,10 +410,10 @@ def test_a_record_whose_check_never_ends_is_forgotten() -> None:
     told_at = alone.now
     alone.feed(NetworkExchangeRecordReceived(IN, envelope(1)), alone.later(0.1))
     assert list(alone.state.exchange.checking) == lost
-    while (at := next_wake(alone.state)) < told_at + ON.record_check_timeout:
+    while (at := next_wake(alone.state)) < told_at + ON.signature_timeout:
         alone.feed(NetworkCheckTimeouts(), at)
         assert list(alone.state.exchange.checking) == lost
-    assert at == told_at + ON.record_check_timeout
+    assert at == told_at + ON.signature_timeout
     alone.feed(NetworkCheckTimeouts(), at)
     assert not len(alone.state.exchange.checking)
     assert alone.did(NetworkPeerDiscovered) == alone.did(port.Libp2pEffectfulDial) == []

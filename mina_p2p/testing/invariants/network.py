@@ -99,6 +99,11 @@ def _gossipsub_violations(state: NetworkState) -> Iterator[str]:
     if len(sizes) > 1:
         yield from over("gossipsub.validating_bytes", gossip.validating_bytes, config.validation_bytes_max)
     yield from over("gossipsub.verifying", len(gossip.verifying), config.verifications_max)
+    yield from over("gossipsub.signing", len(gossip.signing), config.verifications_max)
+    # What waits longer than it may is let go of at the next heartbeat.
+    late = gossip.next_heartbeat_at - config.heartbeat
+    for name, waiting in (("verifying", gossip.verifying), ("signing", gossip.signing)):
+        yield from (f"gossipsub.{name}[{number}]: waits longer than it may" for number, one in waiting.items() if one.deadline <= late)
     yield from over("gossipsub.backoffs", len(gossip.backoffs), config.backoffs_max)
     yield from over("gossipsub.windows", len(gossip.windows), config.history_windows)
     for number, neighbour in gossip.neighbours.items():
