@@ -64,8 +64,10 @@ class BlocksVerdict(Record):
     is_valid: bool
 
     def is_enabled(self, state: HasBlocks, now: Timestamp) -> bool:
-        candidates = state.blocks.candidates.values()
-        return any(copy.verdict_id == self.verdict_id for candidate in candidates for copy in candidate.copies)
+        blocks = state.blocks
+        if any(one.verdict_id == self.verdict_id and one.deadline > now for one in blocks.unjudged):
+            return True
+        return any(copy.verdict_id == self.verdict_id for candidate in blocks.candidates.values() for copy in candidate.copies)
 
 
 @record

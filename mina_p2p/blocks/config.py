@@ -23,7 +23,9 @@ class BlocksConfig(Record):
 
     header_permissions_max: int = attrs.field(default=3, validator=_positive)
     """Peers that may send us a header at one time; the others send hashes."""
-    body_along_max: int = attrs.field(default=512, validator=attrs.validators.ge(0))
+    body_along_max: int = attrs.field(
+        default=512, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(BODY_BYTES_MAX))
+    )
     """Up to this size a body comes with its header, where items are nearly always here already."""
     link_bytes_per_second: int = attrs.field(default=12_500_000, validator=attrs.validators.ge(0))
     """How wide this node's own connection is, 0 where that is not known. Where items are not here already, a body comes with its header that takes less
@@ -43,8 +45,8 @@ class BlocksConfig(Record):
     """Blocks of which it is remembered who announced them when."""
     losers_max: int = attrs.field(default=64, validator=_positive)
     """Hashes of blocks of no use that are remembered, so that they are not asked for again."""
-    serve_factor: int = attrs.field(default=4, validator=_positive)
-    """A peer is sent of one block at most so many times its size, whatever it asks."""
+    serve_factor: int = attrs.field(default=4, validator=attrs.validators.ge(2))
+    """A peer is sent of one block at most so many times its size, whatever it asks. Announced and then fetched piece by piece it has more than once its size."""
     cold_percent: int = attrs.field(default=30, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
     """Where less of the last block's items was here already, whole blocks are asked for."""
     warmth_at_start: int = attrs.field(default=0, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(100)))
@@ -68,8 +70,8 @@ class BlocksConfig(Record):
     """After this another peer is asked too."""
     answer: int = attrs.field(default=30 * SECOND, validator=_positive)
     """After this whoever announced a block and does not deliver is left."""
-    question_waiting: int = attrs.field(default=20 * SECOND, validator=_positive)
-    """A question that waited so long is answered with no: before its sender takes it for withheld."""
+    question_waiting: int = attrs.field(default=20 * SECOND, validator=attrs.validators.and_(_positive, attrs.validators.le(25 * SECOND)))
+    """A question that waited so long is answered with no: before its sender takes it for withheld, after 30 s."""
     verdict: int = attrs.field(default=60 * SECOND, validator=_positive)
     """For the node software's verdict on a header."""
     candidate: int = attrs.field(default=120 * SECOND, validator=_positive)

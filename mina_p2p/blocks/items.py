@@ -31,6 +31,9 @@ class Items(Record):
     stored: Table[int, StoredItem] = empty_table()
     bytes_held: int = 0
     counter: int = 0
+    """Numbers that were given."""
+    oldest: int = 0
+    """No number below it is in use."""
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -47,10 +50,13 @@ class Items(Record):
         if (old := by_digest.get(digest)) is not None:
             stored, held = stored.delete(old), held - len(data)
         stored, by_digest, held = stored.set(number, StoredItem(digest, data)), by_digest.set(digest, number), held + len(data)
-        while (held > self.bytes_max or len(stored) > self.count_max) and (oldest := stored.first_key()) is not None:
-            gone = stored[oldest]
-            stored, by_digest, held = stored.delete(oldest), by_digest.delete(gone.digest), held - len(gone.data)
-        return self.replace(stored=stored, by_digest=by_digest, bytes_held=held, counter=number + 1)
+        oldest = self.oldest
+        while (held > self.bytes_max or len(stored) > self.count_max) and oldest <= number:
+            # Numbers only grow, so that each is passed once: looking for the least of thousands would cost more than all else.
+            gone, oldest = stored.get(oldest), oldest + 1
+            if gone is not None:
+                stored, by_digest, held = stored.delete(oldest - 1), by_digest.delete(gone.digest), held - len(gone.data)
+        return self.replace(stored=stored, by_digest=by_digest, bytes_held=held, counter=number + 1, oldest=oldest)
 
     def by_short_id(self, salt: bytes) -> dict[bytes, bytes]:
         """The items by salted ids; those that share one with another are left out."""

@@ -1,4 +1,4 @@
-"""What a candidate needs next, whom to ask for it, and what to make of the answers.
+"""What a candidate needs next, and what to make of the answers.
 
 Who is to blame is decided by proof: by an answer that contradicts the same peer's own words or the
 header at once, and by the body, once it is known, for all else that was said of it. Until then
@@ -7,9 +7,11 @@ contradictions of two peers lead to the whole body and to nobody's loss.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from mina_p2p.blocks.actions import BlockDropped, BlockReceived
+from mina_p2p.blocks.asking import ask_around, ask_items, ask_one
 from mina_p2p.blocks.serving import announce, answer_waiting, forgets, hold, retract
 from mina_p2p.blocks.split import (
     DIGEST_BYTES,
@@ -40,34 +42,19 @@ from mina_p2p.blocks.state import (
     Unsettled,
     WholeWanted,
 )
-from mina_p2p.blocks.turn import FULL_BYTES_MAX, Turn
-from mina_p2p.channels.block.messages import (
-    BODY_BYTES_MAX,
-    HEADER_BYTES_MAX,
-    INDEXES_MAX,
-    OUTLINE_BYTES_MAX,
-    BlockGetBody,
-    BlockGetHeader,
-    BlockGetItems,
-    BlockGetOutline,
-    BlockRequest,
-    Wants,
-)
+from mina_p2p.blocks.turn import Turn
+from mina_p2p.channels.block.messages import BODY_BYTES_MAX
 from mina_p2p.disconnection.reasons import DETAIL_CHARS_MAX, Reason, ReasonCode
 from mina_p2p.errors import DecodeError, InvariantViolationError
-from mina_p2p.ids import SECOND, ChannelId, ConnectionId
+from mina_p2p.identity import PeerId
+from mina_p2p.ids import ChannelId, ConnectionId
 from mina_p2p.mina.raw import RawBlock
 from mina_p2p.notifications import BestTipReceived
 from mina_p2p.wire import EncodeError
 
 MISMATCH = ReasonCode.RESPONSE_HASH_MISMATCH
-HEDGE_BYTES = 1 << 20
-"""So long as these take on this node's own connection, a whole body is waited for longer than anything else: asked of a second peer too early
-it takes twice the room, and comes later."""
 ITEMS_MAX = BODY_BYTES_MAX // 100
 """No item is that small."""
-ITEM_PREFIX_BYTES = 5
-"""Of its length, in an answer."""
 WARMTHS_MAX = 3
 """Blocks before the last one that count for whether items are taken to be here."""
 
@@ -118,6 +105,7 @@ def drop(turn: Turn, candidate: Candidate, reason: Reason | None) -> None:
     for question in candidate.questions:
         turn.cancel(question.connection_id, question.ticket)
     turn.state = turn.state.with_candidate(candidate.number, None)
+    turn.keep_unjudged(candidate)
     turn.end_race(candidate.state_hash, is_taken=False)
     retract(turn, candidate.state_hash)
     if reason is not None:
@@ -153,9 +141,6 @@ def expose(turn: Turn, number: int, connection_id: ConnectionId, code: ReasonCod
     lose_source(turn, number, connection_id)
 
 
-# --- what to ask ------------------------------------------------------------------------------
-
-
 def pursue(turn: Turn, number: int) -> None:
     """Ask for what a candidate lacks; take it in where it lacks nothing; give it up where nobody can help."""
     candidate = turn.state.candidates.get(number)
@@ -168,136 +153,29 @@ def pursue(turn: Turn, number: int) -> None:
         case Complete() if candidate.copies:
             return
         case Complete():
-            _ask_one(turn, number, Kind.HEADER)
+            ask_one(turn, number, Kind.HEADER)
         case _ if candidate.facts is None or not candidate.copies:
-            _ask_one(turn, number, Kind.HEADER)
+            ask_one(turn, number, Kind.HEADER)
         case NoOutline() if turn.state.is_cold:
-            _ask_one(turn, number, Kind.BODY)
+            ask_one(turn, number, Kind.BODY)
         case NoOutline():
-            _ask_one(turn, number, Kind.OUTLINE)
+            ask_one(turn, number, Kind.OUTLINE)
         case Assembling():
-            _ask_items(turn, number)
+            ask_items(turn, number)
         case WholeWanted():
-            _ask_one(turn, number, Kind.BODY)
+            ask_one(turn, number, Kind.BODY)
     candidate = turn.state.candidates[number]
     if not candidate.questions and candidate.copies and isinstance(candidate.body, NoOutline | Assembling):
         # Outlines came to nothing; the whole body may still be had.
         turn.put(candidate.replace(body=WholeWanted()))
-        _ask_one(turn, number, Kind.BODY)
+        ask_one(turn, number, Kind.BODY)
         candidate = turn.state.candidates[number]
     if not candidate.questions and candidate.copies and not candidate.is_last_resort:
-        _ask_around(turn, candidate)
+        ask_around(turn, candidate)
         candidate = turn.state.candidates[number]
     if not candidate.questions:
         what = "body" if candidate.copies else "header"
         drop(turn, candidate, Reason(ReasonCode.CHANNEL_TIMEOUT, ChannelId.BLOCK, f"nobody gave a good {what}"))
-
-
-def _free(turn: Turn, candidate: Candidate, kind: Kind) -> list[ConnectionId]:
-    """Announcers that may be asked: who holds the block before who is still checking it, the least asked first, whoever announced earlier before others.
-
-    Whoever is overdue with this block is asked nothing more of it; who is with another, only where there is nobody else. Whoever said what may
-    be a lie is asked after others for what would show it.
-    """
-    late = {question.connection_id for question in candidate.questions if question.hedge_at is None}
-    load = {cid: sum(1 for q in candidate.questions if q.connection_id == cid) for cid in candidate.announcers}
-    places = {cid: place for place, cid in enumerate(candidate.announcers)}
-    claims = {claim.connection_id for claim in candidate.claims if kind is not Kind.ITEMS}
-    free = [cid for cid in candidate.announcers if cid not in late]
-    prompt = [cid for cid in free if not turn.state.peers[cid].owing]
-    return sorted(prompt or free, key=lambda cid: (cid in candidate.checking, cid in claims, load[cid], places[cid]))
-
-
-def _ask_around(turn: Turn, candidate: Candidate) -> None:
-    """Before a block is given up whose header is here, ask those who may send headers: who was told that it is checked here says no more of it."""
-    peers = turn.state.peers.items()
-    silent = [
-        cid
-        for cid, peer in peers
-        if isinstance(peer.local, Asked) and peer.local.wants is not Wants.HASH and cid not in candidate.announcers
-    ]
-    turn.put(candidate.replace(is_last_resort=True, announcers=(*candidate.announcers, *silent), checking=(*candidate.checking, *silent)))
-    _ask_one(turn, candidate.number, Kind.BODY)
-
-
-def _ask_one(turn: Turn, number: int, kind: Kind) -> None:
-    """Have a question of a kind under way with somebody who holds the block and does not send others before, and one more for each that is overdue.
-
-    While nobody like that is known, those who are still checking the block are asked, and answer once they hold it.
-    """
-    config, alike = turn.state.config, {kind} if kind is Kind.HEADER else {Kind.HEADER, Kind.OUTLINE, Kind.BODY}
-    while True:
-        candidate = turn.state.candidates[number]
-        asked = [question for question in candidate.questions if question.kind in alike]
-        overdue = [q.connection_id for q in asked if q.hedge_at is None and not q.is_queued]
-        late = sum(kind is not Kind.BODY or candidate.is_held_by(connection_id) for connection_id in overdue)
-        prompt = [q for q in asked if q.hedge_at is not None and not q.is_queued]
-        wanted = min(1 + late, config.parallel_max)
-        source = next((cid for cid in _free(turn, candidate, kind) if (kind, cid) not in candidate.tried), None)
-        if source is None or sum(q.is_queued and q.hedge_at is not None for q in asked) >= config.queues_max:
-            return
-        if sum(candidate.is_held_by(q.connection_id) for q in prompt) >= wanted:
-            return
-        if not candidate.is_held_by(source) and len(prompt) >= wanted:
-            return
-        _ask_whole(turn, candidate, source, kind)
-
-
-def _ask_whole(turn: Turn, candidate: Candidate, source: ConnectionId, kind: Kind) -> None:
-    """Ask somebody for a header, an outline or a body."""
-    state_hash, along, bytes_max = candidate.state_hash, 0, FULL_BYTES_MAX
-    request: BlockRequest
-    match kind:
-        case Kind.HEADER:
-            # Where a body has to come from somebody, it comes with the header; not from everybody who is asked because others are overdue.
-            is_whole = turn.state.is_cold and not any(question.along == BODY_BYTES_MAX for question in candidate.questions)
-            along = BODY_BYTES_MAX if is_whole else turn.state.body_along_max
-            request, bytes_max = BlockGetHeader(state_hash, along), HEADER_BYTES_MAX + along
-        case Kind.OUTLINE:
-            request, bytes_max = BlockGetOutline(state_hash), OUTLINE_BYTES_MAX
-        case Kind.BODY:
-            request = BlockGetBody(state_hash)
-        case Kind.ITEMS:
-            raise InvariantViolationError("items are asked for by place")
-    _ask(turn, candidate.replace(tried=(*candidate.tried, (kind, source))), source, kind, request, bytes_max, along=along)
-
-
-def _ask(
-    turn: Turn,
-    candidate: Candidate,
-    source: ConnectionId,
-    kind: Kind,
-    request: BlockRequest,
-    bytes_max: int,
-    *,
-    indexes: tuple[int, ...] = (),
-    along: int = 0,
-) -> None:
-    config, rate = turn.state.config, turn.state.config.link_bytes_per_second
-    ticket = turn.request(source, request, candidate.number, bytes_max)
-    # A peer's patience is one for all its answers about a block: else one liar delays it as often as it is asked.
-    patience = max(config.granularity, config.hedge - candidate.taken_by(source))
-    if rate and (kind is Kind.BODY or along == BODY_BYTES_MAX):
-        patience += HEDGE_BYTES * SECOND // rate
-    question = Question(ticket, source, kind, indexes, turn.now, turn.after(patience), turn.after(config.answer), along)
-    turn.put(candidate.replace(questions=(*candidate.questions, question)))
-
-
-def _ask_items(turn: Turn, number: int) -> None:
-    """Ask several announcers for the items that nobody is just being asked for."""
-    candidate = turn.state.candidates[number]
-    if not isinstance(candidate.body, Assembling):
-        return
-    asked = {index for q in candidate.questions if q.kind is Kind.ITEMS and q.hedge_at is not None for index in q.indexes}
-    missing = [index for index, data in enumerate(candidate.body.found) if data is None and index not in asked]
-    free = _free(turn, candidate, Kind.ITEMS)
-    sources = ([cid for cid in free if candidate.is_held_by(cid)] or free)[: turn.state.config.parallel_max]
-    bytes_max = BODY_BYTES_MAX - candidate.body.size + ITEM_PREFIX_BYTES * (INDEXES_MAX + 1)
-    for place, source in enumerate(sources):
-        share = tuple(missing[place :: len(sources)][:INDEXES_MAX])
-        if share:
-            request = BlockGetItems(candidate.state_hash, share)
-            _ask(turn, turn.state.candidates[number], source, Kind.ITEMS, request, bytes_max, indexes=share)
 
 
 # --- what to make of answers --------------------------------------------------------------------
@@ -436,7 +314,7 @@ def take_body(turn: Turn, number: int, connection_id: ConnectionId, body: RawBlo
 
 
 def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
-    """The body is known: judge what was said of it, and keep its items for other blocks."""
+    """The body is known: judge what was said of it."""
     candidate = turn.state.candidates[number]
     try:
         parts = split_body(body)
@@ -446,14 +324,7 @@ def complete(turn: Turn, number: int, body: RawBlockBody) -> None:
     _judge(turn, candidate, parts)
     items = turn.state.items
     here = sum(len(data) for data, digest in zip(parts.items, parts.digests, strict=True) if items.get(digest) is not None)
-    total = sum(map(len, parts.items))
-    if total:
-        earlier = (*turn.state.earlier_warmth, turn.state.warmth)[-WARMTHS_MAX:]
-        turn.state = turn.state.replace(warmth=here * 100 // total, earlier_warmth=earlier)
-    for data in parts.items:
-        items = items.add(data)
-    turn.state = turn.state.replace(items=items)
-    turn.put(candidate.replace(body=Complete(body, parts), claims=(), spare=()))
+    turn.put(candidate.replace(body=Complete(body, parts, here), claims=(), spare=()))
     for copy in candidate.copies:
         tell_whole(turn, candidate, copy, body)
     run_ahead(turn, number)
@@ -466,6 +337,8 @@ def come_otherwise(turn: Turn, number: int, body: RawBlockBody, parts: Parts) ->
     facts = candidate.facts
     if facts is not None and is_body_of(body, facts.body_reference):
         _judge(turn, candidate, parts)
+    if isinstance(candidate.body, Complete):
+        _learn(turn, candidate.body)  # the node software believes it
     _release(turn, number, is_header_here=True)
     drop(turn, turn.state.candidates[number], None)
 
@@ -498,6 +371,13 @@ def run_ahead(turn: Turn, number: int) -> None:
         announce(turn)
 
 
+def offer_again(turn: Turn) -> None:
+    """What was offered before its verdict is not any more: offer what else is whole and would win, or the best block."""
+    for number, _ in reversed(tuple(turn.state.candidates.items())):
+        run_ahead(turn, number)
+    announce(turn)
+
+
 def tell_whole(turn: Turn, candidate: Candidate, copy: Copy, body: RawBlockBody) -> None:
     """Give a block to the node software, as it came together with one of its headers; the verdict may still be open."""
     (connection_id, peer_id), *_ = copy.senders
@@ -523,7 +403,7 @@ def _release(turn: Turn, number: int, *, is_header_here: bool) -> None:
         if question.kind is Kind.HEADER and not is_header_here:
             kept.append(question)
         elif question.hedge_at is None and not question.is_queued:
-            turn.owes(question.connection_id, Owing(question.ticket, question.deadline))
+            turn.owes(question.connection_id, Owing(question.ticket, question.deadline, question.kind))
         else:
             turn.cancel(question.connection_id, question.ticket)
     turn.put(turn.state.candidates[number].replace(questions=tuple(kept)))
@@ -536,10 +416,15 @@ def accept(turn: Turn, candidate: Candidate) -> None:
         raise InvariantViolationError("a block was accepted that is not complete")
     _release(turn, candidate.number, is_header_here=True)
     turn.state = turn.state.with_candidate(candidate.number, None)
+    turn.keep_unjudged(candidate)
+    _learn(turn, body)
     is_best = turn.wins(facts)
     retract(turn, candidate.state_hash)
     if is_best:
         turn.state = turn.state.replace(tip=facts)
+        ahead = None if turn.state.early is None else turn.state.holding(turn.state.early)
+        if ahead is not None and not turn.wins(ahead.facts):
+            retract(turn, ahead.facts.state_hash)
     hold(turn, Held(facts, copy.header, body.body, body.parts))
     answer_waiting(turn, candidate.state_hash)
     if is_best:
@@ -550,6 +435,17 @@ def accept(turn: Turn, candidate: Candidate) -> None:
     turn.settle(candidate, useful=True)
 
 
+def _learn(turn: Turn, body: Complete) -> None:
+    """Keep the items of a block for others, and note how many of them were here. Not before it is valid: made up, it would put out those of the pools."""
+    items, total = turn.state.items, sum(map(len, body.parts.items))
+    for data in body.parts.items:
+        items = items.add(data)
+    turn.state = turn.state.replace(items=items)
+    if total:
+        earlier = (*turn.state.earlier_warmth, turn.state.warmth)[-WARMTHS_MAX:]
+        turn.state = turn.state.replace(warmth=body.here * 100 // total, earlier_warmth=earlier)
+
+
 def condemn(turn: Turn, candidate: Candidate, copy: Copy) -> None:
     """The node software found a copy invalid: whoever sent it lies, whoever sent another of the same hash does not."""
     left = tuple(other for other in candidate.copies if other is not copy)
@@ -558,8 +454,14 @@ def condemn(turn: Turn, candidate: Candidate, copy: Copy) -> None:
     if not left:
         answer_waiting(turn, candidate.state_hash)
     run_ahead(turn, candidate.number)
-    for connection_id, peer_id in copy.senders:
-        turn.blame(connection_id, peer_id, ReasonCode.INVALID_MESSAGE, "the node software found the header invalid")
+    blame_senders(turn, copy.senders)
+    for connection_id, _ in copy.senders:
         if connection_id in turn.state.peers:
             lose_source(turn, candidate.number, connection_id)
     pursue(turn, candidate.number)
+
+
+def blame_senders(turn: Turn, senders: Iterable[tuple[ConnectionId, PeerId]]) -> None:
+    """Blame whoever sent a copy that the node software found invalid."""
+    for connection_id, peer_id in senders:
+        turn.blame(connection_id, peer_id, ReasonCode.INVALID_MESSAGE, "the node software found the header invalid")

@@ -23,6 +23,7 @@ from mina_p2p.blocks.actions import (
     BlocksVerdict,
 )
 from mina_p2p.blocks.pursuit import (
+    blame_senders,
     come_otherwise,
     condemn,
     drop,
@@ -31,6 +32,7 @@ from mina_p2p.blocks.pursuit import (
     holds,
     lack_items,
     lose_source,
+    offer_again,
     pursue,
     take_body,
     take_items,
@@ -84,6 +86,7 @@ from mina_p2p.mina.hashes import state_hash as hash_of_state
 from mina_p2p.store import FollowUps
 
 _FACTS_MAX: Final = 256
+_ANSWERS: Final = {Kind.HEADER: BlockHeaderItem, Kind.OUTLINE: BlockOutlineItem, Kind.ITEMS: BlockItems, Kind.BODY: BlockBodyItem}
 _facts: Final[dict[bytes, Facts]] = {}
 """Of the headers asked about last, oldest first. Nobody can tell what is remembered, but by the clock."""
 
@@ -149,6 +152,8 @@ def reduce(state: Blocks, action: BlocksAction, now: Timestamp, root: Any) -> tu
 
         case _:
             assert_never(action)
+    if state.early is not None and turn.state.early is None and not isinstance(action, BlocksTipSet):
+        offer_again(turn)
     return turn.state, turn.follow_ups
 
 
@@ -168,6 +173,8 @@ def _leave(turn: Turn, connection_id: ConnectionId) -> None:
         turn.close(peer.local.ticket)
     numbers = [candidate.number for candidate in turn.state.candidates.values() if connection_id in candidate.announcers]
     turn.state = turn.state.with_peer(connection_id, None)
+    if connection_id in turn.state.preferred:
+        turn.rank()
     for number in numbers:
         lose_source(turn, number, connection_id)
     for number in numbers:
@@ -240,8 +247,11 @@ def _answered(turn: Turn, connection_id: ConnectionId, ticket: Ticket, answer: B
     elif isinstance(answer, BlockQueued):
         _still_owed(turn, connection_id, ticket)
     else:
+        owed = next((owing for owing in peer.owing if owing.ticket == ticket), None)
         turn.close(ticket)
         turn.put_peer(connection_id, peer.replace(owing=tuple(owing for owing in peer.owing if owing.ticket != ticket)))
+        if owed is None or not isinstance(answer, BlockNotHeld | _ANSWERS[owed.kind]):
+            turn.end(connection_id, ReasonCode.RESPONSE_KIND_MISMATCH, f"{type(answer).__name__} for what is owed")
 
 
 def _announced(turn: Turn, connection_id: ConnectionId, asked: Asked, answer: BlockAnswer) -> None:
@@ -435,6 +445,12 @@ def _let_go(turn: Turn, number: int, connection_id: ConnectionId) -> None:
 
 
 def _judged(turn: Turn, action: BlocksVerdict) -> None:
+    late = next((one for one in turn.state.unjudged if one.verdict_id == action.verdict_id), None)
+    if late is not None:
+        turn.state = turn.state.replace(unjudged=tuple(one for one in turn.state.unjudged if one is not late))
+        if not action.is_valid:
+            blame_senders(turn, late.senders)
+        return
     for candidate in turn.state.candidates.values():
         for copy in candidate.copies:
             if copy.verdict_id != action.verdict_id:

@@ -98,9 +98,13 @@ def _offer(turn: Turn, connection_id: ConnectionId, checked: bytes | None) -> No
             answer = _header(turn, held, peer, permission.body_bytes_max)
         case Wants.FULL:
             answer = BlockHeaderItem(held.header, BodyRest(held.body))
-    told = held.facts.state_hash
+    told, frame = held.facts.state_hash, BLOCK_MESSAGE.encode(answer)
+    if isinstance(answer, BlockHeaderItem):
+        peer, fits = _charged(turn, peer, held, len(frame))
+        if not fits:
+            return  # it has had its share of this block, however often it says that it did not read it
     turn.put_peer(connection_id, knows(peer, told).replace(remote=NotAsked(permission.stream, told)))
-    _send(turn, connection_id, permission.stream, answer)
+    _send_frame(turn, connection_id, permission.stream, frame)
 
 
 def _checked(turn: Turn) -> bytes | None:
@@ -113,12 +117,11 @@ def _checked(turn: Turn) -> bytes | None:
 
 def _header(turn: Turn, held: Held, peer: BlockPeer, body_bytes_max: int) -> BlockHeaderItem:
     config = turn.state.config
-    if len(held.body) <= (config.body_along_max if _is_busy(turn, config.along_ahead) else body_bytes_max):
+    if len(held.body) <= (min(body_bytes_max, config.body_along_max) if _is_busy(turn, config.along_ahead) else body_bytes_max):
         return BlockHeaderItem(held.header, BodyRest(held.body))
-    along = OutlineRest(short_outline(held.parts, held.facts.state_hash, peer.peer_id))
-    made = BlockHeaderItem(held.header, along)
-    is_small = len(held.header) + 64 + len(along.outline.id_string) + 16 * len(held.parts.items) <= HEADER_BYTES_MAX
-    return made if is_small else BlockHeaderItem(held.header, AloneRest())
+    made = BlockHeaderItem(held.header, OutlineRest(short_outline(held.parts, held.facts.state_hash, peer.peer_id)))
+    # Measured, since a status may have any length.
+    return made if len(BLOCK_MESSAGE.encode(made)) <= HEADER_BYTES_MAX else BlockHeaderItem(held.header, AloneRest())
 
 
 def _send(turn: Turn, connection_id: ConnectionId, stream: StreamId, answer: BlockAnswer, *, ends: bool = True) -> None:
@@ -144,9 +147,10 @@ def _enqueue(turn: Turn, connection_id: ConnectionId, asked: Waiting) -> None:
         turn.put_peer(connection_id, forgets(peer, asked.question.state_hash))
         _send(turn, connection_id, asked.stream, BlockNotHeld())
         return
-    turn.put_peer(connection_id, peer.replace(waiting=(*peer.waiting, asked.replace(place=place))))
+    turn.put_peer(connection_id, peer.replace(waiting=(*peer.waiting, asked.replace(place=place, is_told=True))))
     turn.state = turn.state.replace(last_place=place)
-    _send(turn, connection_id, asked.stream, BlockQueued(), ends=False)
+    if not asked.is_told:
+        _send(turn, connection_id, asked.stream, BlockQueued(), ends=False)
     if turn.state.queue_due_at is None:
         turn.state = turn.state.with_queue_due(_queue_due(turn))
 

@@ -19,6 +19,16 @@ from mina_p2p.table import Deadlines, Index, Table, empty_table
 Ticket = NewType("Ticket", int)
 """A request of ours: a counter that no two of them share. Whoever carries it opens a stream for it."""
 
+
+class Kind(enum.IntEnum):
+    """What a question about a block is for."""
+
+    HEADER = 0
+    OUTLINE = 1
+    ITEMS = 2
+    BODY = 3
+
+
 # --- what a peer may send us, and we it ---------------------------------------------------------
 
 
@@ -78,6 +88,8 @@ class Owing(Record):
 
     ticket: Ticket
     deadline: Timestamp
+    kind: Kind
+    """Of the answer. What it says nobody looks at any more."""
     is_queued: bool = False
     """Whether the peer said that others come first; it may once."""
 
@@ -99,9 +111,12 @@ class Waiting(Record):
     deadline: Timestamp
     place: int | None = None
     """In the queue for bodies, where it is that."""
+    is_told: bool = False
+    """Whether the peer knows that others come first: it is told once."""
 
 
 USELESS_MAX = 5
+UNJUDGED_MAX = 64
 HAS_MAX = 8
 """Blocks that we remember a peer to have."""
 
@@ -135,15 +150,6 @@ class BlockPeer(Record):
 # --- what is being fetched ------------------------------------------------------------------------
 
 
-class Kind(enum.IntEnum):
-    """What a question about a block is for."""
-
-    HEADER = 0
-    OUTLINE = 1
-    ITEMS = 2
-    BODY = 3
-
-
 @record
 class Question(Record):
     """Asked of an announcer."""
@@ -172,6 +178,15 @@ class Copy(Record):
     senders: tuple[tuple[ConnectionId, PeerId], ...]
     verdict_id: RequestId | None
     """The question to the node software; ``None`` once it has found the copy valid."""
+    deadline: Timestamp
+
+
+@record
+class Unjudged(Record):
+    """A copy that waits for its verdict though its block is decided: were it invalid, whoever sent it would lie all the same."""
+
+    verdict_id: RequestId
+    senders: tuple[tuple[ConnectionId, PeerId], ...]
     deadline: Timestamp
 
 
@@ -246,6 +261,8 @@ class Complete(Record):
 
     body: RawBlockBody
     parts: Parts
+    here: int
+    """Bytes of its items that were here when it came."""
 
 
 Body: TypeAlias = NoOutline | Assembling | WholeWanted | Complete
@@ -348,6 +365,8 @@ class Blocks(Record):
     """The state hash of a block that is offered before the verdict on its header; it is held, and still a candidate."""
     losers: tuple[bytes, ...] = ()
     """Hashes of blocks that lost or could not be had."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Copies of blocks that are decided, those decided last."""
     races: tuple[Race, ...] = ()
     """Of the last blocks that were taken, and of those that are being fetched."""
     preferred: tuple[ConnectionId, ...] = ()

@@ -8,7 +8,19 @@ from mina_p2p.best_tip.actions import PeerBestTipKnown
 from mina_p2p.best_tip.state import PeerTip
 from mina_p2p.blocks.actions import BlocksRequestCancel, BlocksRequestSend
 from mina_p2p.blocks.ranking import Race, Way, chosen
-from mina_p2p.blocks.state import Asked, BlockPeer, Blocks, Candidate, Facts, Owing, Paused, Ticket, Unsettled
+from mina_p2p.blocks.state import (
+    UNJUDGED_MAX,
+    Asked,
+    BlockPeer,
+    Blocks,
+    Candidate,
+    Facts,
+    Owing,
+    Paused,
+    Ticket,
+    Unjudged,
+    Unsettled,
+)
 from mina_p2p.channels.block.messages import (
     BLOCK_MESSAGE,
     BODY_BYTES_MAX,
@@ -86,7 +98,7 @@ class Turn:
     def permit(self, connection_id: ConnectionId) -> None:
         """Permit a peer its next announcement: a header or a block where it is one of the few, else a hash."""
         if not self.state.is_ranked:
-            self._rank()
+            self.rank()
         wants, peer = self._wants(connection_id), self.state.peers[connection_id]
         along = FULL_BYTES_MAX if wants is Wants.FULL else self.state.body_along_max
         ticket = self.request(connection_id, BlockGetNext(wants, along), 0, HEADER_BYTES_MAX + along)
@@ -105,7 +117,7 @@ class Turn:
         is_first = not any(local.wants is Wants.FULL for local in large.values())
         return Wants.FULL if self.state.tip is None and is_first else Wants.HEADER
 
-    def _rank(self) -> None:
+    def rank(self) -> None:
         """Choose anew who may send headers; who is chosen and was permitted a hash gets that permission instead."""
         state = self.state
         preferred = chosen(state.races, state.peers.keys(), state.config.header_permissions_max, state.preferred)
@@ -161,6 +173,17 @@ class Turn:
                 self.permit(connection_id)
             else:
                 self.pause(connection_id)
+
+    def keep_unjudged(self, candidate: Candidate) -> None:
+        """Remember the copies of a block that is decided whose verdict is still to come."""
+        late = tuple(
+            Unjudged(copy.verdict_id, copy.senders, copy.deadline)
+            for copy in candidate.copies
+            if copy.verdict_id is not None and copy.deadline > self.now
+        )
+        if late:
+            kept = (one for one in self.state.unjudged if one.deadline > self.now)
+            self.state = self.state.replace(unjudged=(*kept, *late)[-UNJUDGED_MAX:])
 
     def owes(self, connection_id: ConnectionId, owing: Owing) -> None:
         """Somebody else has answered; this peer's answer is still due."""

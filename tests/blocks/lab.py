@@ -208,7 +208,11 @@ class Lab:
 
     def answer(self, number: int, kind: type[Any], answer: BlockAnswer) -> Lab:
         """A peer answers."""
-        return self.feed(BlocksAnswerReceived(ConnectionId(number), self.ticket(number, kind), BLOCK_MESSAGE.encode(answer)))
+        return self.feed_answer(number, self.ticket(number, kind), BLOCK_MESSAGE.encode(answer))
+
+    def feed_answer(self, number: int, ticket: Ticket, frame: bytes) -> Lab:
+        """A peer answers one request."""
+        return self.feed(BlocksAnswerReceived(ConnectionId(number), ticket, frame))
 
     def ask(self, number: int, request: BlockRequest) -> Lab:
         """A peer asks."""

@@ -438,3 +438,26 @@ def test_secrets_do_not_show():
     its_profile = profile(ALICE)
     shown = repr(its_profile) + repr(dialer(its_profile)) + repr(its_profile.listening.certificate)
     assert ALICE.reveal_seed().hex() not in shown
+
+
+@pytest.mark.parametrize("size", [40, 12_700, 200_000])
+@pytest.mark.parametrize("is_read", [False, True])
+def test_whoever_answered_learns_that_the_answer_was_not_read(size: int, is_read: bool):
+    """A permission that is taken back while its answer travels: what was not read was not told, and is told again."""
+    world, dialing, listening = connected()
+    stream = StreamId(4)
+    dialing.connection.request(ChannelId.BLOCK, stream, b"next", 1 << 20, 1 << 20)
+    world.run(lambda: bool(listening.heard(ChannelsMessageReceived)))
+    listening.connection.answer(stream, (bytes(size),), ends=True)
+    if is_read:
+        world.run(lambda: bool(dialing.heard(ChannelsStreamEnded)))
+    dialing.connection.reset(stream, StreamResetCode.CANCELLED)
+    world.quiet()
+    connection_id = listening.connection.connection_id
+    assert connection_id is not None
+    told = [ChannelsStreamReset(connection_id, ChannelId.BLOCK, stream, StreamResetCode.CANCELLED)]
+    assert listening.heard(ChannelsStreamReset) == ([] if is_read else told)
+    assert len(dialing.heard(ChannelsMessageReceived)) == is_read
+    listening.connection.reset(stream, StreamResetCode.CANCELLED)
+    world.quiet()
+    assert dialing.closed_by is listening.closed_by is None

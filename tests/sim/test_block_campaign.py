@@ -152,7 +152,7 @@ def test_nodes_that_no_longer_ask_are_found(monkeypatch: pytest.MonkeyPatch) -> 
     def asks_nobody(_turn: object, _number: int, _kind: object) -> None:
         pass
 
-    monkeypatch.setattr("mina_p2p.blocks.pursuit._ask_one", asks_nobody)
+    monkeypatch.setattr("mina_p2p.blocks.pursuit.ask_one", asks_nobody)
     outcomes = [simulate_blocks(_options(seed, FaultKind.LOSS, patience=200 * SECOND, nodes=8, peers=3)) for seed in range(8)]
     assert any(not outcome.is_good for outcome in outcomes)
 

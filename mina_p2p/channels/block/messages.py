@@ -18,8 +18,9 @@ BODY_BYTES_MAX: Final = (32 << 20) - (1 << 20)
 """Longest body; with its header it fits the longest frame of the best-tip channel (spec: pull-protocol 3.3)."""
 HEADER_BYTES_MAX: Final = 1 << 20
 """Longest header with what comes along, where that is no body. Mainnet's headers have 12.7 KB."""
-INDEXES_MAX: Final = 4_096
-"""Items that one request may name; a block with more is asked for in several."""
+INDEXES_MAX: Final = 3_200
+"""Items that one request may name, so that it has at most 16 KiB wherever they are (`docs/explanation/quic-mapping.md`, "Streams"); a block with more is asked
+for in several."""
 
 
 class Wants(enum.IntEnum):
@@ -36,7 +37,7 @@ class BlockGetNext(Record):
 
     wants: Wants
     body_bytes_max: Nat0
-    """With ``HEADER``: up to this size the body comes along. No meaning with the others."""
+    """Up to this size the body comes along with a header. No meaning with ``FULL``."""
 
 
 @record

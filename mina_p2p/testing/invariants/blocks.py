@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mina_p2p.blocks.state import HAS_MAX, QUEUE_KEY, Asked, Blocks, Candidate, candidate_key, peer_key
+from mina_p2p.blocks.state import HAS_MAX, QUEUE_KEY, UNJUDGED_MAX, Asked, Blocks, Candidate, candidate_key, peer_key
 from mina_p2p.connection.state import Ready
 from mina_p2p.errors import InvariantViolationError
 from mina_p2p.ids import ChannelId, ConnectionId, StreamId
@@ -48,6 +48,14 @@ def blocks_violations(blocks: Blocks) -> Iterator[str]:
     yield from differ("blocks.by_hash", len(blocks.by_hash), len(blocks.candidates))
     yield from differ("blocks.tickets", dict(blocks.tickets.items()), dict(sorted(tickets.items())))
     yield from over("blocks.held", len(blocks.held), config.held_max)
+    yield from over("blocks.preferred", len(blocks.preferred), config.header_permissions_max)
+    yield from differ(
+        "blocks.preferred: of those who are there", [cid for cid in blocks.preferred if cid in blocks.peers], list(blocks.preferred)
+    )
+    open_races = [race for race in blocks.races if not race.is_run]
+    yield from over("blocks.races: of blocks that were taken", len(blocks.races) - len(open_races), config.races_max)
+    yield from over("blocks.races: of blocks that are fetched", len(open_races), len(blocks.candidates))
+    yield from over("blocks.unjudged", len(blocks.unjudged), UNJUDGED_MAX)
     yield from over("blocks.losers", len(blocks.losers), config.losers_max)
     if blocks.tip is not None and blocks.holding(blocks.tip.state_hash) is None:
         yield "blocks.tip: the best block is not held"

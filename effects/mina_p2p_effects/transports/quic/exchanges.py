@@ -154,6 +154,7 @@ class Exchanges(ABC):
         if not isinstance(request, Request) or not request.is_answerable:
             return
         request.is_over = ends
+        request.is_answered = ends and not request.is_conversation
         if ends and request.is_conversation:
             self._withdraw(stream)  # what the asker said meanwhile is dropped, as what it will still say
         self._send(stream, encode_frames(frames), request.channel, ends=ends)
@@ -254,7 +255,8 @@ class Exchanges(ABC):
             owner = self._peer_opened(stream)
         if isinstance(owner, Control):
             raise StreamViolationError(Reason(ReasonCode.STREAM_MISUSE, detail="the control stream was reset"))
-        is_known = isinstance(owner, Answer) or owner.is_answerable
+        # What was not read was not told: whoever answered learns of it.
+        is_known = isinstance(owner, Answer) or owner.is_answerable or owner.is_answered
         self._forget(stream, owner)
         self.quic.give_up(stream, code)
         if is_known:
@@ -268,7 +270,7 @@ class Exchanges(ABC):
 
     def _forget(self, stream: StreamId, owner: Answer | Request) -> None:
         if isinstance(owner, Request):
-            owner.is_over = True
+            owner.is_over, owner.is_answered = True, False
             return
         self.quic.adopt(stream, None)
         self._credits.close(owner.credit)

@@ -83,7 +83,7 @@ class Control:
 class Request:
     """A stream that the peer opened: a channel and one request; in a conversation, further frames."""
 
-    __slots__ = ("_cutter", "_delivered", "_is_whole", "channel", "is_conversation", "is_over")
+    __slots__ = ("_cutter", "_delivered", "_is_whole", "channel", "is_answered", "is_conversation", "is_over")
 
     def __init__(self, request_bytes_max: int) -> None:
         self.channel: ChannelId | None = None
@@ -92,6 +92,8 @@ class Request:
         """Whether the channel is one where the peer may go on speaking."""
         self.is_over = False
         """Answered, refused or cancelled: whatever still comes is of no interest."""
+        self.is_answered = False
+        """Answered to the end, which the peer may still give up before it has read it; never in a conversation, where it may be asking."""
         self._cutter = FrameCutter(request_bytes_max)
         self._is_whole = False
         self._delivered = 1  # the channel's byte, and the frames that were whole
