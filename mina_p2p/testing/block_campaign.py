@@ -1,7 +1,7 @@
 """Simulated networks whose blocks have items, so that channel 10 has something to do: `mina_p2p.testing.campaign` with other blocks and liars.
 
 There blocks are empty and travel whole with their headers. Here each has transactions and snark works, some of which the
-pools spread and some of which its producer alone knows; what may come along with a header is drawn, and so are other settings of
+pools spread and some of which its producer alone knows; what may come along with a header is drawn for each member, and so are other settings of
 channel 10. Blocks come in pairs that compete, from two members at once, while things go wrong.
 
 **Every winning block**: in bad weather a block may be beaten before it has reached everybody; whoever has a better
@@ -37,6 +37,8 @@ FINAL_BLOCKS: Final = 3
 COMMANDS_MAX: Final = 6
 SEND_HIGH_BYTES: Final = 1 << 20
 """As over QUIC: more than an answer with a body has here."""
+PAIR_NODES_MIN: Final = 8
+"""Networks of so many nodes have room for two liars."""
 TOGETHER: Final = 300 * MILLISECOND
 """At most so much later than its rival the second block of a pair is given to a member."""
 
@@ -96,16 +98,21 @@ class BlockRun(Run):
         return block_stock(self.options.transactions)
 
     def make_world(self) -> World:
-        """The same members; how they fetch blocks is drawn for all of them."""
+        """The same members, each with settings of channel 10 of its own."""
         world = super().make_world()
         world.simulation.network.send_high_bytes = SEND_HIGH_BYTES
         dice = Dice(self.options.seed, "blocks")
-        world.blocks = drawn_config(dice)
+        for member in world.members:
+            member.blocks = drawn_config(dice)
         if dice.chance(50):
             # Whole blocks by the other channel are soon everywhere, and hide what goes wrong on this one.
             for member in world.members:
                 member.is_header_first = True
         return world
+
+    def liars_max(self) -> int:
+        """In small networks sometimes two, whose lies may help each other."""
+        return max(super().liars_max(), Dice(self.options.seed, "liars").between(1, 2) if self.options.nodes >= PAIR_NODES_MIN else 1)
 
     def plan_deals(self, begin: int, end: int) -> None:
         """Items as in other runs; blocks in pairs, in the order of the chain."""
@@ -154,7 +161,7 @@ class BlockRun(Run):
 
 
 def drawn_config(dice: Dice) -> BlocksConfig:
-    """Settings of channel 10 with which bodies come along seldom, sometimes or always."""
+    """Settings of one member, with which bodies come along seldom, sometimes or always."""
     return BlocksConfig(
         body_along_max=dice.choice((0, 512)),
         link_bytes_per_second=dice.choice((0, 1_000_000, 12_500_000)),

@@ -91,6 +91,10 @@ class Run(Course[World]):
         """What there is to spread."""
         return stock(self.options.transactions)
 
+    def liars_max(self) -> int:
+        """How many lie, where any does."""
+        return max(1, self.options.nodes // 8)
+
     def make_world(self) -> World:
         """Members, liars among them, and whom they know."""
         options, dice = self.options, self.dice
@@ -111,7 +115,7 @@ class Run(Course[World]):
             observers=(self.trace.observer, *self._observers),
         )
         world.excused = self._excused()
-        liars_count = min(max(1, options.nodes // 8), options.nodes - 2) if FaultKind.LIARS in self.kinds else 0
+        liars_count = min(self.liars_max(), options.nodes - 2) if FaultKind.LIARS in self.kinds else 0
         liars = dice.sample(range(options.nodes), liars_count)
         for number in range(options.nodes):
             world.add(dice.choice(self._strategies)(Dice(options.seed, f"liar {number}"), world.stock) if number in liars else None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from mina_p2p.disconnection.reasons import Reason, ReasonCode
 from mina_p2p.ids import MILLISECOND, ConnectionId, StreamId, Timestamp
@@ -38,6 +38,9 @@ from mina_p2p.transport import (
     TransportEffect,
     TransportKind,
 )
+
+REQUEST_BYTES_MAX: Final = 16 * 1024
+"""Longest request, as over QUIC."""
 
 
 class MemoryNetwork(Links):
@@ -113,6 +116,9 @@ class MemoryNetwork(Links):
         end.asked[stream] = Stream(channel, effect.answer_bytes_max, effect.frame_bytes_max)
 
         def arrive(other: End, connection_id: ConnectionId) -> None:
+            if len(frame) > REQUEST_BYTES_MAX:
+                self.violated(other, Reason(ReasonCode.CHANNEL_MSG_TOO_LARGE, channel))
+                return
             other.served[stream] = channel
             self.feed(other.port, ChannelsMessageReceived(connection_id, channel, stream, frame))
             if effect.ends and channel in CONVERSATION_CHANNELS:

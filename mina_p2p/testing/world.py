@@ -64,6 +64,8 @@ class Member:
         self.tips: list[Tip] = []
         self.is_header_first = False
         """Whether its nodes speak channel 10."""
+        self.blocks = BlocksConfig()
+        """How they announce and fetch blocks on it."""
 
     @property
     def is_honest(self) -> bool:
@@ -96,8 +98,6 @@ class World:
         self.peers = peers
         self.limits = limits
         self.timeouts = timeouts
-        self.blocks = BlocksConfig()
-        """How nodes of members that speak channel 10 announce and fetch blocks."""
         self.members: list[Member] = []
         self.honest: list[Member] = []
         """Members that keep to the protocol."""
@@ -150,7 +150,7 @@ class World:
             "initial_peers": (*(self._address(other) for other in member.knows), *disk.addresses),
             "limits": self.limits.replace(peers_min=self.peers, peers_max=2 * self.peers + len(self.members) - len(self.honest)),
             "timeouts": self.timeouts,
-            "blocks": self.blocks,
+            "blocks": member.blocks,
             "channels": (*ALL_CHANNELS, ChannelId.BLOCK) if member.is_header_first else ALL_CHANNELS,
         }
         member.node = node = self.simulation.add(

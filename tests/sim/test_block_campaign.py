@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mina_p2p.blocks import serving
 from mina_p2p.channels.block.messages import BLOCK_MESSAGE, BlockHeaderItem, BlockItems, BlockMessage
 from mina_p2p.disconnection.reasons import Reason
 from mina_p2p.errors import DecodeError
@@ -189,3 +190,26 @@ def test_the_command_runs_them(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     others = [argument for argument in small if argument not in {"--network", "blocks"}]
     assert main([*others, "--seeds", "1..2", "--jobs", "1", "--resume", str(file)]) == 2
     assert "is_about_blocks" in capsys.readouterr().err
+
+
+def test_members_differ_in_their_settings_and_two_may_lie() -> None:
+    """What one node permits another might not know of; lies of two kinds might help each other."""
+    worlds = [BlockRun(_options(seed, FaultKind.LIARS, nodes=10)).world for seed in range(8)]
+    assert all(len({member.blocks for member in world.members}) > 5 for world in worlds)
+    assert {len(world.members) - len(world.honest) for world in worlds} == {1, 2}
+
+
+def test_a_node_that_sends_a_body_which_was_not_permitted_is_accused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its own settings say: others have other ones."""
+    monkeypatch.setattr("mina_p2p.blocks.serving._is_busy", lambda *_: False)
+    original = serving._header
+    monkeypatch.setattr("mina_p2p.blocks.serving._header", lambda turn, held, peer, _permitted: original(turn, held, peer, 1 << 20))
+    outcome = simulate_blocks(_options(1, FaultKind.LOSS))
+    assert any("accuses an honest peer: CHANNEL_MSG_OVER_PERMISSION on BLOCK" in violation for violation in outcome.violations)
+
+
+def test_a_request_that_is_longer_than_quic_permits_is_accused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network in memory has the limit of the real one."""
+    monkeypatch.setattr("mina_p2p.testing.network.REQUEST_BYTES_MAX", 40)
+    outcome = simulate_blocks(_options(2, FaultKind.LOSS))
+    assert any("accuses an honest peer: CHANNEL_MSG_TOO_LARGE" in violation for violation in outcome.violations)
