@@ -32,7 +32,9 @@ from mina_p2p.wire.framing import HEADER_SIZE
 SETTLE: Final = 20 * SECOND
 """For connections to be made before the block appears."""
 PATIENCE: Final = 120 * SECOND
-"""For a block to reach everybody."""
+"""For a block to reach everybody, beside verifications and transfers."""
+STEPS_FACTOR: Final = 2
+"""Meshes of GossipSub and second attempts make ways longer than the shortest."""
 BETWEEN: Final = 10 * SECOND
 """From one of the earlier blocks to the next."""
 AFTER: Final = 60 * SECOND
@@ -201,6 +203,29 @@ def topology(setting: Setting, dice: Dice) -> list[Place]:
     return places
 
 
+def steps_to_all(places: Sequence[Place], start: int) -> int:
+    """Connections from one node to the farthest, on the shortest way."""
+    neighbours: list[list[int]] = [[] for _ in places]
+    for number, place in enumerate(places):
+        for other in place.dials:
+            neighbours[number].append(other)
+            neighbours[other].append(number)
+    known, edge, steps = {start}, [start], 0
+    while edge := list(dict.fromkeys(other for number in edge for other in neighbours[number] if other not in known)):
+        known.update(edge)
+        steps += 1
+    return steps
+
+
+def patience(setting: Setting, places: Sequence[Place], producer: int, block_bytes: int, least: int = PATIENCE) -> int:
+    """Nanoseconds after which a block that has not reached everybody is taken never to.
+
+    :param least: for all but what verifying the block and sending it to all peers take at each step of the way.
+    """
+    transfer = setting.peers * block_bytes * SECOND // setting.rate if setting.rate else 0
+    return least + STEPS_FACTOR * steps_to_all(places, producer) * (setting.verify + transfer)
+
+
 class _Run:
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -221,7 +246,7 @@ class _GossipRun(_Run):
 
     def outcome(self, block: Sample, producer: int) -> Outcome:
         """Spread one block."""
-        spread = self._study.spread(block.raw, producer, patience=PATIENCE)
+        spread = self._study.spread(block.raw, producer, patience=patience(self.setting, self.places, producer, len(block.raw)))
         sizes, reached = (len(block.raw), len(block.body)), len(spread.times)
         costs = spread.useful_bytes, spread.duplicate_bytes, spread.announcement_bytes
         return Outcome(Protocol.GOSSIP.value, self.setting, *sizes, reached, spread.times, *costs)
@@ -264,7 +289,7 @@ class _PullRun(_Run):
         self.times.clear()
         self.started_at = self.simulation.now
         self.nodes[producer].dispatch(block.tip())
-        self.simulation.run(PATIENCE, until=lambda: len(self.times) >= len(others))
+        self.simulation.run(patience(self.setting, self.places, producer, len(block.raw)), until=lambda: len(self.times) >= len(others))
         times = tuple(sorted(self.times))
         self.simulation.run(AFTER)
         costs = [cost(node.received, block) for node in others]

@@ -11,7 +11,7 @@ import pytest
 
 from mina_p2p.blocks.downlink import Downlink
 from mina_p2p.blocks.simulated import BlockSimulation
-from mina_p2p.blocks.study import Outcome, Protocol, Setting, earlier_blocks, study, topology
+from mina_p2p.blocks.study import Outcome, Protocol, Setting, earlier_blocks, patience, steps_to_all, study, topology
 from mina_p2p.errors import CallerError
 from mina_p2p.ids import MILLISECOND, SECOND, ChannelId, ConnectionId, StreamId, Timestamp
 from mina_p2p.mina.hashes import block_summary
@@ -117,6 +117,27 @@ def test_times_are_of_shares_of_the_nodes() -> None:
     assert outcome.time_to(99) == outcome.times[-1]
     assert outcome.time_to(50) == outcome.times[1]
     assert outcome.replace(times=outcome.times[:2]).time_to(99) is None
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_a_long_verification_is_waited_for(protocol: Protocol) -> None:
+    """At each step of a long way; nothing of the first block is then counted under the second."""
+    setting = Setting(nodes=12, peers=1, verify=60 * SECOND, earlier=0)
+    first, second = study(blocks_to_study(), protocol, setting)
+    assert (first.reached, second.reached) == (11, 11)
+    assert second.times[-1] > 5 * setting.verify
+    assert second.announcement_bytes < 1_000
+
+
+def test_what_is_waited_for_is_the_way_to_the_farthest_node() -> None:
+    """Twice as many steps, each of a verification and transfers to all peers, beside what a block may take anyhow."""
+    setting = Setting(nodes=12, peers=1, verify=3 * SECOND, rate=1_000)
+    ring = topology(setting, Dice(1, "study"))
+    assert [steps_to_all(ring, start) for start in (0, 5, 11)] == [6, 6, 6]
+    assert steps_to_all(topology(setting.replace(nodes=2), Dice(1, "study")), 1) == 1
+    assert patience(setting, ring, 4, 5_000) == 120 * SECOND + 2 * 6 * (3 + 5) * SECOND
+    assert patience(setting.replace(peers=2), ring, 4, 5_000) == 120 * SECOND + 2 * 6 * (3 + 2 * 5) * SECOND
+    assert patience(setting.replace(rate=0), ring, 4, 5_000, 60 * SECOND) == 60 * SECOND + 2 * 6 * 3 * SECOND
 
 
 def test_what_arrives_is_read_in_the_order_of_arrival() -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from mina_p2p.blocks.split import is_body_of, split_block
+from mina_p2p.channels.block.messages import BODY_BYTES_MAX, HEADER_BYTES_MAX
 from mina_p2p.errors import CallerError, DecodeError
 from mina_p2p.mina.block import Block, BlockBody
-from mina_p2p.mina.hashes import body_reference
+from mina_p2p.mina.chain_selection import select_chain
+from mina_p2p.mina.hashes import body_reference, state_hash_of_block
 from mina_p2p.mina.raw import RawBlock, RawUserCommand
 from mina_p2p.mina.snark_work import RawSnarkWork, SnarkWork
 from mina_p2p.record import Record, record
@@ -31,36 +33,68 @@ class NamedBlock(Record):
     height: int
 
 
-def read_blocks(folder: Path) -> tuple[list[NamedBlock], list[NamedBlock]]:
+def read_blocks(folder: Path) -> tuple[list[NamedBlock], list[str]]:
     """The blocks of all ``*.bin`` of a directory.
 
-    :returns: one for each height, the lowest first; and the others, which would lose against them and go nowhere.
+    :returns: those that are studied, in the order of their heights and then of their names, each winning over the one
+        before by the nodes' own chain selection; and of each other one a line that says why it is left out.
     :raises CallerError: where there is none, or a file that holds no block or another body than its header promises.
     """
     if not folder.is_dir():
         raise CallerError(f"{folder} is no directory")
-    found: dict[int, NamedBlock] = {}
-    others: list[NamedBlock] = []
-    for path in sorted(folder.glob("*.bin")):
-        block = _read(path)
-        if found.setdefault(block.height, block) is not block:
-            others.append(block)
-    if not found:
+    paths = sorted(folder.glob("*.bin"))
+    if not paths:
         raise CallerError(f"{folder} holds no *.bin; give the directory of the blocks")
-    return [found[height] for height in sorted(found)], others
+    blocks: list[NamedBlock] = []
+    left_out: list[str] = []
+    for path in paths:
+        if isinstance(found := _read(path), str):
+            left_out.append(found)
+        else:
+            blocks.append(found)
+    kept: list[NamedBlock] = []
+    for block in sorted(blocks, key=_height):
+        if kept and (reason := _loses(block, kept[-1])):
+            left_out.append(f"{block.name} is left out: {reason}")
+        else:
+            kept.append(block)
+    return kept, left_out
 
 
-def _read(path: Path) -> NamedBlock:
+def _height(block: NamedBlock) -> int:
+    return block.height
+
+
+def _loses(block: NamedBlock, before: NamedBlock) -> str | None:
+    """Why a block is not studied after another one, which every node has by then."""
+    if block.height == before.height:
+        return f"{before.name} has the same height, {block.height}"
+    states = [RawBlock(one.raw).value.header.protocol_state.body.consensus_state for one in (before, block)]
+    decision = select_chain(states[0], states[1], state_hash_of_block(before.raw), state_hash_of_block(block.raw))
+    if decision.take:
+        return None
+    return f"it does not win over {before.name} ({decision.reason.value}), which all nodes have by then; none would announce it"
+
+
+def _read(path: Path) -> NamedBlock | str:
+    """A block, or why it is left out."""
     try:
+        size = path.stat().st_size
+        if size > HEADER_BYTES_MAX + BODY_BYTES_MAX:
+            return f"{path.stem} is left out: {size} bytes, and channel 10 carries bodies of at most {BODY_BYTES_MAX}"
         raw = path.read_bytes()
-        header, body = split_block(raw)
+        # The block as a whole first: offsets in errors are then those of the file.
+        state = RawBlock(raw).value.header.protocol_state.body
+        state_hash_of_block(raw)
+        _, body = split_block(raw)
     except OSError as error:
         raise CallerError(f"{path.name}: {error.strerror}") from error
     except DecodeError as error:
         raise CallerError(f"{path.name} is no block: {error}") from error
-    state = header.value.protocol_state.body
     if not is_body_of(body, state.blockchain_state.body_reference):
         raise CallerError(f"{path.name}: its header promises another body; no node would take it")
+    if len(body) > BODY_BYTES_MAX:
+        return f"{path.stem} is left out: a body of {len(body)} bytes, and channel 10 carries bodies of at most {BODY_BYTES_MAX}"
     return NamedBlock(path.stem, raw, state.consensus_state.blockchain_length)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from mina_p2p.blocks.actions import BlockHeaderReceived, BlockReceived, BlocksItemKnown
 from mina_p2p.blocks.config import BlocksConfig
 from mina_p2p.blocks.simulated import BLOCK_CHANNELS
-from mina_p2p.blocks.study import Outcome, Protocol, Sample, Setting, cost, earlier_blocks, topology
+from mina_p2p.blocks.study import Outcome, Protocol, Sample, Setting, cost, earlier_blocks, patience, topology
 from mina_p2p.config import Limits
 from mina_p2p.errors import CallerError
 from mina_p2p.identity import MAINNET_CHAIN_ID
@@ -27,8 +27,8 @@ from mina_p2p.wire.framing import HEADER_SIZE
 from mina_p2p_effects.keys import SecretKey
 from mina_p2p_effects.node import Node, NodeConfig
 
-PATIENCE_S = 60.0
-"""For a block to reach everybody."""
+PATIENCE = 60 * SECOND
+"""For a block to reach everybody, beside verifications."""
 
 
 class _Member:
@@ -80,6 +80,7 @@ class QuicNetwork:
             raise CallerError("a study takes two nodes at least, and a peer for each")
         self.protocol, self.setting = protocol, setting
         self._stack = AsyncExitStack()
+        self._places = topology(setting, Dice(setting.seed, "study"))
         self._members: list[_Member] = []
         self._software: list[asyncio.Task[None]] = []
         self._times: dict[tuple[_Member, bytes], int] = {}
@@ -96,7 +97,7 @@ class QuicNetwork:
             for _ in range(self.setting.nodes):
                 self._members.append(_Member(self, await self._stack.enter_async_context(self._make())))
             self._software = [asyncio.create_task(member.play_software()) for member in self._members]
-            for member, place in zip(self._members, topology(self.setting, Dice(self.setting.seed, "study")), strict=True):
+            for member, place in zip(self._members, self._places, strict=True):
                 for other in place.dials:
                     node = self._members[other].node
                     if member.node.state.connection_of(node.peer_id) is None:
@@ -146,15 +147,16 @@ class QuicNetwork:
     async def spread(self, block: Sample, producer: int) -> tuple[int, ...]:
         """Let a block reach everybody.
 
-        :returns: nanoseconds until each node but the producer had it, ascending; fewer where ``PATIENCE_S`` was not enough.
+        :returns: nanoseconds until each node but the producer had it, ascending; fewer where `mina_p2p.blocks.study.patience` was not enough.
         """
         maker = self._members[producer]
         self._waits_for, self._all_have_it = (block.state_hash, len(self._members)), asyncio.Event()
+        wait = patience(self.setting, self._places, producer, len(block.raw), PATIENCE)
         started = time.perf_counter_ns()
         self.arrived(maker, block.state_hash)
         maker.node.set_best_tip(block.raw, is_produced=True)
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(wait / SECOND):
                 await self._all_have_it.wait()
         except TimeoutError:
             pass
