@@ -2,8 +2,8 @@
 
 * `mina_p2p.blocks.split`: a block taken apart by its exact bytes and put together again;
 * `mina_p2p.blocks.items`: what the node has seen, for blocks to come;
-* ``state``, ``actions``, ``reducer``: the slice; ``pursuit`` is about blocks that are fetched, ``serving`` about those that are
-  held, ``turn`` is what they are written with.
+* ``state``, ``actions``, ``reducer``: the slice; ``pursuit`` is about blocks that are fetched, ``asking`` about whom to ask for them, ``serving`` about those
+  that are held, ``turn`` is what they are written with.
 
 A block that peers announced (a `Candidate`):
 
@@ -26,6 +26,7 @@ A block that peers announced (a `Candidate`):
 | any | nor for ``answer`` | (same) | who was asked is left |
 | any | the header is found invalid | (same) | senders of these very bytes are left; others are asked for theirs |
 | Complete | the header is found valid | (none) | held, offered to peers if it is the best, told to the node software |
+| (none), decided meanwhile | one of its headers is found invalid | (none) | the same: senders of these very bytes are left |
 | any | nobody is left to ask, or ``candidate`` is over | (none) | the node software is told |
 
 What we permit a peer (its ``local`` half):
@@ -46,7 +47,7 @@ What a peer permits us (its ``remote`` half):
 | state | event | next |
 |---|---|---|
 | NotAsked | GetNext, and the best block is one that the peer does not have | NotAsked, the block is announced |
-| NotAsked | GetNext otherwise | Permitted |
+| NotAsked | GetNext otherwise, or the peer was sent the best block four times | Permitted |
 | Permitted | a better block is taken that the peer does not have | NotAsked, the block is announced |
 | Permitted, for a hash | the header of such a block wins | NotAsked, its hash is announced; a question waits |
 | Permitted | withdrawn | NotAsked |
