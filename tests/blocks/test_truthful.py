@@ -12,6 +12,7 @@ from mina_p2p.blocks.actions import (
     BlocksRequestSend,
     BlocksVerdict,
 )
+from mina_p2p.blocks.config import BlocksConfig
 from mina_p2p.blocks.items import Items
 from mina_p2p.blocks.pursuit import ITEMS_MAX
 from mina_p2p.blocks.split import Frame, Outline, RawBlockHeader, item_digest, outline_salt, short_id, short_outline
@@ -338,3 +339,12 @@ def test_software_that_gives_no_verdicts_makes_a_node_warm_too():
         lab.know(block)
         lab.answer(1, BlockGetNext, BlockHeaderItem(block.header, BodyRest(block.body))).feed(block.tip).wait(2 * SECOND)
     assert (lab.blocks.warmth, lab.blocks.is_cold) == (100, False)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"question_waiting": 26 * SECOND}, {"question_waiting": 0}, {"serve_factor": 1}, {"body_along_max": BODY_BYTES_MAX + 1}]
+)
+def test_settings_for_which_others_would_leave_can_not_be_made(settings: dict[str, int]):
+    """A question has to be answered within 30 s, and a block that was announced has to be given, too."""
+    with pytest.raises(ValueError):  # noqa: PT011 - attrs words it
+        BlocksConfig(**settings)

@@ -19,6 +19,7 @@ from mina_p2p.errors import CallerError, MinaP2pError
 from mina_p2p.ids import MILLISECOND, SECOND
 from mina_p2p.record import Record, record
 from mina_p2p_effects.cli.block_study_report import SHARES, Named, is_by_outlines, links
+from mina_p2p_effects.plots.style import STYLE, metadata
 
 FORMATS: Final = (".svg", ".png", ".pdf")
 KB: Final = 1_000
@@ -34,6 +35,7 @@ ROWS_MAX: Final = 100
 """Of panels; formats of pixels end at some height."""
 STEPS_MAX: Final = 9
 """Numbers along one axis."""
+_SMALL: Final[Any] = {**STYLE, "font.size": 8, "axes.titlesize": 8}
 APART: Final = 0.13
 """Between two numbers along an axis of sizes, of its length."""
 
@@ -89,9 +91,8 @@ def draw(outcomes: Sequence[Named], path: Path, *, is_complete: bool = True) -> 
     :param is_complete: whether they are all that were wanted; if not, the picture says so.
     :raises OSError: where the file can not be written.
     """
-    with _library().rc_context(_STYLE):
-        metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
-        picture(outcomes, is_complete=is_complete).savefig(path, metadata=metadata, dpi=110)
+    with _library().rc_context(_SMALL):
+        picture(outcomes, is_complete=is_complete).savefig(path, metadata=metadata(path), dpi=110)
 
 
 def picture(outcomes: Sequence[Named], *, is_complete: bool = True) -> Any:
@@ -104,7 +105,7 @@ def picture(outcomes: Sequence[Named], *, is_complete: bool = True) -> Any:
     # One row alone is folded: nearer to the shape of a page.
     columns = PANELS if len(rows) > 1 else PANELS // 2
     height = len(rows) * PANELS // columns
-    with library.rc_context(_STYLE):
+    with library.rc_context(_SMALL):
         figure: Any = library.figure.Figure(figsize=(2.5 * columns + 1, 2.3 * height + 1.5), layout="constrained")
         panels = figure.subplots(height, columns, squeeze=False).reshape(len(rows), PANELS)
         for number, (row, found) in enumerate(zip(lines, rows.values(), strict=True)):
@@ -253,18 +254,3 @@ def _scale(panels: Any, lines: Sequence[Sequence[Series]]) -> None:
                 ticks = spaced(sizes, left, right)
                 panel.set_xticks(ticks, [f"{size:.3g}" if size < KB else f"{size:.0f}" for size in ticks])
                 panel.minorticks_off()
-
-
-_STYLE: Final[Any] = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dfe5ec",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "svg.hashsalt": "mina-p2p",  # the same data are the same file
-    "svg.fonttype": "none",
-    "font.family": ["DejaVu Sans"],
-}

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from mina_p2p.errors import MinaP2pError
 from mina_p2p_effects.plots.series import BUCKETS, ItemKey, LogSeries
+from mina_p2p_effects.plots.style import STYLE, metadata
 
 try:
     import matplotlib as mpl
@@ -40,18 +41,6 @@ _WIDTH, _HEIGHT = 9.0, 3.1
 """Inches of one panel."""
 _NODES_NAMED_MAX: Final = 24
 _SECOND: Final = 1_000_000_000
-_STYLE: Final[Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dfe5ec",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "svg.hashsalt": "mina-p2p",  # the same data are the same file
-    "svg.fonttype": "none",
-    "font.family": ["DejaVu Sans"],
-}
 
 
 def draw(series: Sequence[LogSeries], panels: Sequence[str], item: ItemKey | None, path: Path) -> None:
@@ -62,14 +51,13 @@ def draw(series: Sequence[LogSeries], panels: Sequence[str], item: ItemKey | Non
     :raises OSError: where the file can not be written.
     """
     library: Any = mpl
-    with library.rc_context(_STYLE):
+    with library.rc_context(STYLE):
         heights = [_panel_height(name, series, item) for name in panels]
         figure: Any = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
         rows = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
         for name, axes in zip(panels, rows[:, 0], strict=True):
             PANELS[name](axes, series, item)
-        metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
-        figure.savefig(path, metadata=metadata, dpi=110)
+        figure.savefig(path, metadata=metadata(path), dpi=110)
 
 
 def _panel_height(name: str, series: Sequence[LogSeries], item: ItemKey | None) -> float:
